@@ -67,9 +67,22 @@ const PYTHON: &[(Purpose, &str)] = &[
 /// npm packages, each with the version that the tests were written against.
 const NODE: &[(Purpose, &str)] = &[(Test, "json-server@0.17.4")];
 
-/// Programs built from Go modules: the program and the package path with its version.
-const GO: &[(Purpose, &str, &str)] =
-    &[(Test, "h2spec", "github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible")];
+/// Programs built from Go modules: the program and its package path.
+const GO: &[(Purpose, &str, &str)] = &[(Test, "h2spec", "github.com/summerwind/h2spec/cmd/h2spec")];
+
+/// The versions that the programs in [`GO`] are built from: old enough for the Go of a stable distribution.
+const GO_MOD: &str = "\
+module portcullis.invalid/tools
+
+go 1.19
+
+require (
+	github.com/fatih/color v1.15.0
+	github.com/spf13/cobra v1.7.0
+	github.com/summerwind/h2spec v2.2.1+incompatible
+	golang.org/x/net v0.17.0
+)
+";
 
 /// Go modules whose files (not programs) a test reads: an API document that its own project keeps.
 const GO_SOURCES: &[(Purpose, &str)] = &[(Test, "github.com/prometheus/alertmanager@v0.25.0")];
@@ -247,15 +260,21 @@ fn go(purposes: &[Purpose], missing: &mut Vec<String>) {
             continue;
         }
         eprintln!("building {program} from its Go module");
-        let installed = process::run_quietly(
-            Command::new("go")
-                .args(["install", module])
-                .env("GOBIN", cache::go_bin())
-                .env("GOFLAGS", "-modcacherw"),
-        );
+        let installed = fs::create_dir_all(&folder)
+            .and_then(|()| fs::write(folder.join("go.mod"), GO_MOD))
+            .map_err(Failure::from)
+            .and_then(|()| {
+                process::run_quietly(
+                    Command::new("go")
+                        .args(["install", module])
+                        .env("GOBIN", cache::go_bin())
+                        .env("GOFLAGS", "-mod=mod -modcacherw")
+                        .current_dir(&folder),
+                )
+            });
         if let Err(error) = installed {
             missing.push(format!(
-                "{program}: install with `GOBIN={} go install {module}` ({error})",
+                "{program}: install with `GOBIN={} go install {module}@latest` ({error})",
                 cache::go_bin().display()
             ));
         }
