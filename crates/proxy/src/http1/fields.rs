@@ -1,0 +1,181 @@
+//! Field lines (RFC 9112 section 5) and the values that decide how a message is framed.
+
+use bytes::Bytes;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+
+use super::HeadError;
+use super::table::{is_host, is_tchar, is_value};
+
+/// Reads the field lines of `block`, each ended by CR LF, and hands each to `visit` before it is stored.
+///
+/// `block` ends after the last field line, without the empty line. Values are slices of `block`: nothing is copied.
+///
+/// # Errors
+/// The first line that is not `token ":" OWS value OWS CR LF`, or the first error of `visit`.
+pub fn parse_fields(
+    block: &Bytes,
+    headers: &mut HeaderMap,
+    mut visit: impl FnMut(&HeaderName, &HeaderValue) -> Result<(), HeadError>,
+) -> Result<(), HeadError> {
+    let mut at = 0;
+    while at < block.len() {
+        let rest = block.get(at..).unwrap_or_default();
+        let colon = rest.iter().position(|b| !is_tchar(*b)).ok_or(HeadError::FieldName)?;
+        if colon == 0 || rest.get(colon) != Some(&b':') {
+            return Err(match rest.first() {
+                Some(b' ' | b'\t') => HeadError::ObsFold,
+                _ => HeadError::FieldName,
+            });
+        }
+        let line_end = memchr::memchr2(b'\r', b'\n', rest).ok_or(HeadError::BareCr)?;
+        if rest.get(line_end..line_end + 2) != Some(b"\r\n") {
+            return Err(if rest.get(line_end) == Some(&b'\n') {
+                HeadError::BareLf
+            } else {
+                HeadError::BareCr
+            });
+        }
+        if colon > line_end {
+            return Err(HeadError::FieldName);
+        }
+        let name = HeaderName::from_bytes(rest.get(..colon).unwrap_or_default())
+            .map_err(|_| HeadError::FieldName)?;
+        let raw = rest.get(colon + 1..line_end).unwrap_or_default();
+        let start = colon + 1 + raw.iter().take_while(|b| matches!(b, b' ' | b'\t')).count();
+        let end = line_end - raw.iter().rev().take_while(|b| matches!(b, b' ' | b'\t')).count();
+        let value = if start < end { block.slice(at + start..at + end) } else { Bytes::new() };
+        if !is_value(&value) {
+            return Err(HeadError::FieldValue);
+        }
+        // SAFETY: `is_value` has accepted every byte: HTAB or 0x20..=0xff without DEL, which is what the type holds.
+        #[expect(unsafe_code, reason = "the bytes have just been checked with the same rule")]
+        let value = unsafe { HeaderValue::from_maybe_shared_unchecked(value) };
+        visit(&name, &value)?;
+        headers.try_append(name, value).map_err(|_| HeadError::TooManyFields)?;
+        at += line_end + 2;
+    }
+    Ok(())
+}
+
+/// A Content-Length value: one to 19 digits, no sign, no list, no leading zero.
+///
+/// # Errors
+/// [`HeadError::ContentLength`] for any other spelling.
+pub fn parse_content_length(value: &[u8]) -> Result<u64, HeadError> {
+    if value.is_empty() || value.len() > 19 || (value.len() > 1 && value.first() == Some(&b'0')) {
+        return Err(HeadError::ContentLength);
+    }
+    value.iter().try_fold(0u64, |n, b| {
+        if !b.is_ascii_digit() {
+            return Err(HeadError::ContentLength);
+        }
+        Ok(n * 10 + u64::from(b - b'0'))
+    })
+}
+
+/// What a Connection field says (RFC 9110 section 7.6.1).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct ConnectionOptions {
+    /// `close` is named.
+    pub close: bool,
+    /// `keep-alive` is named.
+    pub keep_alive: bool,
+    /// `upgrade` is named.
+    pub upgrade: bool,
+}
+
+impl ConnectionOptions {
+    /// Adds the options of one more Connection field line.
+    ///
+    /// # Errors
+    /// [`HeadError::Connection`] if the value is not a list of tokens.
+    pub fn read(&mut self, value: &[u8]) -> Result<(), HeadError> {
+        for option in value.split(|b| *b == b',') {
+            let option = option.trim_ascii();
+            if option.eq_ignore_ascii_case(b"keep-alive") {
+                self.keep_alive = true;
+            } else if option.eq_ignore_ascii_case(b"close") {
+                self.close = true;
+            } else if option.eq_ignore_ascii_case(b"upgrade") {
+                self.upgrade = true;
+            } else if !option.iter().all(|b| is_tchar(*b)) {
+                return Err(HeadError::Connection);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether this is a host name or address with an optional port: what a Host field or an authority may be.
+///
+/// User information, percent-encoding and an empty host are not accepted.
+#[must_use]
+pub fn is_authority(value: &[u8]) -> bool {
+    let (host, port) = if let Some(rest) = value.strip_prefix(b"[") {
+        let Some(end) = rest.iter().position(|b| *b == b']') else { return false };
+        let (address, after) = rest.split_at(end);
+        let valid = std::str::from_utf8(address).is_ok_and(|a| a.parse::<std::net::Ipv6Addr>().is_ok());
+        if !valid {
+            return false;
+        }
+        (None, after.get(1..).unwrap_or_default())
+    } else {
+        let end = value.iter().position(|b| *b == b':').unwrap_or(value.len());
+        let (host, port) = value.split_at(end);
+        (Some(host), port)
+    };
+    if host.is_some_and(|h| h.is_empty() || h.len() > 255 || !h.iter().all(|b| is_host(*b))) {
+        return false;
+    }
+    match port {
+        [] => true,
+        [b':', digits @ ..] => {
+            !digits.is_empty()
+                && digits.len() <= 5
+                && digits.iter().all(u8::is_ascii_digit)
+                && std::str::from_utf8(digits).is_ok_and(|d| d.parse::<u16>().is_ok())
+        }
+        _ => false,
+    }
+}
+
+/// Whether a trailer field of this name may be passed on (RFC 9110 section 6.5.1).
+///
+/// Fields that frame, route, authenticate, or change how the content is read have been decided upon with the head;
+/// a second value after the body would come too late for every check.
+#[must_use]
+pub fn may_be_trailer(name: &HeaderName) -> bool {
+    use http::header as h;
+    let forbidden = [
+        &h::CONTENT_LENGTH,
+        &h::TRANSFER_ENCODING,
+        &h::TE,
+        &h::TRAILER,
+        &h::HOST,
+        &h::CONNECTION,
+        &h::UPGRADE,
+        &h::EXPECT,
+        &h::AUTHORIZATION,
+        &h::PROXY_AUTHORIZATION,
+        &h::PROXY_AUTHENTICATE,
+        &h::WWW_AUTHENTICATE,
+        &h::COOKIE,
+        &h::SET_COOKIE,
+        &h::CONTENT_TYPE,
+        &h::CONTENT_ENCODING,
+        &h::CONTENT_RANGE,
+        &h::RANGE,
+        &h::CACHE_CONTROL,
+        &h::AGE,
+        &h::LOCATION,
+        &h::VIA,
+        &h::FORWARDED,
+        &h::MAX_FORWARDS,
+    ];
+    let text = name.as_str();
+    !forbidden.contains(&name)
+        && !["x-", "access-control-", "if-", "sec-", "proxy-", "keep-alive"]
+            .iter()
+            .any(|p| text.starts_with(p))
+        || text == "x-checksum"
+}

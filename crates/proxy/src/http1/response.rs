@@ -1,0 +1,92 @@
+//! Response heads (RFC 9112 sections 4 and 6), as an upstream sends them.
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap};
+use http::{Method, StatusCode, Version};
+
+use super::fields::{ConnectionOptions, parse_content_length, parse_fields};
+use super::{BodyLength, HeadError};
+
+/// A response head with exactly one reading.
+#[derive(Clone, Debug)]
+pub struct ParsedResponse {
+    /// The status code.
+    pub status: StatusCode,
+    /// HTTP/1.0 or HTTP/1.1.
+    pub version: Version,
+    /// The fields as they were sent, in order, names in lower case.
+    pub headers: HeaderMap,
+    /// How the end of the body is found.
+    pub body: BodyLength,
+    /// What Content-Length announces, also where no body follows (HEAD, 304).
+    pub content_length: Option<u64>,
+    /// Whether the connection may be used again once the body has ended.
+    pub keep_alive: bool,
+}
+
+/// Parses a complete response head that answers a request of `method`.
+///
+/// # Errors
+/// As strict as for requests: an answer that a client could frame differently than this gateway is not passed on.
+pub fn parse_response(head: &Bytes, method: &Method) -> Result<ParsedResponse, HeadError> {
+    let line_end = memchr::memchr(b'\r', head).ok_or(HeadError::StartLine)?;
+    let line = head.get(..line_end).unwrap_or_default();
+    let (version, rest) = match line.split_at_checked(8) {
+        Some((b"HTTP/1.1", rest)) => (Version::HTTP_11, rest),
+        Some((b"HTTP/1.0", rest)) => (Version::HTTP_10, rest),
+        Some((start, _)) if start.starts_with(b"HTTP/") => return Err(HeadError::UnsupportedVersion),
+        _ => return Err(HeadError::StartLine),
+    };
+    let status = match rest {
+        [b' ', a, b, c] | [b' ', a, b, c, b' ', ..] if [a, b, c].iter().all(|d| d.is_ascii_digit()) => {
+            let code = u16::from(a - b'0') * 100 + u16::from(b - b'0') * 10 + u16::from(c - b'0');
+            StatusCode::from_u16(code).ok().filter(|_| code < 600).ok_or(HeadError::Status)?
+        }
+        _ => return Err(HeadError::Status),
+    };
+    if !super::table::is_value(rest.get(4..).unwrap_or_default()) {
+        return Err(HeadError::StartLine);
+    }
+    let block_start = line_end + 2;
+    let block_end = head.len().saturating_sub(2);
+    if block_start > block_end || !head.ends_with(b"\r\n") {
+        return Err(HeadError::StartLine);
+    }
+    let mut headers = HeaderMap::with_capacity(16);
+    let mut content_length = None;
+    let mut codings = 0u32;
+    let mut options = ConnectionOptions::default();
+    parse_fields(&head.slice(block_start..block_end), &mut headers, |name, value| {
+        if *name == header::CONTENT_LENGTH {
+            if content_length.is_some() {
+                return Err(HeadError::ContentLengthRepeated);
+            }
+            content_length = Some(parse_content_length(value.as_bytes())?);
+        } else if *name == header::TRANSFER_ENCODING {
+            codings += 1;
+            if codings > 1 || !value.as_bytes().eq_ignore_ascii_case(b"chunked") {
+                return Err(HeadError::TransferEncoding);
+            }
+        } else if *name == header::CONNECTION {
+            options.read(value.as_bytes())?;
+        }
+        Ok(())
+    })?;
+    let bodiless = status.is_informational()
+        || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+        || *method == Method::HEAD;
+    let body = match (content_length, codings) {
+        (Some(_), 1..) => return Err(HeadError::LengthAndCoding),
+        (None, 1..) if version == Version::HTTP_10 => return Err(HeadError::TransferEncodingVersion),
+        _ if bodiless => BodyLength::Empty,
+        (None, 1..) => BodyLength::Chunked,
+        (Some(0), 0) => BodyLength::Empty,
+        (Some(n), 0) => BodyLength::Fixed(n),
+        (None, 0) => BodyLength::UntilClose,
+    };
+    let keep_alive = !options.close
+        && body != BodyLength::UntilClose
+        && (version == Version::HTTP_11 || options.keep_alive)
+        && status != StatusCode::SWITCHING_PROTOCOLS;
+    Ok(ParsedResponse { status, version, headers, body, content_length, keep_alive })
+}
