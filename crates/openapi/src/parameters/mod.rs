@@ -1,0 +1,3 @@
+//! Parameters.
+#[derive(Debug, Default)]
+pub(crate) struct Decoder;
