@@ -1,0 +1,204 @@
+//! A protection, compiled for one operation: what every guard implements.
+
+use std::borrow::Cow;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use crate::body::Body;
+use crate::code::Code;
+use crate::denial::{Denial, LocalReply};
+use crate::facts::Facts;
+use crate::head::{BodyLength, Connection, ExchangeId, Now, Request, ResponseHead};
+use crate::inspection::Recorded;
+use crate::plan::OperationInfo;
+use crate::record::Masked;
+use crate::state::{Held, State};
+
+/// When a guard runs: cheapest and most likely to refuse first. Guards of one stage keep the registry's order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stage {
+    /// Is this call possible at all: path, method, block lists.
+    Admit,
+    /// Limits that need no principal.
+    Limit,
+    /// Who calls.
+    Authenticate,
+    /// Limits by principal.
+    Quota,
+    /// May they.
+    Authorize,
+    /// Is it what the contract says.
+    Validate,
+    /// Does it carry an attack.
+    Inspect,
+    /// What the answer looks like. These guards see gateway-made replies too.
+    Shape,
+    /// Watches, never refuses.
+    Observe,
+}
+
+/// Which steps a guard takes part in; a call pays only for those.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Hooks {
+    /// [`Guard::request_head`].
+    pub request_head: bool,
+    /// [`Guard::request_body`], where [`Guard::reads_request_body`] says so.
+    pub request_body: bool,
+    /// [`Guard::response_head`].
+    pub response_head: bool,
+    /// [`Guard::response_body`], where [`Guard::reads_response_body`] says so.
+    pub response_body: bool,
+}
+
+/// What a guard needs of a body, asked once its head passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum BodyNeed {
+    /// Nothing: it may stream past.
+    Nothing,
+    /// The decoded bytes.
+    Bytes,
+    /// The bytes, parsed as their content type says (JSON).
+    Parsed,
+}
+
+/// A guard's answer.
+#[derive(Debug)]
+pub enum Verdict {
+    /// Nothing against it.
+    Pass,
+    /// A refusal.
+    Deny(Box<Denial>),
+    /// The gateway answers by itself, and this is no refusal: a CORS preflight, a masked error.
+    Answer(Box<LocalReply>),
+}
+
+impl From<Denial> for Verdict {
+    fn from(denial: Denial) -> Verdict {
+        Verdict::Deny(Box::new(denial))
+    }
+}
+
+/// A guard could not decide: a fault of the gateway, not of the call.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0}")]
+pub struct GuardError(pub Cow<'static, str>);
+
+/// Something wrong that a guard saw.
+#[derive(Debug, Clone)]
+pub struct Finding {
+    /// Its stable code.
+    pub code: &'static Code,
+    /// The guard that saw it.
+    pub guard: &'static str,
+    /// What exactly, for the operator. No secret, no body.
+    pub reason: Cow<'static, str>,
+    /// Whether the call was refused for it; `false` is what monitor mode would have refused.
+    pub enforced: bool,
+}
+
+/// What a guard sees of an exchange, and where it leaves what it found.
+#[derive(Debug)]
+pub struct Cx<'a> {
+    /// The normalised request; what a guard changes in its fields goes upstream. In the response phase the
+    /// request was already sent: changes no longer have an effect.
+    pub request: &'a mut Request,
+    /// The response head; `None` in the request phase.
+    pub response: Option<&'a mut ResponseHead>,
+    /// Whether the response was made by the gateway itself.
+    pub local_reply: bool,
+    /// What is known so far.
+    pub facts: &'a mut Facts,
+    /// The operation, where the request matched one.
+    pub operation: Option<&'a Arc<OperationInfo>>,
+    /// The connection it came on.
+    pub connection: &'a Connection,
+    /// Names the exchange.
+    pub id: ExchangeId,
+    /// The moment of this step.
+    pub now: Now,
+    /// Counters, shared by all exchanges.
+    pub state: &'a Arc<State>,
+    /// In replay: what the recording knows and the head does not show. `None` in live traffic.
+    pub recorded: Option<&'a Recorded>,
+    /// The guard that runs.
+    pub guard: &'static str,
+    /// Whether that guard is in enforce mode. A guard changes nothing in monitor mode.
+    pub enforcing: bool,
+    pub(crate) findings: &'a mut SmallVec<[Finding; 1]>,
+    pub(crate) held: &'a mut SmallVec<[Held; 1]>,
+    pub(crate) masked: &'a mut Option<Box<Masked>>,
+    pub(crate) reply_headers: &'a mut Vec<(http::HeaderName, http::HeaderValue)>,
+}
+
+impl Cx<'_> {
+    /// Notes something wrong that is no reason to refuse by itself.
+    pub fn find(&mut self, code: &'static Code, reason: impl Into<Cow<'static, str>>) {
+        self.findings.push(Finding { code, guard: self.guard, reason: reason.into(), enforced: false });
+    }
+
+    /// Keeps a concurrency slot until the exchange ends.
+    pub fn hold(&mut self, slot: Held) {
+        self.held.push(slot);
+    }
+
+    /// Adds a field to whatever response the client gets: the upstream's, or a refusal of a later guard.
+    pub fn add_response_header(&mut self, name: http::HeaderName, value: http::HeaderValue) {
+        self.reply_headers.push((name, value));
+    }
+
+    /// Notes what an error said before it was masked.
+    pub fn mask(&mut self, masked: Masked) {
+        *self.masked = Some(Box::new(masked));
+    }
+
+    /// What is known of the request's body.
+    pub fn request_body(&self) -> BodyLength {
+        self.request.body
+    }
+
+    /// The value of a request field, where it stands once and is visible ASCII.
+    pub fn request_header(&self, name: impl http::header::AsHeaderName) -> Option<&str> {
+        self.request.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+}
+
+/// One protection, compiled for one operation at load.
+///
+/// Guards are pure: they see plain data, keep no state of their own (counters live in [`State`]) and never
+/// wait. Every method has a default that does nothing.
+pub trait Guard: Debug + Send + Sync {
+    /// Which methods do something.
+    fn hooks(&self) -> Hooks;
+
+    /// Judges the request's head.
+    fn request_head(&self, _cx: &mut Cx<'_>) -> Result<Verdict, GuardError> {
+        Ok(Verdict::Pass)
+    }
+
+    /// Whether this request's body is needed. Asked only where a body was announced.
+    fn reads_request_body(&self, _cx: &Cx<'_>) -> BodyNeed {
+        BodyNeed::Nothing
+    }
+
+    /// Judges the request's body.
+    fn request_body(&self, _cx: &mut Cx<'_>, _body: &Body) -> Result<Verdict, GuardError> {
+        Ok(Verdict::Pass)
+    }
+
+    /// Judges, or changes, the response's head.
+    fn response_head(&self, _cx: &mut Cx<'_>) -> Result<Verdict, GuardError> {
+        Ok(Verdict::Pass)
+    }
+
+    /// Whether this response's body is needed.
+    fn reads_response_body(&self, _cx: &Cx<'_>) -> BodyNeed {
+        BodyNeed::Nothing
+    }
+
+    /// Judges the response's body. A body that could not be decoded or parsed arrives as raw bytes.
+    fn response_body(&self, _cx: &mut Cx<'_>, _body: &Body) -> Result<Verdict, GuardError> {
+        Ok(Verdict::Pass)
+    }
+}

@@ -1,0 +1,182 @@
+//! What hosts hand in: heads, connections, time and identity of an exchange.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+
+use crate::routes::PathParams;
+
+/// A moment, as the host saw it. The engine has no clock of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Now {
+    /// Nanoseconds since the Unix epoch.
+    pub unix_ns: u64,
+    /// Nanoseconds on a clock that never goes back; its zero is the host's to choose.
+    pub mono_ns: u64,
+}
+
+impl Now {
+    /// A moment of a recording: both clocks follow the recorded time.
+    pub fn recorded(unix_ns: u64) -> Now {
+        Now { unix_ns, mono_ns: unix_ns }
+    }
+}
+
+/// 128 random bits that name an exchange: the reference in a refusal, the key of its record and, where the
+/// caller sent none, its trace id. Handed in by the host.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct ExchangeId(pub u128);
+
+impl fmt::Display for ExchangeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl fmt::Debug for ExchangeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// How the client reached the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    /// Cleartext.
+    Http,
+    /// TLS.
+    Https,
+}
+
+impl Scheme {
+    /// The scheme as it stands in a URI.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        }
+    }
+}
+
+/// The connection that an exchange came on. Made once a connection and shared by its exchanges.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// The other end of the socket. Not necessarily the client: see [`crate::TrustedHops`].
+    pub peer: SocketAddr,
+    /// The address that the host accepted it on.
+    pub local: SocketAddr,
+    /// Whether TLS protects it.
+    pub scheme: Scheme,
+    /// The server name that TLS asked for (RFC 6066 section 3).
+    pub sni: Option<Arc<str>>,
+}
+
+/// What a host knows of a body before it read it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyLength {
+    /// There is none.
+    None,
+    /// Exactly so many bytes were announced; zero is a body too.
+    Exact(u64),
+    /// Chunked, HTTP/2 without a content-length, or ended by closing.
+    Unknown,
+}
+
+impl BodyLength {
+    /// Whether a body is announced at all.
+    pub fn is_some(self) -> bool {
+        self != BodyLength::None
+    }
+}
+
+/// A request head as a host parsed it: framing already checked, nothing normalised.
+#[derive(Debug, Clone)]
+pub struct RequestHead {
+    /// The method.
+    pub method: Method,
+    /// The request target as it stood on the wire: origin-form, absolute-form or `*` (RFC 9112 section 3.2);
+    /// for HTTP/2 the `:path`.
+    pub target: Bytes,
+    /// HTTP/2's `:authority`; `None` for HTTP/1, where `Host` stands in the headers.
+    pub authority: Option<Bytes>,
+    /// The protocol version.
+    pub version: Version,
+    /// All fields, duplicates kept in order.
+    pub headers: HeaderMap,
+    /// What is known of the body.
+    pub body: BodyLength,
+}
+
+/// A request after normalisation: the form that guards see **and** that goes upstream.
+#[derive(Debug)]
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    pub(crate) target: Bytes,
+    pub(crate) path_len: usize,
+    /// Host and port that the client asked for, lower case; empty where HTTP/1.0 sent none.
+    pub authority: HeaderValue,
+    /// How the client reached the first trusted hop.
+    pub scheme: Scheme,
+    /// The protocol version that the client spoke.
+    pub version: Version,
+    /// The fields that go upstream: hop-by-hop ones are gone, trusted ones are set.
+    pub headers: HeaderMap,
+    /// What is known of the body.
+    pub body: BodyLength,
+    /// The protocol that the client asked to upgrade to (RFC 9110 section 7.8), where it asked for one.
+    pub upgrade: Option<Bytes>,
+    pub(crate) params: PathParams,
+}
+
+impl Request {
+    /// The canonical target in origin-form (or `*`): path and query, ASCII.
+    pub fn target(&self) -> &str {
+        ascii(&self.target)
+    }
+
+    /// The canonical target's bytes, shared.
+    pub fn target_bytes(&self) -> &Bytes {
+        &self.target
+    }
+
+    /// The canonical path, percent-encoded, without the query.
+    pub fn path(&self) -> &str {
+        ascii(self.target.get(..self.path_len).unwrap_or_default())
+    }
+
+    /// The query without its `?`, where there is one.
+    pub fn query(&self) -> Option<&str> {
+        self.target.get(self.path_len + 1..).map(ascii)
+    }
+
+    /// The path parameters that routing found.
+    pub fn params(&self) -> &PathParams {
+        &self.params
+    }
+
+    /// The value of the `index`-th parameter of the operation's path template, percent-encoded.
+    pub fn param(&self, index: usize) -> Option<&str> {
+        let (from, to) = *self.params.spans.get(index)?;
+        self.path().get(from as usize..to as usize)
+    }
+}
+
+/// A response head: what the upstream said, then what the client will be told.
+#[derive(Debug)]
+pub struct ResponseHead {
+    /// The status code.
+    pub status: StatusCode,
+    /// The fields.
+    pub headers: HeaderMap,
+    /// What is known of the body.
+    pub body: BodyLength,
+}
+
+/// Canonical targets are ASCII by construction; anything else would read as empty.
+fn ascii(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap_or_default()
+}

@@ -1,0 +1,406 @@
+//! Request fields, normalised once: ambiguous ones refused, hop-by-hop ones stripped, trusted ones set.
+
+use std::borrow::Cow;
+use std::net::{IpAddr, SocketAddr};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::{self, HeaderName, HeaderValue};
+use smallvec::SmallVec;
+
+use crate::code;
+use crate::denial::Denial;
+use crate::head::{ExchangeId, Scheme};
+
+/// Which fields tell the upstream about the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ForwardedHeaders {
+    /// `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host`.
+    pub x_forwarded: bool,
+    /// `Forwarded` (RFC 7239).
+    pub forwarded: bool,
+    /// `traceparent` (W3C Trace Context).
+    pub trace: bool,
+}
+
+impl Default for ForwardedHeaders {
+    fn default() -> Self {
+        ForwardedHeaders { x_forwarded: true, forwarded: false, trace: true }
+    }
+}
+
+/// Fields that mean different things to different servers when they stand twice.
+static SINGLE: [HeaderName; 9] = [
+    header::HOST,
+    header::AUTHORIZATION,
+    header::CONTENT_TYPE,
+    header::CONTENT_LENGTH,
+    header::CONTENT_ENCODING,
+    header::CONTENT_RANGE,
+    header::RANGE,
+    header::ORIGIN,
+    header::EXPECT,
+];
+
+/// Fields whose look-alikes (an underscore for a hyphen, as CGI-like servers read it) are refused.
+static PROTECTED: [&str; 22] = [
+    "host",
+    "content-length",
+    "content-type",
+    "content-encoding",
+    "transfer-encoding",
+    "authorization",
+    "connection",
+    "proxy-authorization",
+    "proxy-connection",
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-proto",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-prefix",
+    "x-real-ip",
+    "x-api-key",
+    "x-app-id",
+    "x-app-key",
+    "x-original-url",
+    "x-rewrite-url",
+    "x-http-method-override",
+];
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+const X_ORIGINAL_URL: HeaderName = HeaderName::from_static("x-original-url");
+const X_REWRITE_URL: HeaderName = HeaderName::from_static("x-rewrite-url");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// Hop-by-hop fields (RFC 9110 section 7.6.1), fields that a stranger may not set, and what [`crate::Request`]
+/// says by itself: host and length.
+fn stays_here(name: &HeaderName) -> bool {
+    *name == header::CONNECTION
+        || *name == header::TRANSFER_ENCODING
+        || *name == header::UPGRADE
+        || *name == header::PROXY_AUTHORIZATION
+        || *name == header::PROXY_AUTHENTICATE
+        || *name == header::TE
+        || *name == header::EXPECT
+        || *name == header::CONTENT_LENGTH
+        || *name == header::HOST
+        || *name == KEEP_ALIVE
+        || *name == PROXY_CONNECTION
+        || *name == HTTP2_SETTINGS
+        || *name == header::FORWARDED
+        || *name == X_REAL_IP
+        || *name == X_FORWARDED_PROTO
+        || *name == X_FORWARDED_HOST
+        || *name == X_FORWARDED_PORT
+        || *name == X_FORWARDED_PREFIX
+        || *name == X_FORWARDED_FOR
+        || *name == X_ORIGINAL_URL
+        || *name == X_REWRITE_URL
+}
+
+/// What was taken out of the fields on the way.
+#[derive(Debug, Default)]
+pub(crate) struct Stripped {
+    pub(crate) upgrade: Option<Bytes>,
+    pub(crate) forwarded_for: Option<String>,
+}
+
+/// Refuses ambiguous fields and strips those that end here. `extra` are further protected names, lower case.
+pub(crate) fn sanitise(headers: &mut HeaderMap, extra: &[HeaderName]) -> Result<Stripped, Denial> {
+    if headers.keys_len() != headers.len() {
+        refuse_repeated(headers, extra)?;
+    }
+    let mut stripped = Stripped::default();
+    let mut gone: SmallVec<[HeaderName; 8]> = SmallVec::new();
+    for name in headers.keys() {
+        if memchr::memchr(b'_', name.as_str().as_bytes()).is_some() {
+            refuse_twin(name.as_str(), extra)?;
+        }
+        if stays_here(name) {
+            gone.push(name.clone());
+        }
+    }
+    if gone.is_empty() {
+        return Ok(stripped);
+    }
+    let trailers =
+        headers.get_all(header::TE).iter().any(|te| te.as_bytes().eq_ignore_ascii_case(b"trailers"));
+    if let Some(upgrade) = headers.get(header::UPGRADE)
+        && names_connection_option(headers, "upgrade")
+    {
+        stripped.upgrade = Some(Bytes::copy_from_slice(upgrade.as_bytes()));
+    }
+    for value in headers.get_all(header::CONNECTION) {
+        let text = value.to_str().map_err(|_| malformed("`connection` is not ASCII"))?;
+        for option in text.split(',').map(str::trim).filter(|option| !option.is_empty()) {
+            let name = HeaderName::from_bytes(option.as_bytes())
+                .map_err(|_| malformed("`connection` names no field"))?;
+            // A caller must not be able to strip what the upstream decides by.
+            let end_to_end = SINGLE.contains(&name) || name == header::COOKIE || extra.contains(&name);
+            if end_to_end {
+                return Err(malformed("`connection` names an end-to-end field"));
+            }
+            gone.push(name);
+        }
+    }
+    if gone.contains(&X_FORWARDED_FOR) {
+        let mut list = String::new();
+        for value in headers.get_all(X_FORWARDED_FOR) {
+            if let Ok(text) = value.to_str() {
+                if !list.is_empty() {
+                    list.push_str(", ");
+                }
+                list.push_str(text);
+            }
+        }
+        stripped.forwarded_for = Some(list);
+    }
+    for name in gone {
+        headers.remove(name);
+    }
+    if trailers {
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    }
+    Ok(stripped)
+}
+
+fn malformed(reason: &'static str) -> Denial {
+    Denial::new(&code::REQUEST_MALFORMED, reason).close()
+}
+
+fn names_connection_option(headers: &HeaderMap, option: &str) -> bool {
+    headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .any(|text| text.split(',').any(|o| o.trim().eq_ignore_ascii_case(option)))
+}
+
+fn refuse_repeated(headers: &HeaderMap, extra: &[HeaderName]) -> Result<(), Denial> {
+    for name in SINGLE.iter().chain(extra) {
+        if headers.get_all(name).iter().nth(1).is_some() {
+            let reason: Cow<'static, str> = format!("`{name}` stands more than once").into();
+            return Err(Denial::new(&code::HEADER_AMBIGUOUS, reason).close());
+        }
+    }
+    Ok(())
+}
+
+fn refuse_twin(name: &str, extra: &[HeaderName]) -> Result<(), Denial> {
+    let hyphened = name.replace('_', "-");
+    if PROTECTED.contains(&hyphened.as_str()) || extra.iter().any(|e| e.as_str() == hyphened) {
+        let reason = format!("a field imitates `{hyphened}` with an underscore");
+        return Err(Denial::new(&code::HEADER_AMBIGUOUS, reason).close());
+    }
+    Ok(())
+}
+
+/// What the upstream is told about the client.
+pub(crate) struct Origin<'a> {
+    pub(crate) client: IpAddr,
+    pub(crate) peer: SocketAddr,
+    pub(crate) scheme: Scheme,
+    pub(crate) authority: &'a HeaderValue,
+    /// The chain that a trusted hop sent; `None` from strangers.
+    pub(crate) chain: Option<String>,
+}
+
+/// Sets the trusted fields.
+pub(crate) fn set_forwarded(headers: &mut HeaderMap, which: ForwardedHeaders, origin: Origin<'_>) {
+    use std::fmt::Write as _;
+    if which.x_forwarded {
+        let mut list = origin.chain.unwrap_or_default();
+        if !list.is_empty() {
+            list.push_str(", ");
+        }
+        // Writing to a string cannot fail.
+        let _ = write!(list, "{}", origin.peer.ip().to_canonical());
+        insert(headers, X_FORWARDED_FOR, list);
+        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(origin.scheme.as_str()));
+        if !origin.authority.is_empty() {
+            headers.insert(X_FORWARDED_HOST, origin.authority.clone());
+        }
+    }
+    if which.forwarded {
+        let client = match origin.client {
+            IpAddr::V4(address) => format!("for={address}"),
+            IpAddr::V6(address) => format!("for=\"[{address}]\""),
+        };
+        let host = origin.authority.to_str().unwrap_or_default();
+        insert(
+            headers,
+            header::FORWARDED,
+            format!("{client};host=\"{host}\";proto={}", origin.scheme.as_str()),
+        );
+    }
+}
+
+/// The trace id to go on with (W3C Trace Context section 3.2), and the field set for the upstream.
+pub(crate) fn continue_trace(headers: &mut HeaderMap, id: ExchangeId, set: bool) -> u128 {
+    let incoming = headers.get(TRACEPARENT).and_then(|value| parse_traceparent(value.as_bytes()));
+    let (trace, flags) = incoming.unwrap_or((id.0, 0));
+    if set {
+        let mut text = [b'0'; 55];
+        let span = (id.0 as u64) | 1; // an all-zero parent id is invalid
+        write_hex(&mut text, 3, 32, trace);
+        write_hex(&mut text, 36, 16, u128::from(span));
+        write_hex(&mut text, 53, 2, u128::from(flags));
+        for at in [2, 35, 52] {
+            if let Some(byte) = text.get_mut(at) {
+                *byte = b'-';
+            }
+        }
+        if let Ok(value) = HeaderValue::from_bytes(&text) {
+            headers.insert(TRACEPARENT, value);
+        }
+    } else if incoming.is_none() {
+        headers.remove(TRACEPARENT);
+    }
+    trace
+}
+
+fn parse_traceparent(value: &[u8]) -> Option<(u128, u8)> {
+    let text = std::str::from_utf8(value).ok()?;
+    if text.len() < 55 || text.bytes().any(|b| b.is_ascii_uppercase()) {
+        return None;
+    }
+    let mut parts = text.splitn(5, '-');
+    let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let extra = parts.next().is_some();
+    if version.len() != 2 || version == "ff" || (version == "00" && extra) {
+        return None;
+    }
+    if trace.len() != 32 || span.len() != 16 || flags.len() != 2 {
+        return None;
+    }
+    let hex = |s: &str| s.bytes().all(|b| b.is_ascii_hexdigit()).then_some(());
+    hex(version)?;
+    hex(trace)?;
+    hex(span)?;
+    hex(flags)?;
+    let trace = u128::from_str_radix(trace, 16).ok().filter(|&t| t != 0)?;
+    u64::from_str_radix(span, 16).ok().filter(|&s| s != 0)?;
+    Some((trace, u8::from_str_radix(flags, 16).ok()?))
+}
+
+fn write_hex(out: &mut [u8], at: usize, digits: usize, value: u128) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (i, byte) in out.iter_mut().skip(at).take(digits).enumerate() {
+        let nibble = (value >> (4 * (digits - 1 - i))) & 0xf;
+        *byte = DIGITS.get(nibble as usize).copied().unwrap_or(b'0');
+    }
+}
+
+fn insert(headers: &mut HeaderMap, name: HeaderName, text: String) {
+    if let Ok(value) = HeaderValue::try_from(text) {
+        headers.insert(name, value);
+    }
+}
+
+/// Strips what belongs to the upstream's connection from a response.
+pub(crate) fn sanitise_response(headers: &mut HeaderMap) {
+    let mut gone: SmallVec<[HeaderName; 4]> = SmallVec::new();
+    for value in headers.get_all(header::CONNECTION) {
+        for option in value.to_str().unwrap_or_default().split(',') {
+            if let Ok(name) = HeaderName::from_bytes(option.trim().as_bytes())
+                && name != header::CONTENT_LENGTH
+            {
+                gone.push(name);
+            }
+        }
+    }
+    for name in headers.keys() {
+        let hop = *name == header::CONNECTION
+            || *name == header::TRANSFER_ENCODING
+            || *name == header::UPGRADE
+            || *name == header::PROXY_AUTHENTICATE
+            || *name == KEEP_ALIVE
+            || *name == PROXY_CONNECTION;
+        if hop {
+            gone.push(name.clone());
+        }
+    }
+    for name in gone {
+        headers.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    #[test]
+    fn hop_by_hop_fields_end_here() {
+        let mut headers = map(&[
+            ("connection", "keep-alive, X-Secret-Hop"),
+            ("x-secret-hop", "1"),
+            ("keep-alive", "timeout=5"),
+            ("te", "trailers"),
+            ("x-forwarded-for", "10.0.0.1"),
+            ("x-real-ip", "10.0.0.1"),
+            ("accept", "*/*"),
+        ]);
+        let stripped = sanitise(&mut headers, &[]).unwrap();
+        assert_eq!(stripped.forwarded_for.as_deref(), Some("10.0.0.1"));
+        let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["accept", "te"]);
+    }
+
+    #[test]
+    fn repeated_imitated_and_stripped_security_fields_are_refused() {
+        for fields in [
+            &[("authorization", "a"), ("authorization", "b")][..],
+            &[("content-type", "a/b"), ("content-type", "c/d")],
+            &[("x_forwarded_for", "1.1.1.1")],
+            &[("content_length", "5")],
+            &[("x-forwarded_for", "1.1.1.1")],
+            &[("connection", "authorization")],
+            &[("connection", "x y")],
+            &[("x_custom_key", "1")],
+        ] {
+            let extra = [HeaderName::from_static("x-custom-key")];
+            assert!(sanitise(&mut map(fields), &extra).is_err(), "{fields:?}");
+        }
+        assert!(sanitise(&mut map(&[("x_harmless", "1"), ("accept", "a"), ("accept", "b")]), &[]).is_ok());
+    }
+
+    #[test]
+    fn traces_go_on() {
+        let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let mut headers = map(&[("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")]);
+        let id = ExchangeId(0xabcd);
+        assert_eq!(continue_trace(&mut headers, id, true), 0x4bf92f3577b34da6a3ce929d0e0e4736);
+        let sent = headers["traceparent"].to_str().unwrap().to_owned();
+        assert_eq!(sent, "00-4bf92f3577b34da6a3ce929d0e0e4736-000000000000abcd-01");
+        assert_ne!(sent, parent);
+        for bad in [
+            "00-0000",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert("traceparent", HeaderValue::from_static(bad));
+            assert_eq!(continue_trace(&mut headers, id, true), id.0);
+            assert!(headers["traceparent"].to_str().unwrap().starts_with(&format!("00-{id}-")));
+        }
+    }
+}

@@ -1,0 +1,321 @@
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::*;
+use crate::Scheme;
+use crate::guard::{Guard, Hooks, Stage};
+use crate::plan::OperationInfo;
+use crate::record::End;
+use crate::routes::Routes;
+use crate::state::State;
+use crate::{Bounds, OperationInfo as Info};
+
+#[derive(Debug, Default)]
+struct Probe {
+    hooks: Hooks,
+    deny_head: bool,
+    deny_body: bool,
+    deny_response: bool,
+    fail: bool,
+    panic: bool,
+    need: Option<BodyNeed>,
+    ran: Arc<AtomicU32>,
+}
+
+impl Guard for Probe {
+    fn hooks(&self) -> Hooks {
+        self.hooks
+    }
+    fn request_head(&self, cx: &mut Cx<'_>) -> Result<Verdict, GuardError> {
+        self.ran.fetch_add(1, Ordering::Relaxed);
+        assert!(!self.panic, "as told");
+        if self.fail {
+            return Err(GuardError("as told".into()));
+        }
+        cx.add_response_header(HeaderName::from_static("x-added"), HeaderValue::from_static("1"));
+        Ok(if self.deny_head { Denial::new(&code::GUARD_FAILED, "told so").into() } else { Verdict::Pass })
+    }
+    fn reads_request_body(&self, _: &Cx<'_>) -> BodyNeed {
+        self.need.unwrap_or(BodyNeed::Nothing)
+    }
+    fn request_body(&self, _: &mut Cx<'_>, body: &Body) -> Result<Verdict, GuardError> {
+        assert!(body.json().is_some() || self.need != Some(BodyNeed::Parsed));
+        Ok(if self.deny_body { Denial::new(&code::BODY_MALFORMED, "told so").into() } else { Verdict::Pass })
+    }
+    fn response_head(&self, _: &mut Cx<'_>) -> Result<Verdict, GuardError> {
+        Ok(if self.deny_response {
+            Denial::new(&code::UPSTREAM_INVALID, "told so").into()
+        } else {
+            Verdict::Pass
+        })
+    }
+}
+
+const HEAD: Hooks =
+    Hooks { request_head: true, request_body: false, response_head: false, response_body: false };
+const BODY: Hooks =
+    Hooks { request_head: false, request_body: true, response_head: false, response_body: false };
+const RESPONSE: Hooks =
+    Hooks { request_head: false, request_body: false, response_head: true, response_body: false };
+
+#[derive(Debug)]
+struct OneRoute;
+impl Routes for OneRoute {
+    fn route(&self, method: &Method, path: &str) -> Routed<'_> {
+        match (method, path) {
+            (&Method::POST | &Method::GET, "/orders/7") => {
+                Routed::Operation { index: 0, params: PathParams { spans: SmallVec::from_slice(&[(8, 9)]) } }
+            }
+            (_, "/orders/7") => Routed::MethodNotAllowed { allow: "GET, POST" },
+            _ => Routed::Unknown,
+        }
+    }
+}
+
+fn engine(guards: Vec<(Mode, FailMode, Probe)>) -> Arc<Engine> {
+    let guards = guards
+        .into_iter()
+        .map(|(mode, on_error, probe)| Planned {
+            name: "probe",
+            stage: Stage::Validate,
+            mode,
+            on_error,
+            guard: Box::new(probe),
+        })
+        .collect();
+    let info = Info {
+        id: "getOrder".into(),
+        method: Method::GET,
+        template: "/orders/{id}".into(),
+        websocket: false,
+    };
+    let bounds = Bounds { request_body: 1000, ..Bounds::default() };
+    Engine::builder(Arc::new(State::new(1000)))
+        .routes(OneRoute, vec![Plan::new(Some(info), bounds, guards)])
+        .build()
+}
+
+fn head(
+    method: Method,
+    target: &str,
+    fields: &[(&'static str, &'static str)],
+    body: BodyLength,
+) -> RequestHead {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::HOST, HeaderValue::from_static("api.example.com"));
+    for (name, value) in fields {
+        headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    let target = Bytes::copy_from_slice(target.as_bytes());
+    RequestHead { method, target, authority: None, version: Version::HTTP_11, headers, body }
+}
+
+fn connection() -> Connection {
+    Connection {
+        peer: "192.0.2.7:4711".parse().unwrap(),
+        local: "192.0.2.1:80".parse().unwrap(),
+        scheme: Scheme::Http,
+        sni: None,
+    }
+}
+
+fn begin(engine: &Arc<Engine>, head: RequestHead) -> Inspection {
+    Arc::clone(engine).begin(head, &connection(), ExchangeId(7), Now::default())
+}
+
+fn outcome(status: u16) -> Outcome {
+    Outcome {
+        status: StatusCode::from_u16(status).unwrap(),
+        end: End::Complete,
+        bytes_in: 0,
+        bytes_out: 0,
+        upstream: None,
+        upstream_ns: None,
+        now: Now { unix_ns: 5, mono_ns: 5 },
+    }
+}
+
+fn get(engine: &Arc<Engine>) -> Inspection {
+    begin(engine, head(Method::GET, "/orders/7", &[], BodyLength::None))
+}
+
+#[test]
+fn a_permitted_exchange() {
+    let engine = engine(vec![(Mode::Enforce, FailMode::Closed, Probe { hooks: HEAD, ..Probe::default() })]);
+    let fields = [("x-forwarded-for", "10.0.0.1"), ("connection", "close"), ("accept", "a/b")];
+    let mut inspection =
+        begin(&engine, head(Method::GET, "/orders/%37?a=1&api_key=s3", &fields, BodyLength::None));
+    let Step::Forward(permit) = inspection.request_head() else { panic!("refused") };
+    assert_eq!(permit.id(), ExchangeId(7));
+    let request = inspection.request();
+    assert_eq!((request.target(), request.param(0)), ("/orders/7?a=1&api_key=s3", Some("7")));
+    assert_eq!(request.headers["x-forwarded-for"], "192.0.2.7");
+    assert!(!request.headers.contains_key("connection") && request.headers.contains_key("accept"));
+    let response =
+        ResponseHead { status: StatusCode::OK, headers: HeaderMap::new(), body: BodyLength::Unknown };
+    let ResponseStep::Deliver(head) = inspection.response_head(response, Now::default()) else {
+        panic!("withheld")
+    };
+    assert_eq!(head.headers["x-added"], "1");
+    let record = inspection.finish(outcome(200));
+    assert_eq!((record.path(), record.query()), ("/orders/7", Some("a=1&api_key=***")));
+    assert_eq!(record.decision, Decision::Permitted);
+    assert_eq!(record.operation.as_ref().unwrap().id.as_ref(), "getOrder");
+    assert_eq!(record.duration_ns, 5);
+}
+
+#[test]
+fn a_refusal_is_a_problem_and_keeps_added_fields() {
+    let deny = Probe { hooks: HEAD, deny_head: true, ..Probe::default() };
+    let engine = engine(vec![(Mode::Enforce, FailMode::Closed, deny)]);
+    let mut inspection = get(&engine);
+    let Step::Reply(reply) = inspection.request_head() else { panic!("permitted") };
+    assert_eq!(reply.status, 500);
+    assert_eq!(reply.headers["content-type"], "application/problem+json");
+    assert_eq!(reply.headers["x-added"], "1");
+    let problem: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
+    assert_eq!(problem["code"], "guard-failed");
+    assert_eq!(problem["reference"], "00000000000000000000000000000007");
+    assert!(!String::from_utf8_lossy(&reply.body).contains("told so"), "the reason is for the operator");
+    let record = inspection.finish(outcome(500));
+    assert_eq!(
+        record.decision.refusal().map(|(_, guard, reason)| (guard, reason)),
+        Some(("probe", "told so"))
+    );
+}
+
+#[test]
+fn monitor_counts_and_lets_pass() {
+    let ran = Arc::new(AtomicU32::new(0));
+    let probe = |deny_head| Probe { hooks: HEAD, deny_head, ran: Arc::clone(&ran), ..Probe::default() };
+    let engine = engine(vec![
+        (Mode::Monitor, FailMode::Closed, probe(true)),
+        (Mode::Enforce, FailMode::Closed, probe(false)),
+    ]);
+    let mut inspection = get(&engine);
+    assert!(matches!(inspection.request_head(), Step::Forward(_)));
+    assert_eq!(ran.load(Ordering::Relaxed), 2);
+    assert_eq!(inspection.findings().len(), 1);
+    assert!(!inspection.findings()[0].enforced);
+}
+
+#[test]
+fn failures_and_panics_refuse_unless_told_otherwise() {
+    for panic in [false, true] {
+        let probe = || Probe { hooks: HEAD, fail: !panic, panic, ..Probe::default() };
+        for (mode, on_error, passes) in [
+            (Mode::Enforce, FailMode::Closed, false),
+            (Mode::Enforce, FailMode::Open, true),
+            (Mode::Monitor, FailMode::Closed, true),
+        ] {
+            let ran = Arc::new(AtomicU32::new(0));
+            let next = Probe { hooks: HEAD, ran: Arc::clone(&ran), ..Probe::default() };
+            let engine = engine(vec![(mode, on_error, probe()), (Mode::Enforce, FailMode::Closed, next)]);
+            let mut inspection = get(&engine);
+            let step = inspection.request_head();
+            assert_eq!(matches!(step, Step::Forward(_)), passes);
+            assert_eq!(
+                ran.load(Ordering::Relaxed),
+                u32::from(passes),
+                "guards behind a failed one run as well"
+            );
+            assert_eq!(inspection.findings().len(), 1);
+        }
+    }
+}
+
+#[test]
+fn bodies_are_read_only_when_needed_and_within_bounds() {
+    let json = [("content-type", "application/json")];
+    let idle = engine(vec![]);
+    let mut inspection = begin(&idle, head(Method::POST, "/orders/7", &json, BodyLength::Exact(10)));
+    let Step::Forward(permit) = inspection.request_head() else { panic!() };
+    assert!(matches!(permit.body(), ForwardBody::Streamed { max: 1000 }));
+    let mut inspection = begin(&idle, head(Method::POST, "/orders/7", &json, BodyLength::Exact(1001)));
+    let Step::Reply(reply) = inspection.request_head() else { panic!() };
+    assert_eq!((reply.status.as_u16(), reply.close), (413, true));
+
+    let reader =
+        |deny_body| Probe { hooks: BODY, need: Some(BodyNeed::Parsed), deny_body, ..Probe::default() };
+    let parsing = engine(vec![(Mode::Enforce, FailMode::Closed, reader(false))]);
+    let mut inspection = begin(&parsing, head(Method::POST, "/orders/7", &json, BodyLength::Unknown));
+    assert!(matches!(inspection.request_head(), Step::NeedBody { limit: 1000 }));
+    assert!(matches!(inspection.request_body(Bytes::from_static(b"{}")), Step::Forward(_)));
+    for (body, status) in [(&b"{"[..], 400), (br#"{"a":1,"a":2}"#, 400), (&[b'['; 1001], 413)] {
+        let mut inspection = begin(&parsing, head(Method::POST, "/orders/7", &json, BodyLength::Unknown));
+        assert!(matches!(inspection.request_head(), Step::NeedBody { .. }));
+        let Step::Reply(reply) = inspection.request_body(Bytes::copy_from_slice(body)) else { panic!() };
+        assert_eq!(reply.status.as_u16(), status);
+    }
+    let watching = engine(vec![(Mode::Monitor, FailMode::Closed, reader(true))]);
+    let mut inspection = begin(&watching, head(Method::POST, "/orders/7", &json, BodyLength::Unknown));
+    assert!(matches!(inspection.request_head(), Step::NeedBody { .. }));
+    assert!(matches!(inspection.request_body(Bytes::from_static(b"{")), Step::Forward(_)));
+    assert_eq!(inspection.findings()[0].code.name, "body-malformed");
+}
+
+#[test]
+fn answers_can_be_withheld() {
+    let probe = Probe { hooks: RESPONSE, deny_response: true, ..Probe::default() };
+    let engine = engine(vec![(Mode::Enforce, FailMode::Closed, probe)]);
+    let mut inspection = get(&engine);
+    assert!(matches!(inspection.request_head(), Step::Forward(_)));
+    let response =
+        ResponseHead { status: StatusCode::OK, headers: HeaderMap::new(), body: BodyLength::Unknown };
+    let ResponseStep::Reply(reply) = inspection.response_head(response, Now::default()) else { panic!() };
+    assert_eq!(reply.status, 502);
+    assert_eq!(inspection.finish(outcome(502)).decision.word(), "withheld");
+}
+
+#[test]
+fn ambiguous_heads_are_refused_before_any_guard() {
+    let ran = Arc::new(AtomicU32::new(0));
+    let engine = engine(vec![(
+        Mode::Enforce,
+        FailMode::Closed,
+        Probe { hooks: HEAD, ran: Arc::clone(&ran), ..Probe::default() },
+    )]);
+    let none = BodyLength::None;
+    for (bad, status) in [
+        (head(Method::TRACE, "/orders/7", &[], none), 405),
+        (head(Method::CONNECT, "h:1", &[], none), 405),
+        (head(Method::GET, "/orders//7", &[], none), 400),
+        (head(Method::GET, "*", &[], none), 400),
+        (head(Method::GET, "http://other/orders/7", &[], none), 400),
+        (head(Method::GET, "/orders/7", &[("host", "b")], none), 400),
+        (head(Method::GET, "/orders/7", &[("authorization", "a"), ("authorization", "b")], none), 400),
+    ] {
+        let mut inspection = begin(&engine, bad);
+        let Step::Reply(reply) = inspection.request_head() else { panic!("permitted") };
+        assert_eq!((reply.status.as_u16(), reply.close), (status, true));
+    }
+    assert_eq!(ran.load(Ordering::Relaxed), 0);
+    let mut hostless = head(Method::GET, "/orders/7", &[], none);
+    hostless.headers.remove(header::HOST);
+    assert!(matches!(begin(&engine, hostless).request_head(), Step::Reply(_)));
+}
+
+#[test]
+fn upgrades_pass_only_where_offered() {
+    let upgrade = [("upgrade", "websocket"), ("connection", "Upgrade")];
+    let engine = engine(vec![]);
+    let mut inspection = begin(&engine, head(Method::GET, "/orders/7", &upgrade, BodyLength::None));
+    assert!(matches!(inspection.request_head(), Step::Reply(reply) if reply.status == 400));
+    let h2c = [("upgrade", "h2c"), ("connection", "Upgrade, HTTP2-Settings"), ("http2-settings", "AAMAAABk")];
+    let mut inspection = begin(&engine, head(Method::GET, "/orders/7", &h2c, BodyLength::None));
+    let Step::Forward(permit) = inspection.request_head() else { panic!() };
+    assert!(
+        !permit.upgrade() && inspection.request().headers.keys().all(|n| n.as_str().starts_with(['x', 't']))
+    );
+}
+
+#[test]
+fn unparsable_heads_have_a_record() {
+    let engine = engine(vec![]);
+    let denial = Denial::new(&code::REQUEST_MALFORMED, "bare LF").close();
+    let (inspection, reply) =
+        engine.refuse(&denial, b"/\x00<x>?token=1", &connection(), ExchangeId(1), Now::default());
+    assert_eq!(reply.status, 400);
+    let record = inspection.finish(outcome(400));
+    assert_eq!(record.path(), r"/\x00<x>");
+    let _: Option<&OperationInfo> = record.operation.as_deref();
+}
