@@ -70,41 +70,37 @@ static PROTECTED: [&str; 22] = [
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
-const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
-const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
-const X_ORIGINAL_URL: HeaderName = HeaderName::from_static("x-original-url");
-const X_REWRITE_URL: HeaderName = HeaderName::from_static("x-rewrite-url");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Hop-by-hop fields (RFC 9110 section 7.6.1), fields that a stranger may not set, and what [`crate::Request`]
 /// says by itself: host and length.
 fn stays_here(name: &HeaderName) -> bool {
-    *name == header::CONNECTION
-        || *name == header::TRANSFER_ENCODING
-        || *name == header::UPGRADE
-        || *name == header::PROXY_AUTHORIZATION
-        || *name == header::PROXY_AUTHENTICATE
-        || *name == header::TE
-        || *name == header::EXPECT
-        || *name == header::CONTENT_LENGTH
-        || *name == header::HOST
-        || *name == KEEP_ALIVE
-        || *name == PROXY_CONNECTION
-        || *name == HTTP2_SETTINGS
-        || *name == header::FORWARDED
-        || *name == X_REAL_IP
-        || *name == X_FORWARDED_PROTO
-        || *name == X_FORWARDED_HOST
-        || *name == X_FORWARDED_PORT
-        || *name == X_FORWARDED_PREFIX
-        || *name == X_FORWARDED_FOR
-        || *name == X_ORIGINAL_URL
-        || *name == X_REWRITE_URL
+    matches!(
+        name.as_str(),
+        "te" | "host"
+            | "expect"
+            | "upgrade"
+            | "forwarded"
+            | "x-real-ip"
+            | "connection"
+            | "keep-alive"
+            | "content-length"
+            | "http2-settings"
+            | "x-original-url"
+            | "x-rewrite-url"
+            | "x-forwarded-for"
+            | "x-forwarded-host"
+            | "x-forwarded-port"
+            | "x-forwarded-proto"
+            | "x-forwarded-prefix"
+            | "proxy-connection"
+            | "transfer-encoding"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+    )
 }
 
 /// What was taken out of the fields on the way.
@@ -216,14 +212,13 @@ pub(crate) struct Origin<'a> {
 
 /// Sets the trusted fields.
 pub(crate) fn set_forwarded(headers: &mut HeaderMap, which: ForwardedHeaders, origin: Origin<'_>) {
-    use std::fmt::Write as _;
     if which.x_forwarded {
         let mut list = origin.chain.unwrap_or_default();
+        list.reserve(40);
         if !list.is_empty() {
             list.push_str(", ");
         }
-        // Writing to a string cannot fail.
-        let _ = write!(list, "{}", origin.peer.ip().to_canonical());
+        push_address(&mut list, origin.peer.ip().to_canonical());
         insert(headers, X_FORWARDED_FOR, list);
         headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(origin.scheme.as_str()));
         if !origin.authority.is_empty() {
@@ -292,11 +287,37 @@ fn parse_traceparent(value: &[u8]) -> Option<(u128, u8)> {
     Some((trace, u8::from_str_radix(flags, 16).ok()?))
 }
 
+/// Writes `digits` lower-case hex digits of `value` at `at`.
 fn write_hex(out: &mut [u8], at: usize, digits: usize, value: u128) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for (i, byte) in out.iter_mut().skip(at).take(digits).enumerate() {
-        let nibble = (value >> (4 * (digits - 1 - i))) & 0xf;
-        *byte = DIGITS.get(nibble as usize).copied().unwrap_or(b'0');
+    let bytes = value.to_be_bytes();
+    let used = bytes.iter().skip(bytes.len() - digits / 2);
+    let pairs = out.get_mut(at..at + digits).unwrap_or_default().chunks_exact_mut(2);
+    for (pair, byte) in pairs.zip(used) {
+        let digit = |nibble: u8| DIGITS.get(usize::from(nibble & 0xf)).copied().unwrap_or(b'0');
+        pair.copy_from_slice(&[digit(byte >> 4), digit(*byte)]);
+    }
+}
+
+/// Appends an address; IPv4, the usual case, without the formatter's padding machinery.
+fn push_address(out: &mut String, address: IpAddr) {
+    use std::fmt::Write as _;
+    match address {
+        IpAddr::V4(address) => {
+            for (i, octet) in address.octets().into_iter().enumerate() {
+                if i > 0 {
+                    out.push('.');
+                }
+                for divisor in [100, 10] {
+                    if octet >= divisor {
+                        out.push(char::from(b'0' + octet / divisor % 10));
+                    }
+                }
+                out.push(char::from(b'0' + octet % 10));
+            }
+        }
+        // Writing to a string cannot fail.
+        IpAddr::V6(address) => _ = write!(out, "{address}"),
     }
 }
 
@@ -380,6 +401,15 @@ mod tests {
             assert!(sanitise(&mut map(fields), &extra).is_err(), "{fields:?}");
         }
         assert!(sanitise(&mut map(&[("x_harmless", "1"), ("accept", "a"), ("accept", "b")]), &[]).is_ok());
+    }
+
+    #[test]
+    fn addresses_are_written_as_the_formatter_writes_them() {
+        for text in ["0.0.0.0", "1.10.100.255", "192.0.2.7", "99.9.109.200", "2001:db8::1", "::1"] {
+            let mut out = String::new();
+            push_address(&mut out, text.parse().unwrap());
+            assert_eq!(out, text);
+        }
     }
 
     #[test]

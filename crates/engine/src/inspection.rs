@@ -879,36 +879,45 @@ fn escape(raw: &[u8]) -> Bytes {
 
 /// The query with secret-looking values replaced; `None` where there is nothing to replace.
 fn redact(query: &str, listed: &[Box<str>]) -> Option<String> {
-    const WORDS: [&str; 12] = [
-        "token",
-        "key",
-        "secret",
-        "pass",
-        "pwd",
-        "auth",
-        "sig",
-        "code",
-        "session",
-        "jwt",
-        "credential",
-        "otp",
-    ];
-    let secret = |name: &str| {
-        let lower = name.to_ascii_lowercase();
-        // An encoded name could spell anything.
-        lower.contains('%')
-            || WORDS.iter().any(|word| lower.contains(word))
-            || listed.iter().any(|l| **l == *name)
+    let name_of = |pair: &str| pair.find('=').map_or(pair.len(), |at| at);
+    let secret = |pair: &str| {
+        let name = pair.get(..name_of(pair)).unwrap_or_default();
+        looks_secret(name) || listed.iter().any(|l| **l == *name)
     };
-    let name_of = |pair: &str| pair.split('=').next().unwrap_or_default().to_owned();
-    if !query.split('&').any(|pair| secret(&name_of(pair))) {
+    if !query.split('&').any(secret) {
         return None;
     }
     let shown = query.split('&').map(|pair| {
-        let name = name_of(pair);
-        if secret(&name) { format!("{name}=***") } else { pair.to_owned() }
+        let name = pair.get(..name_of(pair)).unwrap_or_default();
+        if secret(pair) { format!("{name}=***") } else { pair.to_owned() }
     });
     Some(shown.collect::<Vec<_>>().join("&"))
+}
+
+/// Whether a parameter's name has a word that secrets go by; an encoded name could spell anything.
+fn looks_secret(name: &str) -> bool {
+    const WORDS: [&[u8]; 12] = [
+        b"token",
+        b"key",
+        b"secret",
+        b"pass",
+        b"pwd",
+        b"auth",
+        b"sig",
+        b"code",
+        b"session",
+        b"jwt",
+        b"credential",
+        b"otp",
+    ];
+    let bytes = name.as_bytes();
+    bytes.iter().enumerate().any(|(at, byte)| match byte.to_ascii_lowercase() {
+        b'%' => true,
+        b't' | b'k' | b's' | b'p' | b'a' | b'c' | b'j' | b'o' => WORDS
+            .iter()
+            .any(|word| bytes.get(at..at + word.len()).is_some_and(|part| part.eq_ignore_ascii_case(word))),
+        _ => false,
+    })
 }
 
 #[cfg(test)]

@@ -41,6 +41,17 @@ impl Guard for Probe {
         assert!(body.json().is_some() || self.need != Some(BodyNeed::Parsed));
         Ok(if self.deny_body { Denial::new(&code::BODY_MALFORMED, "told so").into() } else { Verdict::Pass })
     }
+    fn reads_response_body(&self, _: &Cx<'_>) -> BodyNeed {
+        self.need.unwrap_or(BodyNeed::Nothing)
+    }
+    fn response_body(&self, cx: &mut Cx<'_>, body: &Body) -> Result<Verdict, GuardError> {
+        if body.json().is_none() {
+            return Ok(Denial::new(&code::UPSTREAM_INVALID, "not JSON").into());
+        }
+        cx.mask(Masked { status: StatusCode::OK, excerpt: "seen".into() });
+        let reply = LocalReply::empty(StatusCode::IM_A_TEAPOT);
+        Ok(if self.deny_response { Verdict::Answer(Box::new(reply)) } else { Verdict::Pass })
+    }
     fn response_head(&self, _: &mut Cx<'_>) -> Result<Verdict, GuardError> {
         Ok(if self.deny_response {
             Denial::new(&code::UPSTREAM_INVALID, "told so").into()
@@ -318,4 +329,89 @@ fn unparsable_heads_have_a_record() {
     let record = inspection.finish(outcome(400));
     assert_eq!(record.path(), r"/\x00<x>");
     let _: Option<&OperationInfo> = record.operation.as_deref();
+}
+
+const RESPONSE_BODY: Hooks =
+    Hooks { request_head: false, request_body: false, response_head: false, response_body: true };
+
+fn response(content_type: &'static str, body: BodyLength) -> ResponseHead {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(header::CONNECTION, HeaderValue::from_static("x-hop"));
+    headers.insert("x-hop", HeaderValue::from_static("1"));
+    ResponseHead { status: StatusCode::OK, headers, body }
+}
+
+#[test]
+fn response_bodies_are_judged_replaced_or_bounded() {
+    let reader = |deny_response| Probe {
+        hooks: RESPONSE_BODY,
+        need: Some(BodyNeed::Parsed),
+        deny_response,
+        ..Probe::default()
+    };
+    let now = Now::default();
+    let forward = |engine: &Arc<Engine>| {
+        let mut inspection = get(engine);
+        assert!(matches!(inspection.request_head(), Step::Forward(_)));
+        inspection
+    };
+    let passing = engine(vec![(Mode::Enforce, FailMode::Closed, reader(false))]);
+    let mut inspection = forward(&passing);
+    let step = inspection.response_head(response("application/json", BodyLength::Unknown), now);
+    assert!(matches!(step, ResponseStep::NeedBody { .. }));
+    let ResponseStep::DeliverWhole(head, body) = inspection.response_body(Bytes::from_static(b"[1]"), now)
+    else {
+        panic!("withheld")
+    };
+    assert_eq!((head.headers["content-length"].as_bytes(), body.as_ref()), (&b"3"[..], &b"[1]"[..]));
+    assert!(!head.headers.contains_key("x-hop"));
+    assert!(inspection.finish(outcome(200)).masked.is_some());
+
+    let mut inspection = forward(&passing);
+    inspection.response_head(response("application/json", BodyLength::Unknown), now);
+    let ResponseStep::Reply(reply) = inspection.response_body(Bytes::from_static(b"{"), now) else {
+        panic!()
+    };
+    assert_eq!(reply.status, 502);
+
+    let mut inspection = forward(&passing);
+    let huge = response("application/json", BodyLength::Exact(1 << 40));
+    let ResponseStep::Reply(reply) = inspection.response_head(huge, now) else { panic!() };
+    assert_eq!((reply.status.as_u16(), inspection.decision().word()), (502, "withheld"));
+
+    let mut inspection = forward(&passing);
+    let bodyless = response("application/json", BodyLength::None);
+    assert!(matches!(inspection.response_head(bodyless, now), ResponseStep::Deliver(_)));
+
+    let replacing = engine(vec![(Mode::Enforce, FailMode::Closed, reader(true))]);
+    let mut inspection = forward(&replacing);
+    inspection.response_head(response("application/json", BodyLength::Unknown), now);
+    let ResponseStep::Reply(reply) = inspection.response_body(Bytes::from_static(b"{}"), now) else {
+        panic!()
+    };
+    assert_eq!((reply.status.as_u16(), inspection.decision()), (418, &Decision::Permitted));
+
+    let watching = engine(vec![(Mode::Monitor, FailMode::Closed, reader(true))]);
+    let mut inspection = forward(&watching);
+    let huge = response("application/json", BodyLength::Exact(1 << 40));
+    assert!(matches!(inspection.response_head(huge, now), ResponseStep::Deliver(_)));
+    assert_eq!(inspection.findings().len(), 1);
+}
+
+#[test]
+fn upstreams_that_fail_tell_nothing_of_the_network() {
+    let engine = engine(vec![]);
+    for (failure, status) in [
+        (UpstreamFailure::Unreachable("10.9.8.7:80 refused".into()), 502),
+        (UpstreamFailure::Unavailable(3), 503),
+        (UpstreamFailure::Timeout, 504),
+        (UpstreamFailure::Invalid("10.9.8.7 said nonsense".into()), 502),
+    ] {
+        let mut inspection = get(&engine);
+        assert!(matches!(inspection.request_head(), Step::Forward(_)));
+        let reply = inspection.upstream_failed(&failure);
+        assert_eq!(reply.status.as_u16(), status);
+        assert!(!String::from_utf8_lossy(&reply.body).contains("10.9"));
+    }
 }
