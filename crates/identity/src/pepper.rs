@@ -1,0 +1,79 @@
+//! The key under which secrets are hashed at rest.
+
+use std::fmt;
+
+use aws_lc_rs::{constant_time, hmac};
+use zeroize::Zeroize;
+
+/// A secret as it is kept: HMAC-SHA256 (RFC 2104) under the [`Pepper`]. Worthless without the pepper.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Digest(pub [u8; 32]);
+
+impl Digest {
+    /// Compares in time that does not depend on where the two differ.
+    pub fn same(&self, other: &Digest) -> bool {
+        constant_time::verify_slices_are_equal(&self.0, &other.0).is_ok()
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Digest(…)")
+    }
+}
+
+/// The 32-byte key of all digests. Kept apart from them (a file or the environment, never the database), so
+/// that a stolen database names no key. Never printed; wiped from memory when dropped.
+#[derive(Clone)]
+pub struct Pepper(hmac::Key);
+
+impl Pepper {
+    /// A pepper of 32 random bytes. This copy of them is wiped.
+    pub fn new(mut bytes: [u8; 32]) -> Pepper {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &bytes);
+        bytes.zeroize();
+        Pepper(key)
+    }
+
+    /// What is kept of `secret`.
+    pub fn digest(&self, secret: impl AsRef<[u8]>) -> Digest {
+        let tag = hmac::sign(&self.0, secret.as_ref());
+        let mut digest = [0; 32];
+        // An HMAC-SHA256 tag has 32 bytes; were it shorter, the rest would stay zero and match nothing issued.
+        for (to, from) in digest.iter_mut().zip(tag.as_ref()) {
+            *to = *from;
+        }
+        Digest(digest)
+    }
+}
+
+impl fmt::Debug for Pepper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pepper(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_hmac_sha256() {
+        // RFC 4231, test case 2 pads the key with zeros to the block size, so a zero-padded key is the same key.
+        let mut key = [0; 32];
+        key[..4].copy_from_slice(b"Jefe");
+        let hex: String = Pepper::new(key)
+            .digest("what do ya want for nothing?")
+            .0
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        assert_eq!(hex, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    }
+
+    #[test]
+    fn prints_nothing() {
+        let pepper = Pepper::new([0x41; 32]);
+        assert_eq!(format!("{pepper:?} {:?}", pepper.digest("x")), "Pepper(…) Digest(…)");
+    }
+}
