@@ -1,1 +1,25 @@
-//! e2e
+//! End-to-end tests: the built gateway, real peers, real clients, over loopback. A module an area; what they
+//! share is in `harness`.
+//!
+//! What a test lacks on this machine (see `cargo dev setup`) makes it print a line that begins with `SKIPPED`;
+//! `cargo dev test` collects those lines.
+
+#[cfg(test)]
+mod harness;
+
+#[cfg(test)]
+mod evidence;
+#[cfg(test)]
+mod http2;
+#[cfg(test)]
+mod proxying;
+#[cfg(test)]
+mod real_servers;
+#[cfg(test)]
+mod reload;
+#[cfg(test)]
+mod slow_clients;
+#[cfg(test)]
+mod strict_http1;
+#[cfg(test)]
+mod walls;

@@ -1,0 +1,137 @@
+//! Real upstreams that others wrote, with generated configs in temporary folders.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// A running server; stopped when dropped.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) address: SocketAddr,
+    child: Child,
+    folder: TempDir,
+}
+
+impl Peer {
+    /// Starts `command` in a new folder, with what it prints kept there, and waits until `address` takes
+    /// connections.
+    pub(crate) fn start(mut command: Command, folder: TempDir, address: SocketAddr) -> Self {
+        let log = fs::File::create(folder.path().join("peer.log")).unwrap();
+        let mut child = command
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap_or_else(|e| panic!("cannot start {command:?}: {e}"));
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while TcpStream::connect(address).is_err() {
+            let ended = child.try_wait().unwrap();
+            if ended.is_some() || Instant::now() > deadline {
+                let _ = child.kill();
+                let log = fs::read_to_string(folder.path().join("peer.log")).unwrap_or_default();
+                panic!("{command:?} does not listen on {address} ({ended:?}); it said:\n{log}");
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        Self { address, child, folder }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// What it has said so far.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.folder().join("peer.log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        // A polite end first: servers with worker processes take those along.
+        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        }
+        for _ in 0..50 {
+            if matches!(self.child.try_wait(), Ok(Some(_))) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// An address on loopback that is free now, for programs that cannot choose one themselves.
+pub(crate) fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// nginx with these lines in its `server` block.
+pub(crate) fn nginx(program: &Path, server: &str) -> Peer {
+    let folder = tempfile::tempdir().unwrap();
+    let address = free_address();
+    let path = folder.path().display();
+    let config = format!(
+        "daemon off; worker_processes 1; error_log stderr warn; pid {path}/pid;\n\
+         events {{ worker_connections 512; }}\n\
+         http {{ access_log off; keepalive_requests 100000; large_client_header_buffers 8 64k;\n\
+         client_body_temp_path {path}/body; proxy_temp_path {path}/proxy; fastcgi_temp_path {path}/fastcgi;\n\
+         uwsgi_temp_path {path}/uwsgi; scgi_temp_path {path}/scgi;\n\
+         server {{ listen {address}; {server} }} }}\n"
+    );
+    fs::write(folder.path().join("nginx.conf"), config).unwrap();
+    let mut command = Command::new(program);
+    command
+        .arg("-p")
+        .arg(folder.path())
+        .arg("-c")
+        .arg(folder.path().join("nginx.conf"))
+        .args(["-e", "stderr"]);
+    Peer::start(command, folder, address)
+}
+
+/// nginx that answers every request with its method and target.
+pub(crate) fn nginx_echo(program: &Path) -> Peer {
+    nginx(
+        program,
+        "merge_slashes off; location / { default_type text/plain; return 200 \"$request_method $request_uri\"; }",
+    )
+}
+
+/// HAProxy that answers every request with its method and target.
+pub(crate) fn haproxy_echo(program: &Path) -> Peer {
+    let folder = tempfile::tempdir().unwrap();
+    let address = free_address();
+    let config = format!(
+        "global\n  tune.bufsize 65536\ndefaults\n  mode http\n  timeout client 30s\n  timeout server 30s\n  \
+         timeout connect 5s\nfrontend echo\n  bind {address}\n  http-request return status 200 content-type \
+         text/plain lf-string \"%HM %HU\"\n"
+    );
+    fs::write(folder.path().join("haproxy.cfg"), config).unwrap();
+    let mut command = Command::new(program);
+    command.args(["-db", "-f"]).arg(folder.path().join("haproxy.cfg"));
+    Peer::start(command, folder, address)
+}
+
+/// Node's HTTP server that answers every request, once it is complete, with its method and target.
+pub(crate) fn node_echo(program: &Path) -> Peer {
+    let folder = tempfile::tempdir().unwrap();
+    let address = free_address();
+    let script = "const [, , port] = process.argv;\n\
+        require('http').createServer({ maxHeaderSize: 65536, keepAliveTimeout: 60000 }, (request, response) => {\n\
+          request.on('data', () => {});\n\
+          request.on('end', () => response.end(`${request.method} ${request.url}`));\n\
+        }).listen(port, '127.0.0.1');\n";
+    fs::write(folder.path().join("echo.js"), script).unwrap();
+    let mut command = Command::new(program);
+    command.arg("echo.js").arg(address.port().to_string());
+    Peer::start(command, folder, address)
+}
