@@ -1,7 +1,7 @@
 //! Writing message heads. What is written here is what the strict parser would accept.
 
+use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName};
-use http::{StatusCode, Version};
 
 use super::BodyLength;
 
@@ -43,10 +43,9 @@ pub fn write_request_start(out: &mut Vec<u8>, method: &str, target: &[u8], host:
 }
 
 /// Appends the status line and all fields that are not about the connection, without the empty line.
-pub fn write_response_start(out: &mut Vec<u8>, version: Version, status: StatusCode, headers: &HeaderMap) {
+pub fn write_response_start(out: &mut Vec<u8>, status: StatusCode, headers: &HeaderMap) {
     // A client that spoke HTTP/1.0 is answered in HTTP/1.1 as well: the version is the server's own (RFC 9110
     // section 2.5); only what is done with the connection follows the client.
-    let _ = version;
     if status == StatusCode::OK {
         out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
     } else {

@@ -116,7 +116,7 @@ fn the_request_line_has_one_spelling() {
     for (line, error) in [
         ("get / HTTP/1.1", HeadError::StartLine),
         ("GeT / HTTP/1.1", HeadError::Method),
-        ("GET  / HTTP/1.1", HeadError::Target),
+        ("GET  / HTTP/1.1", HeadError::StartLine),
         ("GET /  HTTP/1.1", HeadError::StartLine),
         ("GET\t/ HTTP/1.1", HeadError::StartLine),
         ("GET / HTTP/1.1 ", HeadError::Version),

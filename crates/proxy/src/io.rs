@@ -1,0 +1,250 @@
+//! Sockets, plain or under TLS, and what is about to be written to them.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::ops::Range;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// What one read asks for at first; doubled while reads fill the buffer.
+pub(crate) const READ: usize = 8 * 1024;
+/// What one read asks for at most.
+pub(crate) const READ_MOST: usize = 128 * 1024;
+/// Bytes that may wait to be written before the other side is no longer read.
+pub(crate) const HIGH_WATER: usize = 128 * 1024;
+
+/// A connection to a client or to an upstream.
+#[derive(Debug)]
+pub(crate) enum Io {
+    /// Cleartext.
+    Plain(TcpStream),
+    /// TLS, as the server.
+    Server(Box<tokio_rustls::server::TlsStream<TcpStream>>),
+    /// TLS, as the client.
+    Client(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+}
+
+macro_rules! each {
+    ($self:expr, $io:ident => $what:expr) => {
+        match $self {
+            Io::Plain($io) => $what,
+            Io::Server($io) => $what,
+            Io::Client($io) => $what,
+        }
+    };
+}
+
+impl AsyncRead for Io {
+    #[inline]
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        each!(self.get_mut(), io => Pin::new(io).poll_read(cx, buf))
+    }
+}
+
+impl AsyncWrite for Io {
+    #[inline]
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        each!(self.get_mut(), io => Pin::new(io).poll_write(cx, buf))
+    }
+
+    #[inline]
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        each!(self.get_mut(), io => Pin::new(io).poll_write_vectored(cx, bufs))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        each!(self, io => io.is_write_vectored())
+    }
+
+    #[inline]
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self.get_mut(), io => Pin::new(io).poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self.get_mut(), io => Pin::new(io).poll_shutdown(cx))
+    }
+}
+
+impl Io {
+    /// Reads once into `buffer`; 0 is the end of the stream.
+    #[inline]
+    pub(crate) fn poll_fill(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut BytesMut,
+    ) -> Poll<io::Result<usize>> {
+        if buffer.capacity() - buffer.len() < READ / 4 {
+            // A buffer that was filled to the brim grows with what is being sent; `reserve` reclaims what has been
+            // handed out and dropped.
+            let want = (buffer.capacity() * 2).clamp(READ, READ_MOST);
+            buffer.reserve(want);
+        }
+        // `read_buf` keeps no state between polls.
+        each!(self, io => pin!(io.read_buf(buffer)).poll(cx))
+    }
+
+    fn stream(&self) -> &TcpStream {
+        match self {
+            Io::Plain(stream) => stream,
+            Io::Server(stream) => stream.get_ref().0,
+            Io::Client(stream) => stream.get_ref().0,
+        }
+    }
+
+    /// Ready once the socket has something to read, or has ended. Only right while TLS holds nothing back, that is
+    /// after a read that would have waited.
+    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.stream().poll_read_ready(cx).map(|_| ())
+    }
+
+    /// Whether the peer has been silent and present since the last read, as far as is known without a system call.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let stream = self.stream();
+        // Answers `WouldBlock` at once, without a system call, while the driver has seen nothing.
+        let peeked = stream.try_io(tokio::io::Interest::READABLE, || {
+            let mut byte = [0u8; 1];
+            rustix::net::recv(stream, &mut byte[..], rustix::net::RecvFlags::PEEK).map_err(io::Error::from)
+        });
+        matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+}
+
+/// What is about to be written: heads and chunk sizes as text in one reused buffer, content as shared bytes.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    text: Vec<u8>,
+    /// Text before this offset is in `parts`.
+    sealed: usize,
+    parts: VecDeque<Part>,
+    length: usize,
+}
+
+#[derive(Debug)]
+enum Part {
+    Text(Range<usize>),
+    Data(Bytes),
+}
+
+impl Outbox {
+    /// The buffer to append text to.
+    #[inline]
+    pub(crate) fn text(&mut self) -> &mut Vec<u8> {
+        &mut self.text
+    }
+
+    /// Appends content.
+    #[inline]
+    pub(crate) fn data(&mut self, data: Bytes) {
+        if data.is_empty() {
+            return;
+        }
+        self.seal();
+        self.length += data.len();
+        self.parts.push_back(Part::Data(data));
+    }
+
+    #[inline]
+    fn seal(&mut self) {
+        if self.sealed < self.text.len() {
+            self.length += self.text.len() - self.sealed;
+            self.parts.push_back(Part::Text(self.sealed..self.text.len()));
+            self.sealed = self.text.len();
+        }
+    }
+
+    /// Bytes that wait.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.length + (self.text.len() - self.sealed)
+    }
+
+    /// Whether nothing waits.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether more may be queued before something is written.
+    #[inline]
+    pub(crate) fn has_room(&self) -> bool {
+        self.len() < HIGH_WATER
+    }
+
+    /// Forgets what was not written.
+    pub(crate) fn clear(&mut self) {
+        self.parts.clear();
+        self.text.clear();
+        self.sealed = 0;
+        self.length = 0;
+        if self.text.capacity() > HIGH_WATER {
+            self.text = Vec::new();
+        }
+    }
+
+    /// Writes as much as the socket takes; ready once everything is written. `progress` counts the bytes.
+    #[inline]
+    pub(crate) fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        io: &mut Io,
+        progress: &mut u64,
+    ) -> Poll<io::Result<()>> {
+        self.seal();
+        while !self.parts.is_empty() {
+            let written = {
+                let empty: &[u8] = &[];
+                let mut slices = [IoSlice::new(&[]); 16];
+                let mut count = 0;
+                for (slot, part) in slices.iter_mut().zip(&self.parts) {
+                    *slot = IoSlice::new(match part {
+                        Part::Text(range) => self.text.get(range.clone()).unwrap_or(empty),
+                        Part::Data(data) => data,
+                    });
+                    count += 1;
+                }
+                match slices.get(..count) {
+                    Some([one]) => ready!(Pin::new(&mut *io).poll_write(cx, one))?,
+                    Some(many) => ready!(Pin::new(&mut *io).poll_write_vectored(cx, many))?,
+                    None => 0,
+                }
+            };
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            *progress += written as u64;
+            self.advance(written);
+        }
+        self.clear();
+        if matches!(io, Io::Plain(_)) { Poll::Ready(Ok(())) } else { Pin::new(io).poll_flush(cx) }
+    }
+
+    fn advance(&mut self, mut written: usize) {
+        self.length = self.length.saturating_sub(written);
+        while written > 0 {
+            let Some(part) = self.parts.front_mut() else { return };
+            let size = match part {
+                Part::Text(range) => range.len(),
+                Part::Data(data) => data.len(),
+            };
+            if size <= written {
+                written -= size;
+                self.parts.pop_front();
+                continue;
+            }
+            match part {
+                Part::Text(range) => range.start += written,
+                Part::Data(data) => data.advance(written),
+            }
+            return;
+        }
+    }
+}

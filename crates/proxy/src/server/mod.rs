@@ -1,0 +1,106 @@
+//! The clients' side: finding out what a connection speaks, and serving it.
+
+pub(crate) mod client;
+pub(crate) mod h1;
+pub(crate) mod h2;
+mod meter;
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+
+use bytes::BytesMut;
+use portcullis_engine::{Connection, Scheme};
+use tokio::net::TcpStream;
+
+use crate::alarm::Alarm;
+use crate::io::Io;
+use crate::worker::Worker;
+
+/// What an HTTP/2 client with prior knowledge sends first (RFC 9113 section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Serves one accepted connection until it ends.
+pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, tls: bool) {
+    let Ok(local) = stream.local_addr() else { return };
+    let alarm = worker.alarms.alarm();
+    if tls {
+        let Some((io, http2, sni)) = Box::pin(handshake(&worker, stream, &alarm)).await else {
+            worker.stats.tls_failures_total.up();
+            return;
+        };
+        let connection = Rc::new(Connection { peer, local, scheme: Scheme::Https, sni });
+        let until = alarm.now() + worker.timeouts().head.millis();
+        if http2 {
+            return Box::pin(h2::serve(worker, io, BytesMut::new(), connection, alarm)).await;
+        }
+        // TLS may hold decrypted bytes that make no socket readable: begin by reading.
+        let idle = h1::Idle { io, buffer: BytesMut::new(), served: 0, until };
+        return h1::serve(worker, idle, connection, alarm, true).await;
+    }
+    let connection = Rc::new(Connection { peer, local, scheme: Scheme::Http, sni: None });
+    let mut io = Io::Plain(stream);
+    let until = alarm.now() + worker.timeouts().head.millis();
+    let mut buffer = BytesMut::new();
+    let Some(http2) = sniff(&worker, &mut io, &mut buffer, &alarm, until).await else { return };
+    if http2 {
+        return Box::pin(h2::serve(worker, io, buffer, connection, alarm)).await;
+    }
+    h1::serve(worker, h1::Idle { io, buffer, served: 0, until }, connection, alarm, false).await;
+}
+
+/// Reads until it is clear whether the client speaks HTTP/2; `None` if it does not say in time.
+async fn sniff(
+    worker: &Worker,
+    io: &mut Io,
+    buffer: &mut BytesMut,
+    alarm: &Alarm,
+    until: u64,
+) -> Option<bool> {
+    std::future::poll_fn(|cx| {
+        loop {
+            if buffer.starts_with(PREFACE) {
+                return Poll::Ready(Some(true));
+            }
+            if !buffer.is_empty() && !PREFACE.starts_with(buffer) {
+                return Poll::Ready(Some(false));
+            }
+            // No buffer is made before there is something to read.
+            if io.poll_readable(cx).is_ready() {
+                match io.poll_fill(cx, buffer) {
+                    Poll::Ready(Ok(n)) if n > 0 => continue,
+                    Poll::Ready(_) => return Poll::Ready(None),
+                    Poll::Pending => {}
+                }
+            }
+            let now = alarm.now();
+            if now >= until || worker.is_cut() {
+                if !buffer.is_empty() {
+                    worker.stats.slow_requests_total.up();
+                }
+                return Poll::Ready(None);
+            }
+            alarm.set(until - now);
+            let _ = alarm.poll(cx);
+            return Poll::Pending;
+        }
+    })
+    .await
+}
+
+/// The TLS handshake: the connection, whether HTTP/2 was negotiated, and the name that was asked for.
+async fn handshake(
+    worker: &Worker,
+    stream: TcpStream,
+    alarm: &Alarm,
+) -> Option<(Io, bool, Option<Arc<str>>)> {
+    let config = worker.shared.tls.as_ref()?.config();
+    alarm.set(worker.timeouts().tls.millis());
+    let stream = alarm.within(tokio_rustls::TlsAcceptor::from(config).accept(stream)).await.ok()?.ok()?;
+    alarm.clear();
+    let (_, session) = stream.get_ref();
+    let http2 = session.alpn_protocol() == Some(b"h2");
+    let sni = session.server_name().map(Arc::from);
+    Some((Io::Server(Box::new(stream)), http2, sni))
+}

@@ -1,0 +1,294 @@
+//! One worker: a thread with its own runtime, listeners, clock, buffers and upstream connections.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use arc_swap::ArcSwap;
+use bytes::BytesMut;
+use http::HeaderValue;
+use portcullis_engine::{Engine, EngineHandle, ExchangeId, Now, Observer};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::alarm::{Alarms, TICK};
+use crate::config::{Limits, Timeouts};
+use crate::io::{Outbox, READ, READ_MOST};
+use crate::limits::{Gate, Memory};
+use crate::server;
+use crate::stats::WorkerStats;
+use crate::upstream::{Group, Upstream};
+
+/// What all workers share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    /// The zero of all monotonic times.
+    pub(crate) start: Instant,
+    pub(crate) workers: usize,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) memory: Arc<Memory>,
+    pub(crate) in_flight: AtomicUsize,
+    /// What a reload may change.
+    pub(crate) settings: ArcSwap<Settings>,
+    pub(crate) tls: Option<Arc<crate::tls::Server>>,
+    /// No new connections and no further requests on old ones.
+    pub(crate) draining: AtomicBool,
+    /// The drain deadline has passed: close everything.
+    pub(crate) cut: AtomicBool,
+    /// Client connections, over all workers.
+    pub(crate) connections: AtomicUsize,
+}
+
+/// What a reload may change, swapped whole.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) limits: Limits,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) group: Arc<Group>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) alarms: Rc<Alarms>,
+    pub(crate) stats: Arc<WorkerStats>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) observer: Arc<dyn Observer>,
+    engine: EngineHandle,
+    settings: RefCell<Arc<Settings>>,
+    upstream: RefCell<Rc<Upstream>>,
+    random: Cell<u64>,
+    spare: RefCell<Vec<(BytesMut, Outbox)>>,
+    date: RefCell<(u64, HeaderValue)>,
+    /// Unix time minus monotonic time, in nanoseconds; corrected with every tick.
+    unix_offset: Cell<u64>,
+}
+
+/// Buffers that are kept for reuse.
+const SPARE: usize = 256;
+
+impl Worker {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        stats: Arc<WorkerStats>,
+        engine: EngineHandle,
+        observer: Arc<dyn Observer>,
+    ) -> Rc<Self> {
+        let settings = shared.settings.load_full();
+        let upstream = Upstream::new(Arc::clone(&settings.group));
+        let worker = Rc::new(Self {
+            alarms: Alarms::new(shared.start),
+            stats,
+            observer,
+            engine,
+            settings: RefCell::new(settings),
+            upstream: RefCell::new(upstream),
+            random: Cell::new(seed()),
+            spare: RefCell::default(),
+            date: RefCell::new((0, HeaderValue::from_static(""))),
+            unix_offset: Cell::new(0),
+            shared,
+        });
+        worker.tick();
+        worker
+    }
+
+    /// Accepts on `listeners` and serves until drained.
+    pub(crate) async fn run(self: Rc<Self>, listeners: Vec<(TcpListener, bool)>) {
+        for (listener, tls) in listeners {
+            let worker = Rc::clone(&self);
+            tokio::task::spawn_local(worker.accept(listener, tls));
+        }
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut was_draining = false;
+        loop {
+            ticks.tick().await;
+            self.tick();
+            self.upstream.borrow().sweep(self.alarms.now());
+            if self.is_draining() && (!was_draining || self.is_cut()) {
+                was_draining = true;
+                self.alarms.wake_all();
+            }
+            if self.is_draining() && self.stats.connections_open.get() == 0 {
+                self.upstream.borrow().clear();
+                return;
+            }
+        }
+    }
+
+    fn tick(&self) {
+        self.alarms.tick();
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+        let mono = self.shared.start.elapsed().as_nanos();
+        self.unix_offset.set(u64::try_from(unix.saturating_sub(mono)).unwrap_or(u64::MAX));
+        let settings = self.shared.settings.load();
+        if !Arc::ptr_eq(&settings, &self.settings.borrow()) {
+            let settings = Arc::clone(&settings);
+            if !Arc::ptr_eq(&settings.group, &self.upstream.borrow().group) {
+                *self.upstream.borrow_mut() = Upstream::new(Arc::clone(&settings.group));
+            }
+            *self.settings.borrow_mut() = settings;
+        }
+    }
+
+    async fn accept(self: Rc<Self>, listener: TcpListener, tls: bool) {
+        loop {
+            let mut waited = false;
+            let accepted = std::future::poll_fn(|cx| {
+                // A drain serves those who have connected already.
+                let accepted = listener.poll_accept(cx).map(Some);
+                if accepted.is_pending() && self.is_draining() {
+                    std::task::Poll::Ready(None)
+                } else {
+                    accepted
+                }
+            });
+            // The ticker wakes this often enough to see a drain.
+            let accepted = match tokio::time::timeout(Duration::from_millis(200), accepted).await {
+                Ok(Some(accepted)) => accepted,
+                Ok(None) => return,
+                Err(_) => continue,
+            };
+            while !self.shared.gate.has_room(self.limits().connections) && !self.is_draining() {
+                waited = true;
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            match accepted {
+                Ok((stream, peer)) => self.admit(stream, peer, tls),
+                Err(error) => {
+                    // Out of file descriptors, or a connection that is gone already.
+                    tracing::warn!(%error, waited, "accepting a connection failed");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+    }
+
+    fn admit(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr, tls: bool) {
+        let Some(admission) = self.shared.gate.admit(peer.ip(), self.limits().connections_per_client) else {
+            self.stats.connections_refused_total.up();
+            return;
+        };
+        let _ = stream.set_nodelay(true);
+        self.stats.connections_total.up();
+        let open = Open::new(self);
+        let worker = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            server::serve(worker, stream, peer, tls).await;
+            drop((open, admission));
+        });
+    }
+
+    /// The engine in force.
+    #[inline]
+    pub(crate) fn engine(&self) -> Arc<Engine> {
+        self.engine.load()
+    }
+
+    pub(crate) fn upstream(&self) -> Rc<Upstream> {
+        Rc::clone(&self.upstream.borrow())
+    }
+
+    #[inline]
+    pub(crate) fn limits(&self) -> std::cell::Ref<'_, Limits> {
+        std::cell::Ref::map(self.settings.borrow(), |s| &s.limits)
+    }
+
+    #[inline]
+    pub(crate) fn timeouts(&self) -> std::cell::Ref<'_, Timeouts> {
+        std::cell::Ref::map(self.settings.borrow(), |s| &s.timeouts)
+    }
+
+    /// The moment, to the nanosecond.
+    #[inline]
+    pub(crate) fn now(&self) -> Now {
+        let mono_ns = u64::try_from(self.shared.start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        Now { unix_ns: mono_ns.wrapping_add(self.unix_offset.get()), mono_ns }
+    }
+
+    /// A name for an exchange.
+    #[inline]
+    pub(crate) fn id(&self) -> ExchangeId {
+        ExchangeId(u128::from(self.random()) << 64 | u128::from(self.random()))
+    }
+
+    /// The next of a sequence of numbers that look random (SplitMix64).
+    #[inline]
+    pub(crate) fn random(&self) -> u64 {
+        let state = self.random.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.random.set(state);
+        let mut z = state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// The moment as a Date field says it, made once a second.
+    pub(crate) fn date(&self) -> HeaderValue {
+        let seconds = self.now().unix_ns / 1_000_000_000;
+        let mut date = self.date.borrow_mut();
+        if date.0 != seconds {
+            *date = (seconds, crate::date::format(seconds));
+        }
+        date.1.clone()
+    }
+
+    /// Empty buffers for one side of one exchange.
+    #[inline]
+    pub(crate) fn buffers(&self) -> (BytesMut, Outbox) {
+        self.spare
+            .borrow_mut()
+            .pop()
+            .unwrap_or_else(|| (BytesMut::with_capacity(2 * READ), Outbox::default()))
+    }
+
+    /// Takes buffers back.
+    #[inline]
+    pub(crate) fn recycle(&self, mut buffer: BytesMut, mut out: Outbox) {
+        let mut spare = self.spare.borrow_mut();
+        if spare.len() < SPARE && buffer.capacity() <= READ_MOST {
+            buffer.clear();
+            out.clear();
+            spare.push((buffer, out));
+        }
+    }
+
+    #[inline]
+    pub(crate) fn is_draining(&self) -> bool {
+        self.shared.draining.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    pub(crate) fn is_cut(&self) -> bool {
+        self.shared.cut.load(Ordering::Relaxed)
+    }
+}
+
+/// One open client connection, as counted.
+struct Open {
+    worker: Rc<Worker>,
+}
+
+impl Open {
+    fn new(worker: &Rc<Worker>) -> Self {
+        worker.stats.connections_open.up();
+        worker.shared.connections.fetch_add(1, Ordering::Relaxed);
+        Self { worker: Rc::clone(worker) }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.worker.stats.connections_open.down();
+        self.worker.shared.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A seed from the system's randomness, which the standard library draws for its hash maps.
+fn seed() -> u64 {
+    use std::hash::BuildHasher;
+    std::hash::RandomState::new().hash_one(0u64)
+}
