@@ -1,1 +1,298 @@
-//! (being written)
+//! What passes through the gateway: bodies of every size, streams, upgrades, TLS, upstreams that fail.
+
+use std::fmt::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::harness::client::Client;
+use crate::harness::gateway::Options;
+use crate::harness::recorder::Recorder;
+use crate::harness::{PATIENCE, needs, peers};
+
+/// An upstream that reads one request head a connection and then does as `serve` says.
+fn upstream(serve: impl Fn(TcpStream, String) + Clone + Send + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let serve = serve.clone();
+            thread::spawn(move || {
+                let mut head = Vec::new();
+                let mut byte = [0];
+                while !head.ends_with(b"\r\n\r\n") {
+                    match stream.read(&mut byte) {
+                        Ok(1) => head.push(byte[0]),
+                        _ => return,
+                    }
+                }
+                serve(stream, String::from_utf8_lossy(&head).into_owned());
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn large_bodies_pass_in_both_directions() {
+    let recorder = Recorder::start();
+    let gateway = Options::upstream(recorder.address).start();
+    let body: Vec<u8> = (0..512 * 1024_u32).map(|n| u8::try_from(n % 251).unwrap()).collect();
+    let response = Client::connect(gateway.address)
+        .call("POST", "/up", &[("Content-Type", "application/octet-stream")], &body)
+        .unwrap();
+    assert_eq!(response.status, 200, "{}", response.text());
+    assert_eq!(recorder.take().remove(0).body, body);
+
+    let Some(nginx) = needs("large_bodies_pass_in_both_directions", "nginx") else { return };
+    let peer = peers::nginx(&nginx, "root html;");
+    std::fs::create_dir(peer.folder().join("html")).unwrap();
+    let large: Vec<u8> = (0..8 * 1024 * 1024_u32).map(|n| u8::try_from(n % 241).unwrap()).collect();
+    std::fs::write(peer.folder().join("html/large.bin"), &large).unwrap();
+    let gateway = Options::upstream(peer.address).start();
+    let response = Client::connect(gateway.address).get("/large.bin").unwrap();
+    assert_eq!(response.status, 200);
+    assert!(response.body == large, "{} bytes came, or others", response.body.len());
+    let part = Client::connect(gateway.address)
+        .call("GET", "/large.bin", &[("Range", "bytes=100-199")], b"")
+        .unwrap();
+    assert_eq!((part.status, &part.body[..]), (206, &large[100..200]));
+}
+
+#[test]
+fn events_arrive_as_they_are_sent() {
+    let address = upstream(|mut stream, _| {
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let _ = stream.write_all(head.as_bytes());
+        for number in 0..3 {
+            let event = format!("data: {number}\n\n");
+            let _ = stream.write_all(format!("{:x}\r\n{event}\r\n", event.len()).as_bytes());
+            thread::sleep(Duration::from_millis(400));
+        }
+        let _ = stream.write_all(b"0\r\n\r\n");
+    });
+    let gateway = Options::upstream(address).start();
+    let mut client = Client::connect(gateway.address);
+    let start = Instant::now();
+    client.send(b"GET /events HTTP/1.1\r\nHost: a.example\r\nAccept: text/event-stream\r\n\r\n");
+    let mut seen = String::new();
+    let mut chunk = [0; 4096];
+    while !seen.contains("data: 0\n\n") {
+        let n = client.stream().read(&mut chunk).unwrap();
+        assert!(n > 0, "the stream ended: {seen}");
+        seen.push_str(&String::from_utf8_lossy(&chunk[..n]));
+    }
+    assert!(start.elapsed() < Duration::from_millis(700), "the first event took {:?}", start.elapsed());
+    while !seen.contains("data: 2\n\n") {
+        let n = client.stream().read(&mut chunk).unwrap();
+        assert!(n > 0, "the stream ended: {seen}");
+        seen.push_str(&String::from_utf8_lossy(&chunk[..n]));
+    }
+}
+
+#[test]
+fn websockets_become_tunnels() {
+    let address = upstream(|mut stream, head| {
+        assert!(head.to_ascii_lowercase().contains("upgrade: websocket"), "{head}");
+        let _ = stream.write_all(
+            b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+              Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n",
+        );
+        let mut chunk = [0; 1024];
+        while let Ok(n @ 1..) = stream.read(&mut chunk) {
+            let echoed: Vec<u8> = chunk[..n].iter().rev().copied().collect();
+            let _ = stream.write_all(&echoed);
+        }
+    });
+    let gateway = Options::upstream(address).start();
+    let mut client = Client::connect(gateway.address);
+    client.send(
+        b"GET /chat HTTP/1.1\r\nHost: a.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+    );
+    let response = client.read_response(false).unwrap().unwrap();
+    assert_eq!(response.status, 101);
+    client.send(b"\x81\x85masked");
+    let mut echoed = [0; 8];
+    client.stream().read_exact(&mut echoed).unwrap();
+    assert_eq!(&echoed, b"deksam\x85\x81");
+}
+
+#[test]
+fn a_dead_upstream_is_a_clean_problem() {
+    let nobody = peers::free_address();
+    let gateway = Options::upstream(nobody).start();
+    let response = Client::connect(gateway.address).get("/x").unwrap();
+    assert!([502, 503].contains(&response.status), "{}", response.status);
+    assert_eq!(response.field("content-type"), Some("application/problem+json"));
+    assert!(
+        !response.text().contains(&nobody.port().to_string()),
+        "it names the upstream: {}",
+        response.text()
+    );
+}
+
+#[test]
+fn a_broken_answer_is_a_clean_problem() {
+    for broken in [
+        "junk\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
+        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nX-A : b\r\nContent-Length: 0\r\n\r\n",
+        "",
+    ] {
+        let address = upstream(move |mut stream, _| {
+            let _ = stream.write_all(broken.as_bytes());
+        });
+        let gateway = Options::upstream(address).start();
+        let response = Client::connect(gateway.address).call("POST", "/x", &[], b"hello").unwrap();
+        assert!([502, 503].contains(&response.status), "{broken:?} gave {}", response.status);
+    }
+}
+
+#[test]
+fn hop_by_hop_fields_of_answers_end_here() {
+    let address = upstream(|mut stream, _| {
+        let _ = stream.write_all(
+            b"HTTP/1.1 200 OK\r\nConnection: close, X-Hop\r\nX-Hop: gone\r\nKeep-Alive: timeout=5\r\n\
+              Server: secret/1.2.3\r\nX-Stays: yes\r\nContent-Length: 2\r\n\r\nok",
+        );
+    });
+    let gateway = Options::upstream(address).start();
+    let mut client = Client::connect(gateway.address);
+    for _ in 0..2 {
+        let response = client.get("/x").unwrap();
+        assert_eq!((response.status, &response.body[..]), (200, &b"ok"[..]));
+        assert_eq!(response.field("x-stays"), Some("yes"));
+        for gone in ["x-hop", "keep-alive", "connection"] {
+            assert_eq!(response.field(gone), None, "{gone}");
+        }
+    }
+}
+
+#[test]
+fn calls_go_round_an_instance_that_is_down() {
+    let (one, two) = (Recorder::start(), Recorder::start());
+    let dead = peers::free_address();
+    let config = format!(
+        "upstream: [http://{}, http://{dead}, http://{}]\npolicies:\n  - match: {{ path: /** }}\n    public: true\n",
+        one.address, two.address
+    );
+    let gateway = Options::config(config).start();
+    let mut client = Client::connect(gateway.address);
+    for number in 0..60 {
+        let target = format!("/{number}");
+        let response = client.get(&target).unwrap();
+        assert_eq!((response.status, response.text()), (200, format!("GET {target}")));
+    }
+    let (first, second) = (one.take().len(), two.take().len());
+    assert!(first >= 10 && second >= 10, "{first} and {second} of 60 calls");
+}
+
+#[test]
+fn a_connection_that_went_stale_costs_no_call() {
+    // An upstream that answers one call a connection and then closes it without saying so.
+    let address = upstream(|mut stream, _| {
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        thread::sleep(Duration::from_millis(20));
+    });
+    let gateway = Options::upstream(address).start();
+    let mut client = Client::connect(gateway.address);
+    for number in 0..30 {
+        let response = client.get("/x").unwrap();
+        assert_eq!(response.status, 200, "call {number}");
+        thread::sleep(Duration::from_millis(10 * (number % 4)));
+    }
+}
+
+#[test]
+fn a_drain_finishes_what_was_begun() {
+    let address = upstream(|mut stream, _| {
+        thread::sleep(Duration::from_millis(1500));
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    });
+    let mut gateway = Options::upstream(address).start();
+    let mut idle = Client::connect(gateway.address);
+    let target = gateway.address;
+    let slow = thread::spawn(move || Client::connect(target).get("/slow"));
+    thread::sleep(Duration::from_millis(500));
+    gateway.signal(Signal::TERM);
+    let response = slow.join().unwrap().expect("a call that was begun is finished");
+    assert_eq!(response.status, 200);
+    assert!(gateway.wait(PATIENCE).success(), "{}", gateway.log());
+    assert_eq!(idle.is_closed(), Ok(true));
+    assert!(TcpStream::connect(target).is_err(), "it still takes connections");
+}
+
+#[test]
+fn tls_speaks_both_protocols() {
+    let (Some(openssl), Some(curl)) =
+        (needs("tls_speaks_both_protocols", "openssl"), needs("tls_speaks_both_protocols", "curl"))
+    else {
+        return;
+    };
+    let certificates = tempfile::tempdir().unwrap();
+    let made = Command::new(openssl)
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "2",
+        ])
+        .args([
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=DNS:localhost",
+            "-keyout",
+            "key.pem",
+            "-out",
+            "cert.pem",
+        ])
+        .current_dir(certificates.path())
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let certificate = certificates.path().join("cert.pem");
+    let recorder = Recorder::start();
+    let mut config = format!("upstream: http://{}\n", recorder.address);
+    let _ = write!(
+        config,
+        "listen: {{ address: \"127.0.0.1:0\", tls: {{ certificate: {}, key: {} }} }}\n\
+         policies:\n  - match: {{ path: /** }}\n    public: true\n",
+        certificate.display(),
+        certificates.path().join("key.pem").display()
+    );
+    let gateway = Options::config(config).start_as_written();
+    for (flag, version) in [("--http1.1", "1.1"), ("--http2", "2")] {
+        let output = Command::new(&curl)
+            .args(["--silent", "--show-error", "--max-time", "10", flag, "--cacert"])
+            .arg(&certificate)
+            .args([
+                "--write-out",
+                " %{http_version}",
+                "--resolve",
+                &format!("localhost:{}:127.0.0.1", gateway.address.port()),
+            ])
+            .arg(format!("https://localhost:{}/tls", gateway.address.port()))
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(text, format!("GET /tls {version}"), "{}", String::from_utf8_lossy(&output.stderr));
+        let seen = recorder.take().remove(0);
+        assert_eq!(seen.field("x-forwarded-proto"), Some("https"));
+    }
+    // Cleartext on the TLS port is no way in.
+    let plain = Client::connect(gateway.address).get("/plain");
+    assert!(plain.is_err(), "{plain:?}");
+    assert!(recorder.take().is_empty());
+}

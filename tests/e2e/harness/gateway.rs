@@ -27,6 +27,7 @@ pub(crate) struct Options {
     arguments: Vec<String>,
     config: Option<String>,
     files: Vec<(String, String)>,
+    listens_itself: bool,
 }
 
 impl Options {
@@ -56,6 +57,12 @@ impl Options {
         self.file("openapi.json", text).argument("--spec").argument("openapi.json")
     }
 
+    /// Starts it with the listener that its config file names.
+    pub(crate) fn start_as_written(mut self) -> Gateway {
+        self.listens_itself = true;
+        self.start()
+    }
+
     /// Starts it and waits until it takes calls.
     pub(crate) fn start(self) -> Gateway {
         let folder = tempfile::tempdir().unwrap();
@@ -70,8 +77,11 @@ impl Options {
             fs::write(folder.path().join("portcullis.yaml"), config).unwrap();
             command.args(["--config", "portcullis.yaml"]);
         }
+        if !self.listens_itself {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
         let mut child = command
-            .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data", "data", "--ready-file"])
+            .args(["--admin", "127.0.0.1:0", "--data", "data", "--ready-file"])
             .arg(&ready)
             .args(&self.arguments)
             .stdin(Stdio::null())
