@@ -35,7 +35,10 @@ pub(crate) fn answer(host: &str, path: &str, query: &str) -> Response<Full<Bytes
             "application/json",
             Bytes::from(quote(query.strip_prefix("postcode=").unwrap_or_default())),
         ),
-        ("169.254.169.254" | "metadata.internal", "/latest/meta-data/iam/security-credentials/shop") => {
+        (
+            "169.254.169.254" | "2852039166" | "metadata.internal",
+            "/latest/meta-data/iam/security-credentials/shop",
+        ) => {
             let credentials = json!({
                 "Code": "Success",
                 "AccessKeyId": "DEMO-METADATA-KEY",
@@ -43,7 +46,7 @@ pub(crate) fn answer(host: &str, path: &str, query: &str) -> Response<Full<Bytes
             });
             (StatusCode::OK, "application/json", Bytes::from(credentials.to_string()))
         }
-        ("169.254.169.254" | "metadata.internal", _) => (
+        ("169.254.169.254" | "2852039166" | "metadata.internal", _) => (
             StatusCode::OK,
             "text/plain",
             Bytes::from_static(b"latest/meta-data/iam/security-credentials/shop\n"),

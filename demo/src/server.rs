@@ -5,7 +5,7 @@ use crate::router;
 use crate::shop::Shop;
 use crate::{Mode, backstage};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -20,6 +20,8 @@ use tokio::net::{TcpListener, TcpStream};
 /// The largest body of each twin, in bytes. The weak one's is there for the machine's sake only.
 const LARGEST_WEAK: usize = 64 * 1024 * 1024;
 const LARGEST_FIXED: usize = 96 * 1024;
+/// The largest head that the fixed twin reads, in bytes.
+const LARGEST_HEAD: usize = 16 * 1024;
 /// How long the fixed twin waits for a head and for a body.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -58,7 +60,7 @@ async fn connection(shop: Arc<Shop>, stream: TcpStream) {
     });
     let mut http = http1::Builder::new();
     if shop.fixed() {
-        http.timer(TokioTimer::new()).header_read_timeout(PATIENCE);
+        http.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_header_size(LARGEST_HEAD);
     }
     // A client that breaks off or sends no HTTP gets what hyper gives it.
     let _ = http.serve_connection(TokioIo::new(stream), service).await;
@@ -96,7 +98,9 @@ async fn answer(shop: &Shop, request: http::Request<Incoming>) -> Response<Full<
         body: Bytes::new(),
         strict: fixed,
     };
+    let one_host = one_host(&head.uri, &request.headers);
     let outcome = match read {
+        Ok(_) if fixed && !one_host => Err(Fault::bad("exactly one host must be named")),
         Ok(body) => {
             request.body = body.to_bytes();
             if preflight {
@@ -120,6 +124,13 @@ async fn answer(shop: &Shop, request: http::Request<Incoming>) -> Response<Full<
         reply = reply.with("allow", &router::allowed(&request.segments, fixed));
     }
     dress(reply, fixed, origin)
+}
+
+/// Whether the request names one host, and the target no other (RFC 9112 section 3.2).
+fn one_host(target: &Uri, headers: &HeaderMap) -> bool {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let (Some(host), None) = (hosts.next(), hosts.next()) else { return false };
+    target.authority().is_none_or(|authority| authority.as_str().as_bytes() == host.as_bytes())
 }
 
 /// Turns a reply into a response with the headers of its twin.
