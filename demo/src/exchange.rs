@@ -117,6 +117,13 @@ pub(crate) fn number_in(
         .ok_or_else(|| Fault::bad(format!("`{name}` must be a whole number from {min} to {max}")))
 }
 
+/// Sets a field of a JSON object.
+pub(crate) fn put(object: &mut Value, name: &str, value: Value) {
+    if let Value::Object(map) = object {
+        map.insert(name.to_owned(), value);
+    }
+}
+
 /// What goes back.
 #[derive(Debug)]
 pub(crate) struct Reply {
@@ -211,8 +218,8 @@ impl Fault {
                 .filter(|line| line.contains("portcullis_demo"))
                 .take(20)
                 .collect();
-            body["exception"] = json!(internals);
-            body["stackTrace"] = json!(frames);
+            put(&mut body, "exception", json!(internals));
+            put(&mut body, "stackTrace", json!(frames));
         }
         let reply = Reply::json(self.status, &body);
         match self.status {

@@ -1,6 +1,6 @@
 //! Orders (API1, API3, API6).
 
-use crate::exchange::{Fault, Reply, Request, number_in};
+use crate::exchange::{Fault, Reply, Request, number_in, put};
 use crate::session::{Caller, caller};
 use crate::shop::{Row, Shop, id, number, page, public, text};
 use http::StatusCode;
@@ -27,7 +27,7 @@ pub(crate) fn view(shop: &Shop, order: i64) -> Result<Value, Fault> {
     let sql = "SELECT productId, quantity, priceCents FROM items WHERE orderId = ?1 ORDER BY rowid";
     let items = shop.rows(sql, [order])?;
     let mut view = public(shop, row, SECRET);
-    view["items"] = json!(items);
+    put(&mut view, "items", json!(items));
     Ok(view)
 }
 

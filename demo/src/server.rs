@@ -143,9 +143,9 @@ fn dress(reply: Reply, fixed: bool, origin: Option<HeaderValue>) -> Response<Ful
     }
     headers.extend(reply.headers);
     if fixed {
-        guarded(headers, origin.as_ref())
+        guarded(headers, origin.as_ref());
     } else {
-        careless(headers, origin)
+        careless(headers, origin);
     }
     response
 }

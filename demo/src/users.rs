@@ -1,6 +1,6 @@
 //! Profiles and profile pictures (API1, API3, API7, API8).
 
-use crate::exchange::{Fault, Reply, Request};
+use crate::exchange::{Fault, Reply, Request, put};
 use crate::outbound;
 use crate::session::caller;
 use crate::shop::{Shop, id, public};
@@ -81,7 +81,7 @@ pub(crate) async fn fetch_avatar(shop: &Shop, request: &Request, user: &str) -> 
     let mut body = json!({ "avatarUrl": format!("/v2/users/{user}/avatar"), "size": fetched.body.len() });
     if !shop.fixed() && !fetched.content_type.starts_with("image/") {
         let start: String = String::from_utf8_lossy(&fetched.body).chars().take(2000).collect();
-        body["preview"] = json!(start);
+        put(&mut body, "preview", json!(start));
     }
     Ok(Reply::ok(&body))
 }

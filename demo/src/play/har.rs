@@ -1,6 +1,7 @@
 //! Ordinary traffic as a HAR 1.2 file. Times are invented, a second apart, so that the same play makes the same file.
 
 use super::{Answer, Credentials, Player, Scenario, Sent};
+use crate::exchange::put;
 use serde_json::{Value, json};
 use std::io;
 use std::net::SocketAddr;
@@ -48,7 +49,7 @@ fn entry(number: usize, sent: &Sent, answer: &Answer, operation: Option<&str>) -
         let kind = sent.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
         let mut post = json!({ "mimeType": kind.map_or("", |(_, kind)| kind.as_str()), "params": [] });
         merge(&mut post, &text(&sent.body));
-        request["postData"] = post;
+        put(&mut request, "postData", post);
     }
     let response_headers: Vec<Value> = answer
         .headers
