@@ -3,6 +3,7 @@
 
 #![expect(clippy::print_stdout, reason = "the chores talk to the person who runs them")]
 
+pub mod bench;
 pub mod cache;
 pub mod docs;
 pub mod fuzz;

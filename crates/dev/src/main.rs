@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use portcullis_dev::{Outcome, cache, docs, fuzz, setup, suite, walls};
+use portcullis_dev::{Outcome, bench, cache, docs, fuzz, setup, suite, walls};
 
 /// The project's own chores: set-up, tests, fuzzing, reference pages, benchmarks.
 #[derive(Debug, Parser)]
@@ -38,6 +38,11 @@ enum Chore {
         #[arg(long, default_value_t = 60)]
         seconds: u64,
     },
+    /// Compares with other programs on this machine.
+    Bench {
+        #[command(subcommand)]
+        what: Bench,
+    },
     /// Generates the reference pages from the code.
     Docs {
         /// Where to write them.
@@ -46,6 +51,25 @@ enum Chore {
     },
     /// Checks that no crate knows one that it may not.
     Walls,
+}
+
+#[derive(Debug, Subcommand)]
+enum Bench {
+    /// CPU time for each call, beside nginx, HAProxy, Envoy and Caddy; writes docs/benchmarks.md.
+    Proxy {
+        /// Rounds; every contender has a turn in each.
+        #[arg(long, default_value_t = 5)]
+        rounds: u32,
+        /// Seconds of load in each turn.
+        #[arg(long, default_value_t = 4)]
+        seconds: u32,
+        /// Only contenders whose name contains this, beside nginx; writes no page.
+        #[arg(long)]
+        only: Option<String>,
+        /// Only print, do not write the page.
+        #[arg(long)]
+        dry: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -63,6 +87,9 @@ fn dispatch(chore: Chore) -> Outcome {
         Chore::Setup { only } => setup::run(only),
         Chore::Test { filter, no_setup } => suite::run(&filter, !no_setup),
         Chore::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
+        Chore::Bench { what: Bench::Proxy { rounds, seconds, only, dry } } => {
+            bench::proxy::run(&bench::proxy::Options { rounds, seconds, only, write: !dry })
+        }
         Chore::Docs { into } => {
             docs::generate(&into.unwrap_or_else(|| cache::workspace().join("docs/reference")))
         }

@@ -1,0 +1,8 @@
+//! `cargo dev bench`: the gateway beside other proxies, on one machine in one run.
+
+pub mod contenders;
+pub mod idle;
+pub mod load;
+pub mod measure;
+pub mod proxy;
+pub mod report;
