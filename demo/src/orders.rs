@@ -68,7 +68,9 @@ pub(crate) fn create(shop: &Shop, request: &Request) -> Result<Reply, Fault> {
             within_limits(shop, caller.id, &row, product, &lines)?;
         }
     }
-    let subtotal: i64 = lines.iter().map(|(_, quantity, price)| quantity.saturating_mul(*price)).sum();
+    let subtotal = lines
+        .iter()
+        .fold(0_i64, |sum, (_, quantity, price)| sum.saturating_add(quantity.saturating_mul(*price)));
     let (mut owner, mut total, mut status) = (caller.id, subtotal, "pending");
     if !shop.fixed() {
         owner = fields.raw("userId").and_then(Value::as_i64).unwrap_or(owner);

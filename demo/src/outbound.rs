@@ -98,3 +98,35 @@ fn dial(shop: &Shop, host: &str, port: u16) -> Option<SocketAddr> {
     }
     address.is_loopback().then(|| SocketAddr::new(address, port))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Mode;
+
+    #[test]
+    fn nothing_but_loopback_is_ever_dialled() {
+        let shop = Shop::new(Mode::Weak).unwrap();
+        let backstage = SocketAddr::from(([127, 0, 0, 1], 7));
+        shop.backstage.set(backstage).unwrap();
+        for host in ["images.shop.example", "169.254.169.254", "2852039166", "metadata.internal"] {
+            assert_eq!(dial(&shop, host, 80), Some(backstage), "{host}");
+        }
+        for host in ["127.0.0.1", "localhost", "[::1]", "127.8.8.8", "2130706433"] {
+            assert!(dial(&shop, host, 80).is_some_and(|address| address.ip().is_loopback()), "{host}");
+        }
+        let outside = [
+            "192.0.2.1",
+            "10.0.0.1",
+            "0.0.0.0",
+            "[2001:db8::1]",
+            "[::ffff:192.0.2.1]",
+            "example.com",
+            "",
+            "4294967296",
+        ];
+        for host in outside {
+            assert_eq!(dial(&shop, host, 80), None, "{host}");
+        }
+    }
+}

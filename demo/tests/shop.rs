@@ -154,3 +154,97 @@ fn entries(har: &Value) -> Vec<[Value; 5]> {
         })
         .collect()
 }
+
+#[tokio::test]
+async fn hostile_requests_get_an_answer_and_break_nothing() {
+    let bodies = [
+        "",
+        "null",
+        "[]",
+        "{}",
+        "\"",
+        "{\"items\":[1]}",
+        "{\"items\":[{\"productId\":9223372036854775807,\"quantity\":-9223372036854775808}]}",
+        "{\"items\":[{\"productId\":1,\"quantity\":9223372036854775807},{\"productId\":2,\"quantity\":9223372036854775807}]}",
+        "{\"username\":\"\\u0000\",\"password\":\"\\ud800\"}",
+        "{\"username\":\"${repeat:é:20000}\",\"password\":\"x\",\"email\":\"'\",\"code\":\"''''\",\"url\":\"http://\"}",
+        "{\"url\":\"http://[::1\"}",
+        "{\"url\":\"http://127.0.0.1:1/\"}",
+        "${repeat:[:50000}",
+    ];
+    let paths = [
+        "/",
+        "/v2",
+        "/v2/login",
+        "/v2/register",
+        "/v2/password-reset/confirm",
+        "/v2/users/2",
+        "/v2/users/2/avatar",
+        "/v2/users/-1",
+        "/v2/users/99999999999999999999",
+        "/v2/orders",
+        "/v2/orders?limit=-5&offset=-9223372036854775808",
+        "/v2/orders/1002/coupon",
+        "/v2/orders/1002/shipping-quote?postcode=%00%ff",
+        "/v2/products?limit=9223372036854775807&offset=9223372036854775807&q=%00%25%27&sort=--",
+        "/v2/products/%00",
+        "/v2/products/1;DROP%20TABLE%20users/reviews",
+        "/%2e%2e/%2e%2e/%ff%fe",
+    ];
+    for mode in [Mode::Weak, Mode::Fixed] {
+        let shop = Running::start(mode).await;
+        let mut steps = Vec::new();
+        steps.push(serde_json::json!({ "id": "in", "method": "POST", "path": "/v2/login", "capture": { "bob": "/token" },
+            "json": { "username": "bob", "password": "birch-Road-7" } }));
+        for path in paths {
+            for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
+                for body in bodies {
+                    steps.push(
+                        serde_json::json!({ "id": format!("{method} {path}"), "method": method, "path": path,
+                        "as": "bob", "body": body, "headers": { "content-type": "application/json" } }),
+                    );
+                }
+            }
+        }
+        let scenario: Scenario = serde_json::from_value(serde_json::json!({ "steps": steps })).unwrap();
+        let outcomes = play::play(&scenario.steps, shop.address, &Credentials::sample()).await;
+        let silent: Vec<_> = outcomes.iter().filter(|outcome| outcome.status.is_none()).collect();
+        assert!(silent.is_empty(), "{mode:?}: {silent:#?}");
+        if mode == Mode::Fixed {
+            let broken: Vec<_> = outcomes.iter().filter(|outcome| outcome.status >= Some(500)).collect();
+            assert!(broken.iter().all(|outcome| outcome.status == Some(502)), "{broken:#?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_shop_ends_when_it_is_told_to_and_shares_nothing() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (end, ended) = tokio::sync::oneshot::channel::<()>();
+    let shop = tokio::spawn(serve(listener, Mode::Weak, async move {
+        let _ = ended.await;
+    }));
+    let step = |id: &str, path: &str| serde_json::json!({ "id": id, "path": path });
+    let change: Scenario = serde_json::from_value(serde_json::json!({ "steps": [
+        { "id": "in", "method": "POST", "path": "/v2/login", "capture": { "bob": "/token" },
+          "json": { "username": "bob", "password": "birch-Road-7" } },
+        { "id": "post", "method": "POST", "path": "/v2/products/7/reviews", "as": "bob",
+          "json": { "stars": 2, "text": "only here" } },
+        step("read", "/v2/products/7/reviews"),
+    ]}))
+    .unwrap();
+    let outcomes = play::play(&change.steps, address, &Credentials::sample()).await;
+    assert!(outcomes.iter().all(|outcome| outcome.ending == Ending::Succeeded), "{outcomes:#?}");
+    let other = Running::start(Mode::Weak).await;
+    let empty: Suite = serde_json::from_value(serde_json::json!({ "identities": [], "attacks": [{
+        "id": "other", "category": "API9", "title": "", "steps": [step("read", "/v2/products/7/reviews")],
+        "proof": { "json": { "/total": 0 } } }] }))
+    .unwrap();
+    let outcomes = play::attack(&empty, other.address, &Credentials::sample()).await;
+    assert_eq!(outcomes[0].ending, Ending::Succeeded);
+    end.send(()).unwrap();
+    shop.await.unwrap().unwrap();
+    let refused = tokio::net::TcpStream::connect(address).await;
+    assert!(refused.is_err(), "the port is free again");
+}
