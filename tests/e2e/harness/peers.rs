@@ -45,11 +45,6 @@ impl Peer {
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
-
-    /// What it has said so far.
-    pub(crate) fn log(&self) -> String {
-        fs::read_to_string(self.folder().join("peer.log")).unwrap_or_default()
-    }
 }
 
 impl Drop for Peer {
