@@ -1,14 +1,22 @@
-//! The checks of one call.
+//! The checks of one call against its operation.
+
+use std::borrow::Cow;
+
+use serde_json::Value;
 
 use crate::contract::Contract;
 use crate::media::{BodyFormat, MediaType};
-use crate::report::Violation;
-use serde_json::Value;
+use crate::model::{Media, Operation, Response, Status};
+use crate::parameters::{
+    check_cookies, check_header, check_headers, check_path, check_query, coerce, form_value, multipart_value,
+};
+use crate::report::{Location, MAX_VIOLATIONS, Violation, ViolationKind};
+use crate::schema::{Direction, ExtraKind, Issue, SchemaId, Types, Wanted};
 
 /// Which of the checks that cost something and that a policy may not want are done. The others always are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Checks {
-    /// Report headers that the operation does not describe, of those that carry application data.
+    /// Report headers that the operation does not describe, but for those of HTTP itself and of browsers.
     pub unknown_headers: bool,
     /// Report cookies that the operation does not describe.
     pub unknown_cookies: bool,
@@ -27,7 +35,9 @@ impl Default for Checks {
 impl Contract {
     /// Checks the parameters of a request. `captures` is what [`Contract::route`] answered, `query` is the raw
     /// query string without `?`, `headers` are names and raw values (a `cookie` header among them).
-    /// Nothing is allocated if the request is in order and its parameters are of primitive types.
+    ///
+    /// Nothing is allocated if the request is in order and its parameters are of primitive types. At most
+    /// [`MAX_VIOLATIONS`] are reported. An unknown `operation` has one violation, not none.
     pub fn check_request_head<'a, H>(
         &self,
         operation: usize,
@@ -39,19 +49,29 @@ impl Contract {
     where
         H: Iterator<Item = (&'a str, &'a [u8])> + Clone,
     {
-        let _ = (operation, captures, query, headers, checks);
-        Vec::new()
+        let Some(operation) = self.operations.get(operation) else { return no_operation() };
+        let mut out = Vec::new();
+        check_path(&self.schemas, &operation.parameters, &operation.capture_parameters, captures, &mut out);
+        check_query(&self.schemas, operation, query.unwrap_or_default(), &mut out);
+        check_headers(&self.schemas, operation, &headers, checks.unknown_headers, &mut out);
+        check_cookies(&self.schemas, operation, &headers, checks.unknown_cookies, &mut out);
+        out.truncate(MAX_VIOLATIONS);
+        out
     }
 
-    /// How the body of a request with this `Content-Type` would be read by
-    /// [`Contract::check_request_body`]; opaque if it is not looked into.
+    /// How [`Contract::check_request_body`] reads a body of this `Content-Type`; [`BodyFormat::Opaque`] if it
+    /// does not look into it, so that the body need not be buffered for it.
     pub fn request_body_format(&self, operation: usize, content_type: Option<&str>) -> BodyFormat {
-        let _ = operation;
-        content_type.and_then(MediaType::parse).map_or(BodyFormat::Opaque, |media| media.format())
+        let content = self.operations.get(operation).and_then(|operation| operation.body.as_ref());
+        let sent = content_type.and_then(MediaType::parse);
+        match (content, sent) {
+            (Some(body), Some(sent)) if find(&body.content, &sent).is_some() => sent.format(),
+            _ => BodyFormat::Opaque,
+        }
     }
 
-    /// Checks the body of a request. `parsed` is the body as JSON, if the caller has parsed it already;
-    /// without it a JSON body is parsed here.
+    /// Checks the body of a request: that it may and must be there, its media type, and its value. `parsed` is
+    /// the body as JSON, if the caller has parsed it already; without it a JSON body is parsed here.
     pub fn check_request_body(
         &self,
         operation: usize,
@@ -60,11 +80,32 @@ impl Contract {
         parsed: Option<&Value>,
         checks: Checks,
     ) -> Vec<Violation> {
-        let _ = (operation, content_type, body, parsed, checks);
-        Vec::new()
+        let Some(operation) = self.operations.get(operation) else { return no_operation() };
+        let Some(described) = &operation.body else {
+            return if body.is_empty() {
+                Vec::new()
+            } else {
+                vec![violation(ViolationKind::UnexpectedBody, "", "no body")]
+            };
+        };
+        if body.is_empty() && parsed.is_none() {
+            return if described.required {
+                vec![violation(ViolationKind::MissingBody, "", "a body")]
+            } else {
+                Vec::new()
+            };
+        }
+        let Some((media, sent)) = matching(&described.content, content_type) else {
+            let mut refused = violation(ViolationKind::UnsupportedMediaType, "", ranges(&described.content));
+            refused.location = Location::Header;
+            refused.name = "content-type".into();
+            return vec![refused];
+        };
+        self.check_body(media, &sent, body, parsed, Direction::Request, checks)
     }
 
-    /// Checks status, media type and headers of a response.
+    /// Checks status, media type and headers of a response. `content_type` is absent for a response that has
+    /// no body.
     pub fn check_response_head<'a, H>(
         &self,
         operation: usize,
@@ -75,17 +116,49 @@ impl Contract {
     where
         H: Iterator<Item = (&'a str, &'a [u8])> + Clone,
     {
-        let _ = (operation, status, content_type, headers);
-        Vec::new()
+        let Some(operation) = self.operations.get(operation) else { return no_operation() };
+        let Some(response) = response(operation, status) else {
+            let known = operation.responses.iter().map(|response| match response.status {
+                Status::Exact(status) => status.to_string(),
+                Status::Class(class) => format!("{class}XX"),
+                Status::Default => "default".into(),
+            });
+            let known: Vec<String> = known.take(MAX_VIOLATIONS).collect();
+            let expected = format!("one of the described statuses: {}", known.join(", "));
+            let undocumented = violation(ViolationKind::UndocumentedStatus, "", expected);
+            return vec![Violation { location: Location::Status, ..undocumented }];
+        };
+        let mut out = Vec::new();
+        if content_type.is_some()
+            && !response.content.is_empty()
+            && matching(&response.content, content_type).is_none()
+        {
+            let mut wrong = violation(ViolationKind::UndocumentedMediaType, "", ranges(&response.content));
+            wrong.location = Location::Header;
+            wrong.name = "content-type".into();
+            out.push(wrong);
+        }
+        for header in &response.headers {
+            let kind = ViolationKind::InvalidResponseHeader;
+            check_header(&self.schemas, header, &headers, kind, kind, &mut out);
+        }
+        out.truncate(MAX_VIOLATIONS);
+        out
     }
 
     /// Whether the body of such a response must be read to check it.
     pub fn reads_response_body(&self, operation: usize, status: u16, content_type: Option<&str>) -> bool {
-        let _ = (operation, status, content_type);
-        false
+        let response = self.operations.get(operation).and_then(|operation| response(operation, status));
+        response.and_then(|response| matching(&response.content, content_type)).is_some_and(
+            |(media, sent)| {
+                media.schema.is_some_and(|schema| schema != SchemaId::ANY)
+                    && matches!(sent.format(), BodyFormat::Json | BodyFormat::Text)
+            },
+        )
     }
 
-    /// Checks the body of a response. `parsed` as in [`Contract::check_request_body`].
+    /// Checks the body of a response. `parsed` as in [`Contract::check_request_body`]. A status or media type
+    /// that is not described is reported by [`Contract::check_response_head`], not here.
     pub fn check_response_body(
         &self,
         operation: usize,
@@ -95,7 +168,143 @@ impl Contract {
         parsed: Option<&Value>,
         checks: Checks,
     ) -> Vec<Violation> {
-        let _ = (operation, status, content_type, body, parsed, checks);
-        Vec::new()
+        let Some(operation) = self.operations.get(operation) else { return no_operation() };
+        let found =
+            response(operation, status).and_then(|response| matching(&response.content, content_type));
+        let Some((media, sent)) = found else { return Vec::new() };
+        let out = self.check_body(media, &sent, body, parsed, Direction::Response, checks);
+        let as_response = |violation: Violation| match violation.kind {
+            ViolationKind::InvalidBody | ViolationKind::MalformedBody => {
+                Violation { kind: ViolationKind::InvalidResponseBody, ..violation }
+            }
+            _ => violation,
+        };
+        out.into_iter().map(as_response).collect()
     }
+
+    fn check_body(
+        &self,
+        media: &Media,
+        sent: &MediaType<'_>,
+        body: &[u8],
+        parsed: Option<&Value>,
+        direction: Direction,
+        checks: Checks,
+    ) -> Vec<Violation> {
+        let schema = media.schema.unwrap_or(SchemaId::ANY);
+        let malformed = |expected: &'static str| vec![violation(ViolationKind::MalformedBody, "", expected)];
+        let owned;
+        let value = match (sent.format(), parsed) {
+            (_, Some(value)) => value,
+            (BodyFormat::Json, None) if schema == SchemaId::ANY => {
+                let well_formed = serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok();
+                return if well_formed { Vec::new() } else { malformed("JSON") };
+            }
+            (BodyFormat::Json, None) => match serde_json::from_slice(body) {
+                Ok(value) => {
+                    owned = value;
+                    &owned
+                }
+                Err(_) => return malformed("JSON"),
+            },
+            (BodyFormat::Form, None) => match form_value(&self.schemas, media, body) {
+                Ok(value) => {
+                    owned = value;
+                    &owned
+                }
+                Err(issues) => return report(issues, ViolationKind::MalformedBody),
+            },
+            (BodyFormat::Multipart, None) => match multipart_value(&self.schemas, media, sent, body) {
+                Ok(value) => {
+                    owned = value;
+                    &owned
+                }
+                Err(issues) => return report(issues, ViolationKind::MalformedBody),
+            },
+            (BodyFormat::Text, None) if schema != SchemaId::ANY => match std::str::from_utf8(body) {
+                Ok(text) => {
+                    owned = coerce(&self.schemas, schema, text);
+                    &owned
+                }
+                Err(_) => return malformed("UTF-8"),
+            },
+            _ => {
+                // A schema of texts describes bytes of any kind; one of objects says what cannot be seen here.
+                let types = self.schemas.types_of(schema);
+                return if types.has(Types::STRING) {
+                    Vec::new()
+                } else {
+                    let expected = "a media type whose bodies can be checked: JSON or a form";
+                    vec![violation(ViolationKind::Unenforceable, "", expected)]
+                };
+            }
+        };
+        if schema == SchemaId::ANY {
+            return Vec::new();
+        }
+        let mut out = report(self.schemas.validate(schema, value, direction), ViolationKind::InvalidBody);
+        let wanted = Wanted { undescribed: checks.unknown_properties, wrong_direction: checks.access };
+        if wanted.undescribed || wanted.wrong_direction {
+            for extra in self.schemas.extras(schema, value, direction, wanted) {
+                let (kind, expected) = match (extra.kind, direction) {
+                    (ExtraKind::Undescribed, _) => {
+                        (ViolationKind::UnknownProperty, "a property that is described")
+                    }
+                    (ExtraKind::WrongDirection, Direction::Request) => {
+                        (ViolationKind::ReadOnlyProperty, "no property that only the server may set")
+                    }
+                    (ExtraKind::WrongDirection, Direction::Response) => {
+                        (ViolationKind::WriteOnlyProperty, "no property that only the client may send")
+                    }
+                };
+                out.push(violation(kind, &extra.pointer, expected));
+            }
+        }
+        out
+    }
+}
+
+fn response(operation: &Operation, status: u16) -> Option<&Response> {
+    // Exact statuses are sorted before classes, and those before the default.
+    operation.responses.iter().find(|response| match response.status {
+        Status::Exact(exact) => exact == status,
+        Status::Class(class) => u16::from(class) == status / 100,
+        Status::Default => true,
+    })
+}
+
+fn matching<'c, 't>(
+    content: &'c [Media],
+    content_type: Option<&'t str>,
+) -> Option<(&'c Media, MediaType<'t>)> {
+    let sent = MediaType::parse(content_type?)?;
+    find(content, &sent).map(|media| (media, sent))
+}
+
+fn find<'c>(content: &'c [Media], sent: &MediaType<'_>) -> Option<&'c Media> {
+    content.iter().find(|media| media.range.matches(sent))
+}
+
+fn ranges(content: &[Media]) -> String {
+    let list: Vec<String> =
+        content.iter().take(MAX_VIOLATIONS).map(|media| media.range.to_string()).collect();
+    if list.is_empty() { "no body".into() } else { list.join(" or ") }
+}
+
+fn violation(kind: ViolationKind, pointer: &str, expected: impl Into<Cow<'static, str>>) -> Violation {
+    Violation {
+        kind,
+        location: Location::Body,
+        name: "".into(),
+        pointer: pointer.into(),
+        expected: expected.into(),
+    }
+}
+
+fn report(issues: Vec<Issue>, kind: ViolationKind) -> Vec<Violation> {
+    issues.into_iter().map(|issue| violation(kind, &issue.pointer, issue.expected)).collect()
+}
+
+fn no_operation() -> Vec<Violation> {
+    vec![violation(ViolationKind::Unenforceable, "", "an operation of this contract")]
 }

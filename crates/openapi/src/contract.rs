@@ -6,7 +6,7 @@ use crate::fetch::{Alone, Fetch, FetchError};
 use crate::model::{Info, Operation, SecurityScheme};
 use crate::problem::Problem;
 use crate::routes::{CaseOf, Routes, TrailingSlash};
-use crate::schema::{Arena, SchemaId};
+use crate::schema::Arena;
 use crate::source::{Limits, SourceError};
 
 /// How a document is compiled.
@@ -93,10 +93,5 @@ impl Contract {
     /// What is wrong with the document: everything that was left out, or read with good will.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
-    }
-
-    /// Which of two base-path variants and templates a canonical path belongs to.
-    pub(crate) fn schema_is_any(&self, id: SchemaId) -> bool {
-        id == SchemaId::ANY
     }
 }

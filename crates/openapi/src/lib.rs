@@ -13,11 +13,12 @@
 //! servers: [{ url: https://api.example.com/v1 }]
 //! paths:
 //!   /orders/{id}:
+//!     parameters:
+//!       - { name: id, in: path, required: true, schema: { type: integer, minimum: 1 } }
 //!     get:
 //!       operationId: getOrder
 //!       security: []
 //!       parameters:
-//!         - { name: id, in: path, required: true, schema: { type: integer, minimum: 1 } }
 //!         - { name: expand, in: query, schema: { type: string, enum: [items] } }
 //!       responses:
 //!         '200': { description: ok }
@@ -68,6 +69,7 @@ mod parameters;
 mod problem;
 mod report;
 mod routes;
+
 mod schema;
 pub mod source;
 
@@ -81,5 +83,5 @@ pub use model::{
 };
 pub use problem::{Problem, Severity};
 pub use report::{Location, MAX_NAME, MAX_POINTER, MAX_VIOLATIONS, Violation, ViolationKind};
-pub use routes::{CaseOf, Route, TrailingSlash};
+pub use routes::{Captures, CaseOf, Route, TrailingSlash};
 pub use schema::{Direction, SchemaId};

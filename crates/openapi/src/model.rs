@@ -128,9 +128,9 @@ pub struct Operation {
     /// What the document says about this operation that cannot be enforced. If it is not empty, a gateway
     /// that enforces the contract has to refuse the operation's calls.
     pub unenforced: Vec<Problem>,
-    /// Names of the path's parameters, in the order in which they stand in the template, the base path's
-    /// included.
-    pub(crate) captures: Vec<Box<str>>,
+    /// Names of the parameters in [`Operation::path`], in the order in which they stand there. A route's
+    /// captures end with these; those of a base path come before.
+    pub captures: Vec<Box<str>>,
     /// For each capture, the parameter that describes it.
     pub(crate) capture_parameters: Vec<Option<usize>>,
     /// `name=value` pairs that the path key demands after `?` or `#`.
@@ -234,6 +234,8 @@ pub struct Media {
     pub schema: Option<SchemaId>,
     /// How the parts of a form are written.
     pub encoding: Vec<Encoding>,
+    /// The described properties of a form, each as if it were a query parameter.
+    pub(crate) fields: Vec<Parameter>,
 }
 
 impl Media {

@@ -1,13 +1,259 @@
-//! Documents to contracts.
+//! Documents to contracts: reading is lenient, and says what it left out.
+
+mod files;
+mod messages;
+mod operations;
+mod schemas;
+mod security;
+mod swagger;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
+
 use crate::contract::{Contract, LoadError, Options};
 use crate::fetch::Fetch;
+use crate::model::{Info, Media, Operation, SecurityScheme, Version};
+use crate::parameters::{Decoder, fields};
+use crate::problem::{Problem, Severity};
+use crate::routes::{Routes, Template};
+use crate::schema::{Arena, SchemaId};
+use crate::source::Span;
 
+use files::{At, Files, Resolver};
+use schemas::Compiler;
+
+/// Problems that a contract keeps at most.
+const MAX_PROBLEMS: usize = 10_000;
+
+/// Problems that an operation keeps at most.
+const MAX_UNENFORCED: usize = 20;
+
+/// Reads a document and compiles it.
 pub(crate) fn build(
     name: &str,
     bytes: &[u8],
     fetch: &dyn Fetch,
     options: &Options,
 ) -> Result<Contract, LoadError> {
-    let _ = (bytes, fetch, options);
-    Err(LoadError::Fetch(crate::FetchError { what: format!("`{name}`: not yet") }))
+    let files = Files::load(name, bytes, fetch, options.limits).map_err(LoadError::Source)?;
+    let resolver = Resolver::new(&files);
+    let none = Problem {
+        source: name.into(),
+        pointer: "".into(),
+        line: 1,
+        column: 1,
+        severity: Severity::Error,
+        what: "an empty document".into(),
+        expected: "an OpenAPI document".into(),
+    };
+    let root = files.root().ok_or(LoadError::NotAContract(none))?;
+    let Some(version) = files.version_of(0) else {
+        let problem = files.problem(
+            root,
+            Severity::Error,
+            "neither `swagger: '2.0'` nor a known `openapi: 3.x`",
+            "a document of Swagger 2.0 or OpenAPI 3.0, 3.1 or 3.2",
+        );
+        return Err(LoadError::NotAContract(problem));
+    };
+    let mut builder = Builder {
+        files: &files,
+        resolver: &resolver,
+        version,
+        root,
+        compiler: Compiler::new(&resolver, version),
+        schemes: Vec::new(),
+        default_security: None,
+        problems: Vec::new(),
+        drafts: Vec::new(),
+    };
+    builder.read();
+    Ok(builder.finish(options))
+}
+
+/// An operation that is read but not yet compiled.
+struct Draft<'d> {
+    operation: Operation,
+    template: Template,
+    bases: Vec<String>,
+    file: usize,
+    span: Span,
+    at: At<'d>,
+}
+
+struct Builder<'d> {
+    files: &'d Files,
+    resolver: &'d Resolver<'d>,
+    version: Version,
+    root: At<'d>,
+    compiler: Compiler<'d>,
+    schemes: Vec<SecurityScheme>,
+    default_security: Option<crate::model::Security>,
+    problems: Vec<Problem>,
+    drafts: Vec<Draft<'d>>,
+}
+
+impl<'d> Builder<'d> {
+    fn problem(
+        &mut self,
+        at: At<'d>,
+        severity: Severity,
+        what: impl Into<String>,
+        expected: impl Into<String>,
+    ) -> Problem {
+        let problem = self.files.problem(at, severity, what, expected);
+        self.problems.push(problem.clone());
+        problem
+    }
+
+    fn warn(&mut self, at: At<'d>, what: impl Into<String>, expected: impl Into<String>) {
+        self.problem(at, Severity::Warning, what, expected);
+    }
+
+    /// The node behind a reference; a problem if there is none.
+    fn follow(&mut self, at: At<'d>) -> Result<At<'d>, Problem> {
+        let resolver = self.resolver;
+        resolver.follow(at).map_err(|expected| {
+            let what = match at.str("$ref") {
+                Some(reference) => format!("`{reference}` leads nowhere"),
+                None => "a reference leads nowhere".into(),
+            };
+            self.problem(at, Severity::Error, what, expected)
+        })
+    }
+
+    fn read(&mut self) {
+        self.read_schemes();
+        self.default_security = self.read_security(self.root);
+        self.read_paths();
+        self.compiler.drain();
+    }
+
+    fn info(&self) -> Info {
+        let text = |pointer: &str| {
+            let node = self.root.node.pointer(pointer);
+            node.map(|node| self.files.written(self.root.with(node))).unwrap_or_default().into()
+        };
+        Info {
+            version: self.version,
+            title: text("/info/title"),
+            api_version: text("/info/version"),
+            servers: self.server_urls().into_iter().map(Into::into).collect(),
+        }
+    }
+
+    fn finish(mut self, options: &Options) -> Contract {
+        let info = self.info();
+        let mut arena = std::mem::replace(&mut self.compiler.arena, Arena::new());
+        arena.finish();
+        let mut problems = std::mem::take(&mut self.problems);
+        problems.append(&mut self.compiler.warnings);
+        problems.extend(self.compiler.flaws.values().flatten().cloned());
+        let mut routes = Routes::new(options.trailing_slash, options.case);
+        let mut operations: Vec<Operation> = Vec::with_capacity(self.drafts.len());
+        let bases = options.base_paths.clone();
+        for mut draft in std::mem::take(&mut self.drafts) {
+            self.compile(&arena, &mut draft);
+            self.note_duplicates(&mut draft);
+            let index = operations.len();
+            let mut standing = None;
+            for base in bases.as_ref().unwrap_or(&draft.bases) {
+                let same = |other: usize| {
+                    operations
+                        .get(other)
+                        .is_some_and(|other| other.fixed_query == draft.operation.fixed_query)
+                };
+                let method = draft.operation.method.as_str();
+                standing =
+                    standing.or(routes.add(&Template::parse(base), &draft.template, method, index, same));
+            }
+            if let Some(other) = standing {
+                let taken = operations.get(other).map(Operation::label).unwrap_or_default();
+                let what = format!("`{}` matches the same calls as `{taken}`", draft.operation.label());
+                let problem = self.files.problem(
+                    draft.at,
+                    Severity::Error,
+                    what,
+                    "paths that differ in more than names",
+                );
+                problems.push(problem.clone());
+                draft.operation.unenforced.push(problem.clone());
+                if let Some(other) = operations.get_mut(other) {
+                    other.unenforced.push(problem);
+                }
+            }
+            draft.operation.unenforced.truncate(MAX_UNENFORCED);
+            operations.push(draft.operation);
+        }
+        for (file, document) in self.files.documents().iter().enumerate() {
+            problems.extend(document.duplicates().iter().map(|duplicate| {
+                let what = format!("the key `{}` for the second time", duplicate.key);
+                self.files.problem_at(file, duplicate.second, Severity::Error, what, "each key once")
+            }));
+        }
+        let mut seen = HashSet::new();
+        problems.retain(|problem| seen.insert(problem.clone()));
+        problems.sort_by(|a, b| (&a.source, a.line, a.column).cmp(&(&b.source, b.line, b.column)));
+        problems.truncate(MAX_PROBLEMS);
+        Contract { info, operations, security_schemes: self.schemes, problems, routes, schemas: arena }
+    }
+
+    /// Compiles what needs the finished schemas, and notes what cannot be enforced.
+    fn compile(&self, arena: &Arena, draft: &mut Draft<'d>) {
+        let operation = &mut draft.operation;
+        let mut roots: Vec<SchemaId> = Vec::new();
+        for parameter in &mut operation.parameters {
+            parameter.decoder = Decoder::compile(arena, parameter);
+            roots.push(parameter.schema);
+        }
+        let mut media = |media: &mut Media| {
+            media.fields = fields(arena, media);
+            roots.extend(media.schema);
+        };
+        if let Some(body) = &mut operation.body {
+            body.content.iter_mut().for_each(&mut media);
+        }
+        for response in &mut operation.responses {
+            response.content.iter_mut().for_each(&mut media);
+        }
+        for response in &mut operation.responses {
+            for header in &mut response.headers {
+                header.decoder = Decoder::compile(arena, header);
+                roots.push(header.schema);
+            }
+        }
+        roots.retain(|root| arena.reaches(*root).flawed);
+        let mut seen = HashSet::new();
+        while let Some(id) = roots.pop() {
+            if !seen.insert(id) || operation.unenforced.len() >= MAX_UNENFORCED {
+                continue;
+            }
+            operation.unenforced.extend(self.compiler.flaws.get(&id).into_iter().flatten().cloned());
+            arena.get(id).each_child(&mut |child| {
+                if arena.reaches(child).flawed {
+                    roots.push(child);
+                }
+            });
+        }
+    }
+
+    /// A key that is there twice inside an operation leaves open which of the two counts.
+    fn note_duplicates(&self, draft: &mut Draft<'d>) {
+        let Some(document) = self.files.documents().get(draft.file) else { return };
+        for duplicate in document.duplicates() {
+            if draft.span.start <= duplicate.second.start && duplicate.second.end <= draft.span.end {
+                let what = format!("the key `{}` for the second time", duplicate.key);
+                let problem = self.files.problem_at(
+                    draft.file,
+                    duplicate.second,
+                    Severity::Error,
+                    what,
+                    "each key once",
+                );
+                draft.operation.unenforced.push(problem);
+            }
+        }
+    }
 }

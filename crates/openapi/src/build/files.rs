@@ -1,0 +1,402 @@
+//! The files of a contract, and references between them.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use crate::fetch::Fetch;
+use crate::model::Version;
+use crate::problem::{Problem, Severity};
+use crate::source::{Document, Kind, Limits, Node, SourceError, Span, array_index, unescape_token};
+
+/// Files that one contract may consist of.
+const MAX_FILES: usize = 2_000;
+
+/// References that are followed from one to the next.
+const MAX_HOPS: usize = 64;
+
+/// A node and the file it is in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct At<'d> {
+    pub(crate) file: usize,
+    pub(crate) node: &'d Node,
+}
+
+impl<'d> At<'d> {
+    pub(crate) fn get(self, key: &str) -> Option<At<'d>> {
+        self.node.get(key).map(|node| At { file: self.file, node })
+    }
+
+    pub(crate) fn with(self, node: &'d Node) -> At<'d> {
+        At { file: self.file, node }
+    }
+
+    pub(crate) fn str(self, key: &str) -> Option<&'d str> {
+        self.node.get(key)?.as_str()
+    }
+
+    pub(crate) fn bool(self, key: &str) -> bool {
+        self.node.get(key).and_then(Node::as_bool).unwrap_or(false)
+    }
+}
+
+/// All files, loaded before anything is resolved.
+#[derive(Debug)]
+pub(crate) struct Files {
+    documents: Vec<Document>,
+    uris: HashMap<String, usize>,
+    names: Vec<String>,
+    /// Files that could not be had, and why.
+    failed: HashMap<String, String>,
+}
+
+impl Files {
+    /// Reads a document and, breadth first, all files that it refers to.
+    pub(crate) fn load(
+        name: &str,
+        bytes: &[u8],
+        fetch: &dyn Fetch,
+        limits: Limits,
+    ) -> Result<Self, SourceError> {
+        let root = Document::parse_with(name, bytes, limits)?;
+        let mut files = Self {
+            documents: vec![root],
+            uris: HashMap::from([(name.to_owned(), 0)]),
+            names: vec![name.to_owned()],
+            failed: HashMap::new(),
+        };
+        let mut open = VecDeque::from([0]);
+        while let Some(index) = open.pop_front() {
+            for uri in files.external(index) {
+                if files.uris.contains_key(&uri) || files.failed.contains_key(&uri) {
+                    continue;
+                }
+                let loaded = if files.documents.len() >= MAX_FILES {
+                    Err(format!("the contract has more than {MAX_FILES} files"))
+                } else {
+                    let bytes = fetch.fetch(&uri).map_err(|error| error.what);
+                    bytes.and_then(|bytes| {
+                        Document::parse_with(&uri, &bytes, limits).map_err(|error| error.to_string())
+                    })
+                };
+                match loaded {
+                    Ok(document) => {
+                        let next = files.documents.len();
+                        files.documents.push(document);
+                        files.names.push(uri.clone());
+                        files.uris.insert(uri, next);
+                        open.push_back(next);
+                    }
+                    Err(why) => {
+                        files.failed.insert(uri, why);
+                    }
+                }
+            }
+        }
+        Ok(files)
+    }
+
+    /// The other files that one refers to.
+    fn external(&self, index: usize) -> Vec<String> {
+        let (Some(document), Some(base)) = (self.documents.get(index), self.names.get(index)) else {
+            return Vec::new();
+        };
+        let mut found = HashSet::new();
+        let mut open = vec![document.root()];
+        while let Some(node) = open.pop() {
+            match &node.kind {
+                Kind::Object(members) => {
+                    for member in members {
+                        match (&*member.key, &member.value.kind) {
+                            ("$ref", Kind::String(reference)) => {
+                                let (file, _) = reference.split_once('#').unwrap_or((reference, ""));
+                                if !file.is_empty() {
+                                    found.insert(join(base, file));
+                                }
+                            }
+                            ("mapping", Kind::Object(kinds)) => {
+                                for reference in kinds.iter().filter_map(|kind| kind.value.as_str()) {
+                                    let (file, _) = reference.split_once('#').unwrap_or((reference, ""));
+                                    if looks_like_file(file) {
+                                        found.insert(join(base, file));
+                                    }
+                                }
+                            }
+                            ("example" | "examples" | "x-examples", _) => {}
+                            _ => open.push(&member.value),
+                        }
+                    }
+                }
+                Kind::Array(items) => open.extend(items),
+                _ => {}
+            }
+        }
+        let mut found: Vec<String> = found.into_iter().collect();
+        found.sort_unstable();
+        found
+    }
+
+    pub(crate) fn root(&self) -> Option<At<'_>> {
+        self.documents.first().map(|document| At { file: 0, node: document.root() })
+    }
+
+    pub(crate) fn documents(&self) -> &[Document] {
+        &self.documents
+    }
+
+    /// The specification that a file names itself.
+    pub(crate) fn version_of(&self, file: usize) -> Option<Version> {
+        let document = self.documents.get(file)?;
+        let root = document.root();
+        let text = |key: &str| {
+            let node = root.get(key)?;
+            Some(node.as_str().unwrap_or_else(|| document.snippet(node.span)))
+        };
+        if let Some(version) = text("swagger") {
+            return version.trim().starts_with('2').then_some(Version::Swagger2);
+        }
+        let version = text("openapi")?.trim();
+        [("3.0", Version::OpenApi30), ("3.1", Version::OpenApi31), ("3.2", Version::OpenApi32)]
+            .into_iter()
+            .find(|(prefix, _)| version.starts_with(prefix))
+            .map(|(_, version)| version)
+            .or_else(|| (version == "3").then_some(Version::OpenApi30))
+    }
+
+    /// The text of a scalar as it was written, be it a string or not.
+    pub(crate) fn written(&self, at: At<'_>) -> String {
+        match &at.node.kind {
+            Kind::String(text) => text.to_string(),
+            Kind::Null | Kind::Array(_) | Kind::Object(_) => String::new(),
+            _ => {
+                let snippet = self.documents.get(at.file).map(|document| document.snippet(at.node.span));
+                snippet.unwrap_or_default().trim().to_owned()
+            }
+        }
+    }
+
+    pub(crate) fn problem(
+        &self,
+        at: At<'_>,
+        severity: Severity,
+        what: impl Into<String>,
+        expected: impl Into<String>,
+    ) -> Problem {
+        self.problem_at(at.file, at.node.span, severity, what, expected)
+    }
+
+    pub(crate) fn problem_at(
+        &self,
+        file: usize,
+        span: Span,
+        severity: Severity,
+        what: impl Into<String>,
+        expected: impl Into<String>,
+    ) -> Problem {
+        let (what, expected) = (what.into().into(), expected.into().into());
+        match self.documents.get(file) {
+            Some(document) => {
+                let place = document.locate(span.start);
+                Problem {
+                    source: document.name().into(),
+                    pointer: document.pointer_at(span).into(),
+                    line: place.line,
+                    column: place.column,
+                    severity,
+                    what,
+                    expected,
+                }
+            }
+            None => Problem {
+                source: "".into(),
+                pointer: "".into(),
+                line: 0,
+                column: 0,
+                severity,
+                what,
+                expected,
+            },
+        }
+    }
+}
+
+/// Finds what references point at, and remembers it.
+#[derive(Debug)]
+pub(crate) struct Resolver<'d> {
+    pub(crate) files: &'d Files,
+    known: RefCell<HashMap<(usize, &'d str), Result<At<'d>, String>>>,
+    members: RefCell<HashMap<*const Node, HashMap<&'d str, &'d Node>>>,
+    anchors: RefCell<HashMap<usize, HashMap<String, &'d Node>>>,
+}
+
+impl<'d> Resolver<'d> {
+    pub(crate) fn new(files: &'d Files) -> Self {
+        let (known, members, anchors) = Default::default();
+        Self { files, known, members, anchors }
+    }
+
+    /// The node that a reference names, seen from a file. An error says what was expected.
+    pub(crate) fn find(&self, file: usize, reference: &'d str) -> Result<At<'d>, String> {
+        if let Some(found) = self.known.borrow().get(&(file, reference)) {
+            return found.clone();
+        }
+        let found = self.look_up(file, reference, MAX_HOPS);
+        self.known.borrow_mut().insert((file, reference), found.clone());
+        found
+    }
+
+    /// Follows `$ref` until a node that is none.
+    pub(crate) fn follow(&self, at: At<'d>) -> Result<At<'d>, String> {
+        let mut at = at;
+        for _ in 0..MAX_HOPS {
+            match at.str("$ref") {
+                Some(reference) => at = self.find(at.file, reference)?,
+                None => return Ok(at),
+            }
+        }
+        Err("a reference that does not lead back to itself".into())
+    }
+
+    fn look_up(&self, file: usize, reference: &str, hops: usize) -> Result<At<'d>, String> {
+        let (path, fragment) = reference.split_once('#').unwrap_or((reference, ""));
+        let file = if path.is_empty() {
+            file
+        } else {
+            let base = self.files.names.get(file).map_or("", String::as_str);
+            let uri = join(base, path);
+            match self.files.uris.get(&uri) {
+                Some(file) => *file,
+                None => {
+                    if let Some(node) = self.anchor(file, path) {
+                        let at = At { file, node };
+                        return self.walk(at, fragment, hops);
+                    }
+                    let why = self.files.failed.get(&uri).cloned();
+                    return Err(why.unwrap_or_else(|| format!("a file that can be read at `{uri}`")));
+                }
+            }
+        };
+        let root = self.files.documents.get(file).map(Document::root).ok_or("a file that was loaded")?;
+        self.walk(At { file, node: root }, fragment, hops)
+    }
+
+    fn walk(&self, root: At<'d>, fragment: &str, hops: usize) -> Result<At<'d>, String> {
+        let fragment = percent_encoding::percent_decode_str(fragment).decode_utf8_lossy();
+        if fragment.is_empty() {
+            return Ok(root);
+        }
+        let Some(pointer) = fragment.strip_prefix('/') else {
+            let node = self.anchor(root.file, &fragment);
+            return node.map(|node| root.with(node)).ok_or_else(|| format!("an anchor named `{fragment}`"));
+        };
+        let mut at = root;
+        for token in pointer.split('/') {
+            let token = unescape_token(token);
+            let next = self.member(at.node, &token).map(|node| at.with(node));
+            // A pointer may lead through a reference.
+            let next = next.or_else(|| {
+                let reference = at.str("$ref")?;
+                let target = self.look_up(at.file, reference, hops.checked_sub(1)?).ok()?;
+                self.member(target.node, &token).map(|node| target.with(node))
+            });
+            at = next.ok_or_else(|| format!("something at `#{fragment}`: there is no `{token}`"))?;
+        }
+        Ok(at)
+    }
+
+    fn member(&self, node: &'d Node, token: &str) -> Option<&'d Node> {
+        match &node.kind {
+            Kind::Object(list) if list.len() > 24 => {
+                let mut members = self.members.borrow_mut();
+                let index = members
+                    .entry(node)
+                    .or_insert_with(|| list.iter().map(|member| (&*member.key, &member.value)).collect());
+                index.get(token).copied()
+            }
+            Kind::Array(items) => items.get(array_index(token)?),
+            _ => node.get(token),
+        }
+    }
+
+    /// A node by its `$anchor`, `$dynamicAnchor` or `$id`.
+    fn anchor(&self, file: usize, name: &str) -> Option<&'d Node> {
+        let document = self.files.documents.get(file)?;
+        let mut anchors = self.anchors.borrow_mut();
+        let index = anchors.entry(file).or_insert_with(|| {
+            let mut found = HashMap::new();
+            let mut open = vec![document.root()];
+            while let Some(node) = open.pop() {
+                match &node.kind {
+                    Kind::Object(members) => {
+                        for member in members {
+                            if let ("$anchor" | "$dynamicAnchor" | "$id" | "id", Some(name)) =
+                                (&*member.key, member.value.as_str())
+                            {
+                                found.entry(name.trim_start_matches('#').to_owned()).or_insert(node);
+                            }
+                            open.push(&member.value);
+                        }
+                    }
+                    Kind::Array(items) => open.extend(items),
+                    _ => {}
+                }
+            }
+            found
+        });
+        index.get(name).copied()
+    }
+}
+
+/// Resolves a relative reference to a file against the file it stands in (RFC 3986, section 5.2, paths only).
+pub(crate) fn join(base: &str, reference: &str) -> String {
+    if reference.contains("://") {
+        return reference.to_owned();
+    }
+    let decoded = percent_encoding::percent_decode_str(reference).decode_utf8_lossy();
+    let (origin, path) = match base.find("://") {
+        Some(at) => {
+            let start =
+                base.get(at + 3..).and_then(|rest| rest.find('/')).map_or(base.len(), |slash| at + 3 + slash);
+            base.split_at(start)
+        }
+        None => ("", base),
+    };
+    let mut segments: Vec<&str> = Vec::new();
+    if !decoded.starts_with('/') {
+        segments.extend(path.split('/'));
+        segments.pop();
+    }
+    for segment in decoded.split('/') {
+        match segment {
+            "." => {}
+            ".." if segments.last().is_some_and(|last| !matches!(*last, ".." | "")) => {
+                segments.pop();
+            }
+            other => segments.push(other),
+        }
+    }
+    format!("{origin}{}", segments.join("/"))
+}
+
+fn looks_like_file(text: &str) -> bool {
+    [".json", ".yaml", ".yml"].iter().any(|end| text.ends_with(end)) || text.contains('/')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::join;
+
+    #[test]
+    fn references_are_resolved_like_paths() {
+        for (base, reference, expected) in [
+            ("openapi.yaml", "./a.yaml", "a.yaml"),
+            ("api/openapi.yaml", "../b/c.yaml", "b/c.yaml"),
+            ("api/openapi.yaml", "x%20y.yaml", "api/x y.yaml"),
+            ("openapi.yaml", "../up.yaml", "../up.yaml"),
+            ("https://h/a/b.yaml", "../c.yaml", "https://h/c.yaml"),
+            ("https://h/a/b.yaml", "/c.yaml", "https://h/c.yaml"),
+            ("a.yaml", "https://h/c.yaml", "https://h/c.yaml"),
+        ] {
+            assert_eq!(join(base, reference), expected, "{base} {reference}");
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! Parameters, bodies and responses as OpenAPI 3 writes them.
+
+use super::Builder;
+use super::files::At;
+use crate::media::MediaRange;
+use crate::model::{Encoding, In, Media, Parameter, RequestBody, Response, Status, Style, Version};
+use crate::parameters::Decoder;
+use crate::problem::{Problem, Severity};
+use crate::schema::SchemaId;
+
+impl<'d> Builder<'d> {
+    pub(super) fn read_parameter(&mut self, at: At<'d>, unenforced: &mut Vec<Problem>) -> Option<Parameter> {
+        let Some(name) = at.str("name") else {
+            let problem = self.problem(at, Severity::Error, "a parameter without `name`", "`name` and `in`");
+            unenforced.push(problem);
+            return None;
+        };
+        let location = match at.str("in").unwrap_or_default() {
+            "path" => In::Path,
+            "query" => In::Query,
+            "header" => In::Header,
+            "cookie" => In::Cookie,
+            other => {
+                let what = format!("the parameter `{name}` in `{other}`");
+                let problem = self.problem(at, Severity::Error, what, "`in: path, query, header or cookie`");
+                unenforced.push(problem);
+                return None;
+            }
+        };
+        // Section "Fixed Fields" of the Parameter Object: these are described elsewhere.
+        let elsewhere = ["accept", "content-type", "authorization"];
+        if location == In::Header && elsewhere.iter().any(|header| name.eq_ignore_ascii_case(header)) {
+            return None;
+        }
+        let style = self.style(at, location, unenforced);
+        let explode = at.get("explode").and_then(|explode| explode.node.as_bool());
+        let (content, schema) = self.value_of(at, unenforced);
+        Some(Parameter {
+            name: name.trim_matches(['+', '*']).into(),
+            location,
+            required: location == In::Path || at.bool("required"),
+            deprecated: at.bool("deprecated"),
+            style,
+            explode: explode.unwrap_or(style == Style::Form),
+            allow_reserved: at.bool("allowReserved"),
+            allow_empty: at.bool("allowEmptyValue"),
+            content,
+            schema,
+            decoder: Decoder::default(),
+        })
+    }
+
+    fn style(&mut self, at: At<'d>, location: In, unenforced: &mut Vec<Problem>) -> Style {
+        let default = if matches!(location, In::Path | In::Header) { Style::Simple } else { Style::Form };
+        let Some(written) = at.get("style") else { return default };
+        let style = match (written.node.as_str().unwrap_or_default(), location) {
+            ("simple", In::Path | In::Header) => Style::Simple,
+            ("label", In::Path) => Style::Label,
+            ("matrix", In::Path) => Style::Matrix,
+            ("form", In::Query | In::Cookie) | ("cookie", In::Cookie) => Style::Form,
+            ("spaceDelimited", In::Query) => Style::SpaceDelimited,
+            ("pipeDelimited", In::Query) => Style::PipeDelimited,
+            ("deepObject", In::Query) => Style::DeepObject,
+            // A style of another place is a slip that tools read as the default.
+            ("simple" | "form", _) => {
+                self.warn(written, "a style of another place", "one of the styles of this place");
+                default
+            }
+            (other, _) => {
+                let what = format!("the style `{other}`");
+                let problem = self.problem(written, Severity::Error, what, "one of the styles of this place");
+                unenforced.push(problem);
+                default
+            }
+        };
+        style
+    }
+
+    /// What a parameter or header must be: by `schema`, or by the one media type of `content`.
+    fn value_of(&mut self, at: At<'d>, unenforced: &mut Vec<Problem>) -> (Option<Box<str>>, SchemaId) {
+        if let Some(schema) = at.get("schema") {
+            return (None, self.compiler.schema(schema));
+        }
+        let Some(content) = at.get("content") else { return (None, SchemaId::ANY) };
+        let first = content.node.as_object().and_then(<[_]>::first);
+        let Some(member) = first else {
+            let problem =
+                self.problem(content, Severity::Error, "`content` without a media type", "one media type");
+            unenforced.push(problem);
+            return (None, SchemaId::ANY);
+        };
+        let media = content.with(&member.value);
+        let schema = media.get("schema").map_or(SchemaId::ANY, |schema| self.compiler.schema(schema));
+        (Some(member.key.clone()), schema)
+    }
+
+    pub(super) fn read_request_body(
+        &mut self,
+        at: At<'d>,
+        unenforced: &mut Vec<Problem>,
+    ) -> Option<RequestBody> {
+        let at = match self.follow(at) {
+            Ok(at) => at,
+            Err(problem) => {
+                unenforced.push(problem);
+                return None;
+            }
+        };
+        let content =
+            at.get("content").map(|content| self.read_content(content, unenforced)).unwrap_or_default();
+        Some(RequestBody { required: at.bool("required"), content })
+    }
+
+    fn read_content(&mut self, at: At<'d>, unenforced: &mut Vec<Problem>) -> Vec<Media> {
+        let mut list = Vec::new();
+        for member in at.node.as_object().unwrap_or_default() {
+            let inner = at.with(&member.value);
+            if member.key.starts_with("x-") {
+                continue;
+            }
+            let Some(range) = MediaRange::parse(&member.key) else {
+                let what = format!("the media type `{}`", member.key);
+                let problem =
+                    self.problem(inner, Severity::Error, what, "a media type such as `application/json`");
+                unenforced.push(problem);
+                continue;
+            };
+            // OpenAPI 3.2 lets media types be references.
+            let Ok(inner) = self.follow(inner) else { continue };
+            let schema = inner.get("schema").map(|schema| self.compiler.schema(schema));
+            let encoding = inner.get("encoding").map(|encoding| self.read_encoding(encoding, unenforced));
+            list.push(Media { range, schema, encoding: encoding.unwrap_or_default(), fields: Vec::new() });
+        }
+        list.sort_by_key(|media| media.range.breadth());
+        list
+    }
+
+    fn read_encoding(&mut self, at: At<'d>, unenforced: &mut Vec<Problem>) -> Vec<Encoding> {
+        let mut list = Vec::new();
+        for member in at.node.as_object().unwrap_or_default() {
+            let inner = at.with(&member.value);
+            let style = self.style(inner, In::Query, unenforced);
+            let explode = inner.get("explode").and_then(|explode| explode.node.as_bool());
+            let types = inner.str("contentType").unwrap_or_default();
+            let headers = inner.get("headers");
+            let required_headers = headers
+                .and_then(|headers| headers.node.as_object())
+                .unwrap_or_default()
+                .iter()
+                .filter(|header| {
+                    header.value.get("required").and_then(crate::source::Node::as_bool) == Some(true)
+                })
+                .map(|header| header.key.clone())
+                .collect();
+            list.push(Encoding {
+                property: member.key.clone(),
+                content_types: types.split(',').filter_map(|text| MediaRange::parse(text.trim())).collect(),
+                style,
+                explode: explode.unwrap_or(style == Style::Form),
+                allow_reserved: inner.bool("allowReserved"),
+                required_headers,
+            });
+        }
+        list
+    }
+
+    pub(super) fn read_responses(
+        &mut self,
+        operation: At<'d>,
+        unenforced: &mut Vec<Problem>,
+    ) -> Vec<Response> {
+        let Some(responses) = operation.get("responses") else { return Vec::new() };
+        let mut list = Vec::new();
+        for member in responses.node.as_object().unwrap_or_default() {
+            let at = responses.with(&member.value);
+            if member.key.starts_with("x-") {
+                continue;
+            }
+            let Some(status) = read_status(&member.key) else {
+                let what = format!("the status `{}`", member.key);
+                self.problem(
+                    at,
+                    Severity::Error,
+                    what,
+                    "a status such as `200`, a class such as `2XX`, or `default`",
+                );
+                continue;
+            };
+            let at = match self.follow(at) {
+                Ok(at) => at,
+                Err(problem) => {
+                    unenforced.push(problem);
+                    continue;
+                }
+            };
+            let content = match self.version {
+                Version::Swagger2 => self.swagger_response(operation, at),
+                _ => at
+                    .get("content")
+                    .map(|content| self.read_content(content, unenforced))
+                    .unwrap_or_default(),
+            };
+            let headers = self.read_headers(at, unenforced);
+            list.push(Response { status, headers, content });
+        }
+        list.sort_by_key(|response| response.status);
+        list
+    }
+
+    fn read_headers(&mut self, response: At<'d>, unenforced: &mut Vec<Problem>) -> Vec<Parameter> {
+        let Some(headers) = response.get("headers") else { return Vec::new() };
+        let mut list = Vec::new();
+        for member in headers.node.as_object().unwrap_or_default() {
+            if member.key.eq_ignore_ascii_case("content-type") {
+                continue;
+            }
+            let Ok(at) = self.follow(headers.with(&member.value)) else { continue };
+            let (content, schema) = match self.version {
+                Version::Swagger2 => (None, self.compiler.schema(at)),
+                _ => self.value_of(at, unenforced),
+            };
+            list.push(Parameter {
+                name: member.key.clone(),
+                location: In::Header,
+                required: at.bool("required"),
+                deprecated: at.bool("deprecated"),
+                style: Style::Simple,
+                explode: at.bool("explode"),
+                allow_reserved: false,
+                allow_empty: false,
+                content,
+                schema,
+                decoder: Decoder::default(),
+            });
+        }
+        list
+    }
+}
+
+fn read_status(key: &str) -> Option<Status> {
+    if key.eq_ignore_ascii_case("default") {
+        return Some(Status::Default);
+    }
+    let bytes = key.as_bytes();
+    if let [class @ b'1'..=b'5', b'X' | b'x', b'X' | b'x'] = bytes {
+        return Some(Status::Class(class - b'0'));
+    }
+    key.parse().ok().filter(|status| (100..1000).contains(status)).map(Status::Exact)
+}

@@ -1,0 +1,170 @@
+//! Numbers compared and divided without loss.
+
+use std::cmp::Ordering;
+use std::fmt::Write;
+
+use serde_json::Number;
+
+/// Whether a number has no fractional part, however it is written.
+pub(crate) fn is_integral(number: &Number) -> bool {
+    !number.is_f64() || number.as_f64().is_some_and(|float| float.fract() == 0.0)
+}
+
+/// The integer, if the number is stored as one.
+fn as_integer(number: &Number) -> Option<i128> {
+    number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from))
+}
+
+/// Compares two numbers by value. Integers beyond 2^53 are not rounded to floats.
+pub(crate) fn compare(left: &Number, right: &Number) -> Ordering {
+    match (as_integer(left), as_integer(right)) {
+        (Some(left), Some(right)) => left.cmp(&right),
+        (Some(left), None) => with_float(left, right.as_f64().unwrap_or(0.0)),
+        (None, Some(right)) => with_float(right, left.as_f64().unwrap_or(0.0)).reverse(),
+        (None, None) => {
+            let (left, right) = (left.as_f64().unwrap_or(0.0), right.as_f64().unwrap_or(0.0));
+            left.partial_cmp(&right).unwrap_or(Ordering::Equal)
+        }
+    }
+}
+
+/// Compares a 64-bit integer with a finite float.
+fn with_float(integer: i128, float: f64) -> Ordering {
+    const BEYOND: f64 = 3e19;
+    if float > BEYOND {
+        return Ordering::Less;
+    }
+    if float < -BEYOND {
+        return Ordering::Greater;
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "within ±3e19, far inside 128 bits")]
+    let whole = float.trunc() as i128;
+    integer.cmp(&whole).then_with(|| 0.0_f64.partial_cmp(&float.fract()).unwrap_or(Ordering::Equal))
+}
+
+/// A `multipleOf`, with the divisor's decimal digits at hand.
+#[derive(Debug, Clone)]
+pub(crate) struct MultipleOf {
+    pub(crate) divisor: Number,
+    decimal: Option<Decimal>,
+}
+
+/// `mantissa` × 10^`exponent`.
+#[derive(Debug, Clone, Copy)]
+struct Decimal {
+    mantissa: i128,
+    exponent: i32,
+}
+
+impl MultipleOf {
+    /// A divisor above zero; nothing otherwise.
+    pub(crate) fn new(divisor: &Number) -> Option<Self> {
+        (compare(divisor, &Number::from(0)) == Ordering::Greater)
+            .then(|| Self { divisor: divisor.clone(), decimal: decimal(divisor) })
+    }
+
+    /// Whether a number is a multiple, by its decimal digits: 0.3 is a multiple of 0.1.
+    pub(crate) fn divides(&self, number: &Number) -> bool {
+        if let (Some(number), Some(divisor)) = (as_integer(number), as_integer(&self.divisor)) {
+            return number % divisor == 0;
+        }
+        let exact = || {
+            let (number, divisor) = (decimal(number)?, self.decimal?);
+            let exponent = number.exponent.min(divisor.exponent);
+            let scale = |decimal: Decimal| {
+                let power = u32::try_from(decimal.exponent - exponent).ok()?;
+                decimal.mantissa.checked_mul(10_i128.checked_pow(power)?)
+            };
+            Some(scale(number)? % scale(divisor)? == 0)
+        };
+        exact().unwrap_or_else(|| {
+            let (number, divisor) = (number.as_f64().unwrap_or(0.0), self.divisor.as_f64().unwrap_or(1.0));
+            number % divisor == 0.0
+        })
+    }
+}
+
+/// The shortest decimal digits of a number; nothing if they are too many.
+fn decimal(number: &Number) -> Option<Decimal> {
+    if let Some(mantissa) = as_integer(number) {
+        return Some(Decimal { mantissa, exponent: 0 });
+    }
+    let mut text = Digits { bytes: [0; 48], length: 0 };
+    write!(text, "{:e}", number.as_f64()?).ok()?;
+    let text = std::str::from_utf8(text.bytes.get(..text.length)?).ok()?;
+    let (digits, exponent) = text.split_once('e')?;
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let mut mantissa: i128 = whole.parse().ok()?;
+    let negative = whole.starts_with('-');
+    for digit in fraction.bytes() {
+        let digit = i128::from(digit.checked_sub(b'0')?);
+        mantissa = mantissa.checked_mul(10)?.checked_add(if negative { -digit } else { digit })?;
+    }
+    let exponent = exponent.parse::<i32>().ok()?.checked_sub(i32::try_from(fraction.len()).ok()?)?;
+    Some(Decimal { mantissa, exponent })
+}
+
+struct Digits {
+    bytes: [u8; 48],
+    length: usize,
+}
+
+impl Write for Digits {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        let end = self.length + text.len();
+        self.bytes.get_mut(self.length..end).ok_or(std::fmt::Error)?.copy_from_slice(text.as_bytes());
+        self.length = end;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn number(text: &str) -> Number {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn comparison_is_exact() {
+        for (left, right, order) in [
+            ("1", "1.0", Ordering::Equal),
+            ("9007199254740993", "9007199254740992.0", Ordering::Greater),
+            ("18446744073709551615", "-1", Ordering::Greater),
+            ("1", "1.5", Ordering::Less),
+            ("-1", "-1.5", Ordering::Greater),
+            ("5", "1e300", Ordering::Less),
+            ("-5", "-1e300", Ordering::Greater),
+            ("0.1", "0.2", Ordering::Less),
+        ] {
+            assert_eq!(compare(&number(left), &number(right)), order, "{left} {right}");
+            assert_eq!(compare(&number(right), &number(left)), order.reverse(), "{right} {left}");
+        }
+    }
+
+    #[test]
+    fn multiples_by_decimal_digits() {
+        for (value, divisor, expected) in [
+            ("0.3", "0.1", true),
+            ("0.0075", "0.0001", true),
+            ("0.00751", "0.0001", false),
+            ("4.5", "1.5", true),
+            ("-4.5", "1.5", true),
+            ("7", "2", false),
+            ("1e308", "0.5", true),
+            ("1e308", "0.123456789", false),
+            ("19.99", "0.01", true),
+            ("12391239123", "1e-8", true),
+            ("0", "3", true),
+        ] {
+            assert_eq!(
+                MultipleOf::new(&number(divisor)).unwrap().divides(&number(value)),
+                expected,
+                "{value} {divisor}"
+            );
+        }
+        assert!(MultipleOf::new(&number("0")).is_none());
+        assert!(MultipleOf::new(&number("-1")).is_none());
+    }
+}

@@ -1,0 +1,425 @@
+//! `pattern`: expressions of ECMA-262, matched in linear time.
+//!
+//! An expression is translated to the syntax of the `regex` crate and checked when the document is loaded; it
+//! is compiled when it is first used. Look-around and back-references have no linear-time form: those few run
+//! under a step limit, and a text that exhausts it does not match.
+
+use std::sync::OnceLock;
+
+use regex_syntax::hir::{Class, Hir, HirKind, Look};
+
+/// Bytes that one compiled expression may take.
+const SIZE_LIMIT: usize = 32 << 20;
+
+/// Expressions that may be heavier than this are compiled at load, to know whether they can be.
+const LAZY_WEIGHT: u64 = 20_000;
+
+/// Steps that an expression with look-around may take on one text.
+const STEP_LIMIT: usize = 100_000;
+
+/// Bytes of text that an expression with look-around is tried on; longer texts do not match.
+const STEPPED_TEXT: usize = 16 << 10;
+
+/// A `pattern` or a key of `patternProperties`.
+#[derive(Debug)]
+pub(crate) struct Pattern {
+    source: Box<str>,
+    translated: Box<str>,
+    plan: Plan,
+    matcher: OnceLock<Option<Matcher>>,
+}
+
+#[derive(Debug)]
+enum Plan {
+    /// Matches every text.
+    Always,
+    /// The whole text is of one class of characters, so many of them.
+    Run(Run),
+    Linear,
+    /// With look-around or back-references.
+    Stepped,
+}
+
+#[derive(Debug)]
+struct Run {
+    ascii: u128,
+    ranges: Box<[(char, char)]>,
+    min: u32,
+    max: Option<u32>,
+}
+
+#[derive(Debug)]
+enum Matcher {
+    Linear(regex::Regex),
+    Stepped(fancy_regex::Regex),
+}
+
+impl Pattern {
+    /// Translates and checks an expression.
+    ///
+    /// # Errors
+    /// If it is no expression, or one that cannot be matched within bounds.
+    pub(crate) fn new(source: &str) -> Result<Self, &'static str> {
+        let translated = translate(source);
+        let pattern = |plan| Self {
+            source: source.into(),
+            translated: translated.as_str().into(),
+            plan,
+            matcher: OnceLock::new(),
+        };
+        let Ok(hir) = regex_syntax::Parser::new().parse(&translated) else {
+            let pattern = pattern(Plan::Stepped);
+            return if needs_steps(&translated) && pattern.compiles() { Ok(pattern) } else { Err("a regular expression of ECMA-262") };
+        };
+        if hir.properties().look_set().is_empty() && hir.properties().minimum_len() == Some(0) {
+            return Ok(pattern(Plan::Always));
+        }
+        if let Some(run) = Run::of(&hir) {
+            return Ok(pattern(Plan::Run(run)));
+        }
+        let heavy = weight(&hir) > LAZY_WEIGHT;
+        let pattern = pattern(Plan::Linear);
+        if heavy && !pattern.compiles() {
+            return Err("a regular expression that needs less memory; shorten its repetitions");
+        }
+        Ok(pattern)
+    }
+
+    /// The expression as written.
+    pub(crate) fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Whether a text contains a match. A text that cannot be judged within bounds does not.
+    pub(crate) fn is_match(&self, text: &str) -> bool {
+        match &self.plan {
+            Plan::Always => true,
+            Plan::Run(run) => run.is_match(text),
+            Plan::Linear | Plan::Stepped => match self.matcher() {
+                Some(Matcher::Linear(regex)) => regex.is_match(text),
+                Some(Matcher::Stepped(regex)) => {
+                    text.len() <= STEPPED_TEXT && regex.is_match(text).unwrap_or(false)
+                }
+                None => false,
+            },
+        }
+    }
+
+    /// Whether it can be compiled.
+    pub(crate) fn compiles(&self) -> bool {
+        matches!(self.plan, Plan::Always | Plan::Run(_)) || self.matcher().is_some()
+    }
+
+    fn matcher(&self) -> Option<&Matcher> {
+        let compile = || match self.plan {
+            Plan::Stepped => {
+                let mut builder = fancy_regex::RegexBuilder::new(&self.translated);
+                builder.backtrack_limit(STEP_LIMIT).delegate_size_limit(SIZE_LIMIT);
+                builder.build().ok().map(Matcher::Stepped)
+            }
+            _ => {
+                let mut builder = regex::RegexBuilder::new(&self.translated);
+                builder.size_limit(SIZE_LIMIT).build().ok().map(Matcher::Linear)
+            }
+        };
+        self.matcher.get_or_init(compile).as_ref()
+    }
+}
+
+impl Run {
+    /// Recognises `^[class]{min,max}$`.
+    fn of(hir: &Hir) -> Option<Self> {
+        let HirKind::Concat(parts) = unwrap(hir).kind() else { return None };
+        let [start, body, end] = parts.as_slice() else { return None };
+        if !matches!(start.kind(), HirKind::Look(Look::Start))
+            || !matches!(end.kind(), HirKind::Look(Look::End))
+        {
+            return None;
+        }
+        let body = unwrap(body);
+        let (class, min, max) = match body.kind() {
+            HirKind::Repetition(repetition) => (unwrap(&repetition.sub), repetition.min, repetition.max),
+            _ => (body, 1, Some(1)),
+        };
+        let HirKind::Class(Class::Unicode(class)) = class.kind() else { return None };
+        let mut ascii = 0_u128;
+        for range in class.ranges() {
+            for code in u32::from(range.start())..=u32::from(range.end()).min(127) {
+                ascii |= 1 << code;
+            }
+        }
+        let ranges = class.ranges().iter().map(|range| (range.start(), range.end())).collect();
+        Some(Self { ascii, ranges, min, max })
+    }
+
+    fn is_match(&self, text: &str) -> bool {
+        let max = self.max.map_or(usize::MAX, |max| max as usize);
+        let mut count = 0_usize;
+        for char in text.chars() {
+            let code = u32::from(char);
+            let inside = if code < 128 {
+                self.ascii >> code & 1 == 1
+            } else {
+                let after = self.ranges.partition_point(|(start, _)| *start <= char);
+                after.checked_sub(1).and_then(|at| self.ranges.get(at)).is_some_and(|(_, end)| char <= *end)
+            };
+            count += 1;
+            if !inside || count > max {
+                return false;
+            }
+        }
+        count >= self.min as usize
+    }
+}
+
+/// Whether an expression has look-around or back-references.
+fn needs_steps(translated: &str) -> bool {
+    let escaped = |digit: char| translated.contains(&format!("\\{digit}"));
+    ["(?=", "(?!", "(?<=", "(?<!", "(?>", "\\k<"].iter().any(|mark| translated.contains(mark))
+        || ('1'..='9').any(escaped)
+}
+
+/// Looks through groups.
+fn unwrap(hir: &Hir) -> &Hir {
+    match hir.kind() {
+        HirKind::Capture(capture) => unwrap(&capture.sub),
+        _ => hir,
+    }
+}
+
+/// About how many states an expression takes.
+fn weight(hir: &Hir) -> u64 {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => 1,
+        HirKind::Literal(literal) => literal.0.len() as u64,
+        HirKind::Class(Class::Unicode(class)) => 1 + 2 * class.ranges().len() as u64,
+        HirKind::Class(Class::Bytes(_)) => 1,
+        HirKind::Capture(capture) => weight(&capture.sub),
+        HirKind::Repetition(repetition) => {
+            let times = u64::from(repetition.max.unwrap_or(repetition.min).max(1));
+            weight(&repetition.sub).saturating_mul(times)
+        }
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => {
+            parts.iter().map(weight).fold(0, u64::saturating_add)
+        }
+    }
+}
+
+/// Rewrites what ECMA-262 and the `regex` crate read differently.
+fn translate(source: &str) -> String {
+    let mut out = String::with_capacity(source.len() + 16);
+    let chars: Vec<char> = source.chars().collect();
+    let mut at = 0;
+    let mut in_class = false;
+    while let Some(char) = chars.get(at).copied() {
+        let next = chars.get(at + 1).copied();
+        match char {
+            '\\' => {
+                at += escape(&chars, at, in_class, &mut out);
+                continue;
+            }
+            '[' if in_class => out.push_str("\\["),
+            '[' => {
+                in_class = true;
+                out.push('[');
+                if next == Some('^') {
+                    out.push('^');
+                    at += 1;
+                }
+                // `[]` matches nothing and `[^]` everything.
+                if chars.get(at + 1) == Some(&']') {
+                    out.truncate(out.len() - if next == Some('^') { 2 } else { 1 });
+                    out.push_str(if next == Some('^') { "[\\s\\S]" } else { "[^\\s\\S]" });
+                    in_class = false;
+                    at += 1;
+                }
+            }
+            ']' if in_class => {
+                in_class = false;
+                out.push(']');
+            }
+            ']' => out.push_str("\\]"),
+            '&' | '~' if in_class => {
+                out.push('\\');
+                out.push(char);
+            }
+            '-' if in_class && next == Some('-') => out.push_str("\\-"),
+            '.' if !in_class => out.push_str("[^\\n\\r\\u{2028}\\u{2029}]"),
+            '{' if !in_class && !is_quantifier(&chars, at) => out.push_str("\\{"),
+            '}' if !in_class && !closes_quantifier(&chars, at) => out.push_str("\\}"),
+            '(' if !in_class && next == Some('?') && chars.get(at + 2) == Some(&'<') => {
+                // A named group keeps its name; `(?<=` and `(?<!` are look-behind.
+                out.push('(');
+            }
+            other => out.push(other),
+        }
+        at += 1;
+    }
+    out
+}
+
+/// Writes the escape at `at` and answers how many characters it took.
+fn escape(chars: &[char], at: usize, in_class: bool, out: &mut String) -> usize {
+    let Some(char) = chars.get(at + 1).copied() else {
+        out.push_str("\\\\");
+        return 1;
+    };
+    let hex = |from: usize, count: usize| -> Option<u32> {
+        let digits: String = chars.get(from..from + count)?.iter().collect();
+        u32::from_str_radix(&digits, 16).ok()
+    };
+    let set = |out: &mut String, inner: &str| {
+        if in_class {
+            out.push_str(inner);
+        } else {
+            out.push('[');
+            out.push_str(inner);
+            out.push(']');
+        }
+    };
+    match char {
+        'd' => set(out, "0-9"),
+        'w' => set(out, "A-Za-z0-9_"),
+        's' => set(out, "\\s\\u{feff}"),
+        'D' => out.push_str("[^0-9]"),
+        'W' => out.push_str("[^A-Za-z0-9_]"),
+        'S' => out.push_str("[^\\s\\u{feff}]"),
+        'p' | 'P' if chars.get(at + 2) == Some(&'{') => {
+            let name: String = chars.iter().skip(at).take_while(|char| **char != '}').collect();
+            out.push_str(&name);
+            out.push('}');
+            return name.chars().count() + 1;
+        }
+        'b' if in_class => out.push_str("\\x08"),
+        'b' => out.push_str("(?-u:\\b)"),
+        'B' if !in_class => out.push_str("(?-u:\\B)"),
+        'u' if chars.get(at + 2) == Some(&'{') => {
+            out.push_str("\\u{");
+            return 3;
+        }
+        'u' => {
+            let Some(mut code) = hex(at + 2, 4) else {
+                out.push('u');
+                return 2;
+            };
+            let mut taken = 6;
+            if (0xD800..0xDC00).contains(&code) && chars.get(at + 6..at + 8) == Some(&['\\', 'u']) {
+                if let Some(low @ 0xDC00..=0xDFFF) = hex(at + 8, 4) {
+                    code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00);
+                    taken = 12;
+                }
+            }
+            // A lone surrogate cannot occur in a text.
+            let code = if (0xD800..0xE000).contains(&code) { 0xFFFE } else { code };
+            out.push_str(&format!("\\u{{{code:x}}}"));
+            return taken;
+        }
+        'x' if chars.get(at + 2) == Some(&'{') => {
+            out.push_str("\\x{");
+            return 3;
+        }
+        'x' if hex(at + 2, 2).is_some() => {
+            out.push_str(&format!("\\x{{{:x}}}", hex(at + 2, 2).unwrap_or_default()));
+            return 4;
+        }
+        'c' if chars.get(at + 2).is_some_and(char::is_ascii_alphabetic) => {
+            let control = chars.get(at + 2).map_or(0, |char| u32::from(*char) % 32);
+            out.push_str(&format!("\\x{{{control:x}}}"));
+            return 3;
+        }
+        '0' if !chars.get(at + 2).is_some_and(char::is_ascii_digit) => out.push_str("\\x00"),
+        'Z' if !in_class => out.push_str("\\z"),
+        // Known to both, or a back-reference that is refused later.
+        'n' | 'r' | 't' | 'f' | 'v' | 'p' | 'P' | 'k' | 'A' | 'z' | '1'..='9' => {
+            out.push('\\');
+            out.push(char);
+        }
+        char if char.is_ascii_alphanumeric() => out.push(char),
+        '<' | '>' => out.push(char),
+        char if char.is_ascii() => {
+            out.push('\\');
+            out.push(char);
+        }
+        char => out.push(char),
+    }
+    2
+}
+
+/// Whether `{` starts `{2}`, `{2,}` or `{2,3}` after something.
+fn is_quantifier(chars: &[char], at: usize) -> bool {
+    let inner: String = chars.iter().skip(at + 1).take_while(|char| **char != '}').take(16).collect();
+    let closed = chars.get(at + 1 + inner.chars().count()) == Some(&'}');
+    let (min, max) = inner.split_once(',').unwrap_or((&inner, "0"));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    at > 0 && closed && !min.is_empty() && digits(min) && digits(max)
+}
+
+fn closes_quantifier(chars: &[char], at: usize) -> bool {
+    let open = chars.get(..at).unwrap_or_default().iter().rposition(|char| *char == '{');
+    open.is_some_and(|open| {
+        let escaped = open.checked_sub(1).and_then(|before| chars.get(before));
+        // `\u{1F600}` and `\x{41}` close here as well.
+        is_quantifier(chars, open) && !chars.get(open..at).unwrap_or_default().contains(&'}')
+            || matches!(escaped, Some('u' | 'x'))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Pattern;
+
+    #[test]
+    fn patterns_match_as_in_ecma() {
+        let cases: &[(&str, &[&str], &[&str])] = &[
+            ("^a+$", &["a", "aaa"], &["", "b", "a\n"]),
+            ("a", &["xax"], &["x"]),
+            ("^\\d{3}$", &["123"], &["12", "١٢٣"]),
+            ("^\\w+$", &["a_1"], &["é", "a b"]),
+            ("^[\\w.\\-]+\\/x$", &["a.-/x"], &["a+/x"]),
+            ("^[[a]+$", &["[a"], &["]"]),
+            ("^[a&&b]$", &["&", "a"], &["c"]),
+            ("^\\u00e9$", &["é"], &["e"]),
+            ("^\\ud83d\\ude00$", &["😀"], &["x"]),
+            ("^[^]$", &["\n", "a"], &["", "ab"]),
+            ("^x{1,2}$", &["x", "xx"], &["xxx"]),
+            ("^{a}$", &["{a}"], &["a"]),
+            ("^\\p{Lu}+$", &["AÄ"], &["a"]),
+            ("^(?=.*[A-Z])(?=.*\\d).{8,}$", &["Abcdefg1"], &["abcdefg1", "Abc1"]),
+            ("^(?!admin)[a-z]+$", &["user"], &["admin"]),
+            ("^[\\s\\S]{0,65535}$", &["", "any\nthing"], &[]),
+            ("[\\s\\S]*", &["", "x"], &[]),
+            ("^[a-z0-9]{1,63}$", &["abc"], &["", "A", "é"]),
+            ("^([a-zé]{2,4})$", &["éa"], &["a", "abcde"]),
+            ("^\\_\\@\\<\\-$", &["_@<-"], &["_"]),
+            ("^.$", &["a", "é"], &["\n", "\u{2028}", ""]),
+            ("^[\\d-]+$", &["1-2"], &["a"]),
+            ("^(?<year>\\d{4})$", &["2024"], &["24"]),
+            ("^\\cA\\x41\\0$", &["\u{1}A\0"], &["A"]),
+            ("\\Afoo\\Z", &["foo"], &["foobar"]),
+            ("^\\S+\\s\\S+$", &["a b"], &["a", "a b c"]),
+        ];
+        for (source, good, bad) in cases {
+            let pattern = Pattern::new(source).unwrap_or_else(|e| panic!("{source}: {e}"));
+            good.iter()
+                .for_each(|text| assert!(pattern.is_match(text), "{source} {text:?} {}", pattern.translated));
+            bad.iter().for_each(|text| {
+                assert!(!pattern.is_match(text), "{source} {text:?} {}", pattern.translated)
+            });
+        }
+    }
+
+    #[test]
+    fn what_is_no_pattern_is_refused() {
+        for source in ["(", "a{2,1}", "[b-a]", "*", "(?<n>a", "\\k<x>", "((((a{999}){999}){999}){999})"] {
+            assert!(Pattern::new(source).is_err(), "{source}");
+        }
+    }
+
+    #[test]
+    fn hostile_texts_are_bounded() {
+        let pattern = Pattern::new("^(?=a)(a+)+\\1$").unwrap();
+        assert!(!pattern.is_match(&("a".repeat(5000) + "!")));
+        let linear = Pattern::new("^(a+)+$").unwrap();
+        assert!(!linear.is_match(&("a".repeat(50_000) + "!")));
+    }
+}
