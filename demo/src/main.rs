@@ -11,18 +11,18 @@ const HELP: &str = "\
 A shop API that is weak on purpose. Never expose it.
 
 usage: portcullis-demo [--listen 127.0.0.1:4000] [--fixed] [--i-know]
-       portcullis-demo record FILE
+       portcullis-demo [--fixed] record FILE
 
   --listen ADDRESS:PORT  where to listen (default 127.0.0.1:4000)
   --fixed                the twin with every hole closed
   --i-know               allow an address that other machines can reach
-  record FILE            play the ordinary users against a weak shop, write the traffic to FILE as HAR 1.2
+  record FILE            play the ordinary users against a shop of its own, write the traffic to FILE as HAR 1.2
 ";
 
 enum Command {
     Help,
     Serve { listen: SocketAddr, mode: Mode },
-    Record(String),
+    Record { file: String, mode: Mode },
 }
 
 fn main() -> ExitCode {
@@ -55,7 +55,7 @@ fn parse(arguments: impl Iterator<Item = String>) -> Result<Command, String> {
             "record" => {
                 return arguments
                     .next()
-                    .map(Command::Record)
+                    .map(|file| Command::Record { file, mode })
                     .ok_or_else(|| "`record` wants a file name".to_owned());
             }
             other => return Err(format!("`{other}` is not known: see --help")),
@@ -88,11 +88,11 @@ fn run(command: Command) -> std::io::Result<()> {
                 })
                 .await
             }
-            Command::Record(file) => {
+            Command::Record { file, mode } => {
                 let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
                 let address = listener.local_addr()?;
                 let scenario = Scenario::parse(ORDINARY)?;
-                let server = tokio::spawn(serve(listener, Mode::Weak, std::future::pending()));
+                let server = tokio::spawn(serve(listener, mode, std::future::pending()));
                 let har = har::record(&scenario, address, &Credentials::sample()).await?;
                 server.abort();
                 std::fs::write(file, har)
