@@ -148,6 +148,18 @@ impl Cx<'_> {
         self.reply_headers.push((name, value));
     }
 
+    /// As [`Cx::add_response_header`], for a field whose value is a list: what an earlier guard added stays, and
+    /// `value` follows it.
+    pub fn extend_response_header(&mut self, name: http::HeaderName, value: http::HeaderValue) {
+        let earlier = self.reply_headers.iter_mut().find(|(known, _)| *known == name);
+        let Some((_, earlier)) = earlier else { return self.reply_headers.push((name, value)) };
+        let joined = [earlier.as_bytes(), b", ", value.as_bytes()].concat();
+        // Two field values and a comma make a field value.
+        if let Ok(joined) = http::HeaderValue::from_maybe_shared(bytes::Bytes::from(joined)) {
+            *earlier = joined;
+        }
+    }
+
     /// Notes what an error said before it was masked.
     pub fn mask(&mut self, masked: Masked) {
         *self.masked = Some(Box::new(masked));

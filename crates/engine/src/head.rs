@@ -153,6 +153,25 @@ impl Request {
         self.target.get(self.path_len + 1..).map(ascii)
     }
 
+    /// Drops the query parameters that `keep` does not want. It is given each one's name as it stands,
+    /// percent-encoded. The path and the other parameters keep their bytes.
+    pub fn retain_query(&mut self, mut keep: impl FnMut(&str) -> bool) {
+        let Some(query) = self.query() else { return };
+        let mut wanted = |pair: &&str| keep(pair.split('=').next().unwrap_or_default());
+        if query.split('&').all(|pair| wanted(&pair)) {
+            return;
+        }
+        let mut target = String::with_capacity(self.target.len());
+        target.push_str(self.path());
+        let mut separator = '?';
+        for pair in query.split('&').filter(wanted) {
+            target.push(separator);
+            target.push_str(pair);
+            separator = '&';
+        }
+        self.target = target.into();
+    }
+
     /// The path parameters that routing found.
     pub fn params(&self) -> &PathParams {
         &self.params

@@ -210,7 +210,7 @@ impl Inspection {
     }
 
     fn route(&mut self) {
-        match self.engine.routes.route(&self.request.method, self.request.path()) {
+        match self.engine.routes.route(&self.request.method, self.request.path(), self.request.query()) {
             Routed::Operation { index, params } if index < self.engine.plans.len() => {
                 self.plan = Some(index);
                 self.request.params = params;

@@ -71,7 +71,7 @@ const RESPONSE: Hooks =
 #[derive(Debug)]
 struct OneRoute;
 impl Routes for OneRoute {
-    fn route(&self, method: &Method, path: &str) -> Routed<'_> {
+    fn route(&self, method: &Method, path: &str, _: Option<&str>) -> Routed<'_> {
         match (method, path) {
             (&Method::POST | &Method::GET, "/orders/7") => {
                 Routed::Operation { index: 0, params: PathParams { spans: SmallVec::from_slice(&[(8, 9)]) } }

@@ -33,8 +33,9 @@ pub enum Routed<'a> {
 
 /// A router over the contract's operations. Called once an exchange, with the canonical path.
 pub trait Routes: Debug + Send + Sync {
-    /// Which operation `method` on the canonical, percent-encoded `path` is.
-    fn route(&self, method: &Method, path: &str) -> Routed<'_>;
+    /// Which operation `method` on the canonical, percent-encoded `path` is. `query` matters only to contracts
+    /// whose path templates hold one.
+    fn route(&self, method: &Method, path: &str, query: Option<&str>) -> Routed<'_>;
 }
 
 /// No contract: every path is unknown.
@@ -42,7 +43,7 @@ pub trait Routes: Debug + Send + Sync {
 pub struct NoRoutes;
 
 impl Routes for NoRoutes {
-    fn route(&self, _: &Method, _: &str) -> Routed<'_> {
+    fn route(&self, _: &Method, _: &str, _: Option<&str>) -> Routed<'_> {
         Routed::Unknown
     }
 }

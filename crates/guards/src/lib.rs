@@ -1,1 +1,69 @@
-//! guards
+//! One file per protection, and their registry.
+//!
+//! ```text
+//! configuration ──▶ Policies ──compile(contract, policies, settings, keys, state)──▶ Compiled
+//!                                                                                     ├ engine: Arc<Engine>
+//!                                                                                     └ report: what guards what
+//! ```
+//!
+//! A [`Protection`] is one file: its page for users is the module's doc comment, its configuration one struct,
+//! its guards what `compile` makes of them for one operation. [`REGISTRY`] lists them in the order in which
+//! guards of one stage run.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use portcullis_engine::{Settings, State};
+//! use portcullis_guards::{Policies, compile};
+//! use portcullis_identity::{KeyRing, KeyRingHandle, Pepper};
+//! use portcullis_openapi::{Contract, Options};
+//!
+//! let document = br#"{"openapi": "3.0.3", "info": {"title": "t", "version": "1"},
+//!     "paths": {"/status": {"get": {"security": [], "responses": {"200": {"description": "ok"}}}}}}"#;
+//! let contract = Arc::new(Contract::parse("openapi.json", document, &Options::default()).unwrap());
+//! // From a configuration file: `Policies::from_value`, or serde. None: `Policies::zero_config()`.
+//! let policies = Policies::from_value(&serde_json::json!({ "headers": { "hsts": "off" } })).unwrap();
+//! let keys = KeyRingHandle::new(KeyRing::empty(Pepper::new([0; 32])));
+//! let compiled = compile(Some(contract), &policies, Settings::default(), keys, Arc::new(State::default())).unwrap();
+//! assert_eq!(compiled.report.open().count(), 1);
+//!
+//! // What is wrong is said at its place, with the nearest known word.
+//! let errors = Policies::from_value(&serde_json::json!({ "headers": { "hts": "off" } })).unwrap_err();
+//! assert_eq!(errors[0].pointer, "/headers/hts");
+//! assert!(errors[0].message.contains("did you mean `hsts`?"), "{}", errors[0].message);
+//! ```
+
+mod authenticate;
+mod codes;
+mod compile;
+mod config;
+mod cors;
+mod headers;
+mod policies;
+mod protection;
+mod routes;
+mod text;
+mod validate;
+
+use portcullis_engine::Code;
+
+pub use compile::{Access, Compiled, GuardReport, OperationReport, Report, compile};
+pub use config::CompileError;
+pub use policies::{GuardMode, Match, Policies};
+pub use protection::{CompileCx, Entry, Fault, Part, Protection};
+
+/// Every protection. Guards of one stage run in this order.
+pub static REGISTRY: &[Entry] = &[
+    Entry::of::<validate::Validate>(include_str!("validate.rs")),
+    Entry::of::<authenticate::Authenticate>(include_str!("authenticate.rs")),
+    Entry::of::<headers::Headers>(include_str!("headers.rs")),
+];
+
+/// The codes of all guards; those of the engine and its hosts are in [`portcullis_engine::code::CODES`].
+pub fn codes() -> impl Iterator<Item = &'static Code> {
+    REGISTRY.iter().flat_map(|entry| entry.codes).copied()
+}
+
+/// The pages for users: each protection's name and its page in Markdown, in the registry's order.
+pub fn docs() -> impl Iterator<Item = (&'static str, String)> {
+    REGISTRY.iter().map(|entry| (entry.name, entry.page()))
+}

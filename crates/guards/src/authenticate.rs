@@ -1,0 +1,429 @@
+//! Who calls: API keys, and App ID with App Key, as the contract's `security` demands.
+//!
+//! **What it does.** Every operation asks for the credentials that the contract's `security` names (any one of its
+//! alternatives; within one, all). API keys (`apiKey` schemes in a header, query parameter or cookie) are
+//! verified here against the gateway's keys (`portcullis keys`). Two `apiKey` schemes that are needed together are
+//! an App ID and its App Key. Verified credentials are not passed on; the API learns the consumer from
+//! `X-Consumer-Id`, which no client can set.
+//!
+//! A credential that is presented and wrong is refused even where another would have done, a credential that
+//! stands twice is refused, and so are two that name different consumers.
+//!
+//! **Deny by default.** An operation is open only if the contract says `security: []` or a policy says
+//! `public: true`. A configuration that leaves one open by silence is an error. Without a configuration file such
+//! operations stay open, and are listed at start.
+//!
+//! **What this gateway cannot verify yet** (`oauth2`, `openIdConnect`, `http` schemes, `mutualTLS`): say by name that
+//! the API does it itself, `schemes: { userToken: upstream }`. The credential must then be there, and is passed on
+//! as it is. Without a configuration file that is assumed, with a warning.
+//!
+//! **The attack.** Calls without a credential, with a guessed, expired or revoked one, with two of which each
+//! checker reads another, or with a header that claims to be somebody.
+//! OWASP API2:2023; CWE-306, CWE-287, CWE-290, CWE-294.
+//!
+//! ```yaml
+//! authenticate:
+//!   app_id: X-App-Id          # asked for beside what the contract says, and where it says nothing
+//!   app_key: X-App-Key
+//!   schemes:
+//!     userToken: upstream     # the API verifies this one
+//!     partnerToken: api_key   # `Authorization: Bearer` carries one of this gateway's API keys
+//!   consumer_header: X-Consumer-Id
+//!   forward_credentials: false
+//! policies:
+//!   - match: { operation: getStatus }
+//!     public: true
+//! ```
+
+mod plan;
+mod present;
+
+use std::collections::BTreeMap;
+
+use http::header::{self, HeaderName, HeaderValue};
+use portcullis_engine::{
+    Code, CredentialKind, Cx, Denial, Guard, GuardError, Hooks, Principal, Stage, Verdict,
+};
+use portcullis_identity::{KeyRingHandle, SecretKind, Verdict as Lookup, recognise};
+use portcullis_openapi::{In, SchemeKind, Security};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use smallvec::SmallVec;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::codes::codes;
+use crate::compile::Access;
+use crate::cors::is_preflight;
+use crate::protection::{CompileCx, Fault, Part, Protection};
+use plan::{Check, Need};
+use present::{Place, Presented, Value};
+
+codes! {
+    CREDENTIAL_MISSING = "credential-missing" 401 Api2 306 Low
+        "a credential is needed"
+        attack "Calling what needs a credential without one, hoping that some path forgot to check."
+        client "Send the credential that the API's documentation names; `WWW-Authenticate` says which kinds are taken."
+        operator "If anyone may call this operation, say `security: []` in the contract or `public: true` in a policy.";
+    CREDENTIAL_INVALID = "credential-invalid" 401 Api2 287 Medium
+        "the credential is not valid"
+        attack "Guessed, stolen, revoked or mistyped keys."
+        client "Check the key for typing errors; ask the API's operator for a new one."
+        operator "The record's reason says what was wrong with it: unknown, mistyped, revoked, not yet valid, or used from another network.";
+    CREDENTIAL_EXPIRED = "credential-expired" 401 Api2 613 Low
+        "the credential has expired"
+        attack "Old keys live on in logs, backups and former employees' notes."
+        client "Use the new key, or ask the API's operator for one."
+        operator "`portcullis keys rotate` makes a new key beside the old one.";
+    CREDENTIAL_AMBIGUOUS = "credential-ambiguous" 400 Api2 290 High
+        "the credentials contradict each other"
+        attack "A credential that stands twice, or two of different consumers: the gateway checks one, the API believes the other."
+        client "Send one credential, once."
+        operator "There is no switch.";
+    SECURITY_UNSATISFIABLE = "security-unsatisfiable" 403 Api2 287 Low
+        "no credential can be accepted here"
+        attack "What the contract demands cannot be verified; letting calls through would be the same as no protection."
+        client "Tell the API's operator."
+        operator "The contract asks for a scheme that is undefined, unknown, or cannot be verified here: correct it, or name who verifies it under `authenticate.schemes`.";
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Authenticate;
+
+/// Who calls.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// A header in which an API key is asked for, beside what the contract says.
+    pub(crate) api_key: Option<String>,
+    /// The header of the App ID, beside what the contract says.
+    pub(crate) app_id: Option<String>,
+    /// The header of the App Key.
+    pub(crate) app_key: Option<String>,
+    /// By the name of a security scheme of the contract: what it is.
+    pub(crate) schemes: BTreeMap<String, Role>,
+    /// Whether verified credentials are passed on to the API.
+    pub(crate) forward_credentials: bool,
+    /// The header that tells the API which consumer calls.
+    pub(crate) consumer_header: String,
+    /// The realm that `WWW-Authenticate` names.
+    pub(crate) realm: String,
+}
+
+/// What a security scheme of the contract is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Role {
+    /// An API key of this gateway.
+    ApiKey,
+    /// The App ID of this gateway.
+    AppId,
+    /// The App Key of this gateway.
+    AppKey,
+    /// The API verifies it; here it must only be there.
+    Upstream,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            api_key: None,
+            app_id: None,
+            app_key: None,
+            schemes: BTreeMap::new(),
+            forward_credentials: false,
+            consumer_header: "X-Consumer-Id".into(),
+            realm: "api".into(),
+        }
+    }
+}
+
+impl Protection for Authenticate {
+    const NAME: &'static str = "authenticate";
+    const CODES: &'static [&'static Code] = CODES;
+    type Config = Config;
+
+    fn compile(config: &Config, cx: &CompileCx<'_>) -> Result<Vec<Part>, Fault> {
+        let consumer = HeaderName::try_from(config.consumer_header.as_str())
+            .map_err(|_| Fault::new("/consumer_header", "expected a field name, such as `X-Consumer-Id`"))?;
+        cx.protect_header(&consumer);
+        let needs = plan::needs(config, cx)?;
+        let access = match (&needs, cx.operation) {
+            _ if cx.public => Access::OpenByPolicy,
+            (None, Some((_, operation))) if operation.security == Security::Absent => Access::OpenBySilence,
+            (None, _) => Access::OpenByContract,
+            // A way without credentials.
+            (Some(needs), _) if needs.alternatives.iter().any(SmallVec::is_empty) => Access::OpenByContract,
+            (Some(needs), _) => Access::Credentials(needs.labels.clone()),
+        };
+        cx.access(access);
+        let mut strip = Strip { consumer, headers: Vec::new(), query: Vec::new(), cookies: Vec::new() };
+        if !config.forward_credentials {
+            strip.headers = plan::gateway_headers(config, cx)?;
+        }
+        let mut parts = Vec::new();
+        if let Some(needs) = needs {
+            for place in &needs.places {
+                match place {
+                    Place::Header(name) => cx.protect_header(name),
+                    Place::Query(name) => cx.secret_parameter(name),
+                    Place::Cookie(_) | Place::Bearer => {}
+                }
+            }
+            if !config.forward_credentials {
+                for check in &needs.checks {
+                    for place in check.places().filter_map(|index| needs.places.get(index)) {
+                        match place {
+                            Place::Header(_) => {}
+                            Place::Bearer => strip.headers.push(header::AUTHORIZATION),
+                            Place::Query(name) => strip.query.push(name.clone()),
+                            Place::Cookie(name) => strip.cookies.push(name.clone()),
+                        }
+                    }
+                }
+            }
+            let challenge = HeaderValue::from_str(&needs.challenge(&config.realm))
+                .map_err(|_| Fault::new("/realm", "expected visible ASCII characters without quotes"))?;
+            let preflights = cx.operation.is_none();
+            let guard = Verify { needs, keys: cx.keys.clone(), challenge, preflights };
+            parts.push(Part::new(Stage::Authenticate, guard));
+        }
+        parts.push(Part::new(Stage::Shape, strip));
+        Ok(parts)
+    }
+}
+
+/// Verifies what was presented.
+#[derive(Debug)]
+struct Verify {
+    needs: plan::Needs,
+    keys: KeyRingHandle,
+    challenge: HeaderValue,
+    /// Whether preflights pass: browsers send them without credentials.
+    preflights: bool,
+}
+
+/// What became of one check.
+#[derive(Debug)]
+enum Checked {
+    /// Nothing, or not all of it, was presented.
+    Absent,
+    Found(Arc<Principal>),
+    Wrong(Denial),
+}
+
+impl Guard for Verify {
+    fn hooks(&self) -> Hooks {
+        Hooks { request_head: true, ..Hooks::default() }
+    }
+
+    fn request_head(&self, cx: &mut Cx<'_>) -> Result<Verdict, GuardError> {
+        if self.preflights && is_preflight(cx.request).is_some() {
+            return Ok(Verdict::Pass);
+        }
+        let now = cx.now.unix_ns / 1_000_000_000;
+        let recorded = cx.recorded.and_then(|recorded| recorded.credential.clone());
+        if let Some(id) = recorded {
+            return Ok(self.recorded(cx, &id, now));
+        }
+        let presented = match present::read(&self.needs.places, cx.request) {
+            Ok(presented) => presented,
+            Err(repeated) => {
+                let reason = format!("`{repeated}` stands more than once");
+                return Ok(Denial::new(&CREDENTIAL_AMBIGUOUS, reason).into());
+            }
+        };
+        let keys = self.keys.load();
+        let ask = |check: &Check| self.check(check, &presented, &keys, now, cx.facts.client);
+        let checked: SmallVec<[Checked; 2]> = self.needs.checks.iter().map(ask).collect();
+        match self.decide(&checked, &presented, cx.recorded.is_some_and(|recorded| !recorded.bodies)) {
+            Ok(principal) => {
+                cx.facts.principal = principal;
+                Ok(Verdict::Pass)
+            }
+            Err(denial) => Ok(denial.into()),
+        }
+    }
+}
+
+impl Verify {
+    /// In replay: the recording names the credential that was proved.
+    fn recorded(&self, cx: &mut Cx<'_>, id: &str, now: u64) -> Verdict {
+        match self.keys.load().by_id(id, now, cx.facts.client) {
+            Lookup::Found(principal) => {
+                let wanted = |check: &Check| match check {
+                    Check::ApiKey(_) => principal.kind == CredentialKind::ApiKey,
+                    Check::App { .. } => principal.kind == CredentialKind::AppKey,
+                };
+                let enough = self.needs.alternatives.iter().any(|needs| {
+                    needs.iter().all(|need| match need {
+                        Need::Check(index) => self.needs.checks.get(*index).is_some_and(wanted),
+                        Need::Present(..) => true,
+                        Need::Never => false,
+                    })
+                });
+                if !enough {
+                    return self.missing().into();
+                }
+                cx.facts.principal = Some(principal);
+                Verdict::Pass
+            }
+            other => self.wrong(&other, None).into(),
+        }
+    }
+
+    fn check(
+        &self,
+        check: &Check,
+        presented: &Presented<'_>,
+        keys: &portcullis_identity::KeyRing,
+        now: u64,
+        client: IpAddr,
+    ) -> Checked {
+        let value = |place: usize| presented.get(place).and_then(Option::as_ref).map(Value::bytes);
+        let (verdict, secret) = match *check {
+            Check::ApiKey(place) => match value(place) {
+                Some(secret) => (keys.api_key(secret, now, client), secret),
+                None => return Checked::Absent,
+            },
+            Check::App { id, key } => match (value(id), value(key)) {
+                (Some(id), Some(secret)) => (keys.app_key(id, secret, now, client), secret),
+                _ => return Checked::Absent,
+            },
+        };
+        match verdict {
+            Lookup::Found(principal) => Checked::Found(principal),
+            other => Checked::Wrong(self.wrong(&other, Some(secret))),
+        }
+    }
+
+    fn wrong(&self, verdict: &Lookup, secret: Option<&[u8]>) -> Denial {
+        let mistyped = || match secret.and_then(recognise) {
+            Some(Err(_)) => "mistyped or cut",
+            Some(Ok(SecretKind::ApiKey)) => "an unknown api key",
+            Some(Ok(SecretKind::AppKey)) => "an app key that is not this app id's",
+            Some(Ok(SecretKind::AppId)) => "an app id in a key's place",
+            None => "unknown",
+        };
+        let (code, reason) = match verdict {
+            Lookup::Expired => (&CREDENTIAL_EXPIRED, "expired"),
+            Lookup::NotYetValid => (&CREDENTIAL_INVALID, "not yet valid"),
+            Lookup::Revoked => (&CREDENTIAL_INVALID, "revoked"),
+            Lookup::NetworkRefused => (&CREDENTIAL_INVALID, "used from a network that is not allowed"),
+            Lookup::Unknown | Lookup::Found(_) => (&CREDENTIAL_INVALID, mistyped()),
+        };
+        Denial::new(code, reason).header(header::WWW_AUTHENTICATE, self.challenge.clone())
+    }
+
+    fn missing(&self) -> Denial {
+        if self.needs.impossible {
+            return Denial::new(&SECURITY_UNSATISFIABLE, "the contract's security cannot be verified here");
+        }
+        Denial::new(&CREDENTIAL_MISSING, "no sufficient credential was presented")
+            .header(header::WWW_AUTHENTICATE, self.challenge.clone())
+    }
+
+    /// Whether what was found suffices. `waive`: the recording shows no fields, so none can be missed.
+    fn decide(
+        &self,
+        checked: &[Checked],
+        presented: &Presented<'_>,
+        waive: bool,
+    ) -> Result<Option<Arc<Principal>>, Denial> {
+        let mut principal: Option<&Arc<Principal>> = None;
+        for found in checked {
+            let Checked::Found(found) = found else { continue };
+            match principal {
+                Some(first) if first.consumer != found.consumer => {
+                    return Err(Denial::new(
+                        &CREDENTIAL_AMBIGUOUS,
+                        "two credentials name different consumers",
+                    ));
+                }
+                Some(_) => {}
+                None => principal = Some(found),
+            }
+        }
+        // What was presented and proved nothing is refused, unless the same field proved something else.
+        for (check, outcome) in self.needs.checks.iter().zip(checked) {
+            let Checked::Wrong(denial) = outcome else { continue };
+            let explained = |place: usize| {
+                self.needs.checks.iter().zip(checked).any(|(other, outcome)| {
+                    matches!(outcome, Checked::Found(_)) && other.places().any(|index| index == place)
+                })
+            };
+            if !check.places().all(explained) {
+                return Err(denial.clone());
+            }
+        }
+        let met = |need: &Need| match need {
+            Need::Check(index) => matches!(checked.get(*index), Some(Checked::Found(_))),
+            Need::Present(place, scheme) => waive || present::suffices(presented, *place, scheme.as_deref()),
+            Need::Never => false,
+        };
+        if self.needs.alternatives.iter().any(|needs| needs.iter().all(met)) {
+            return Ok(principal.cloned());
+        }
+        Err(self.missing())
+    }
+}
+
+/// Takes out what ends here, and tells the API who calls.
+#[derive(Debug)]
+struct Strip {
+    consumer: HeaderName,
+    headers: Vec<HeaderName>,
+    query: Vec<Box<str>>,
+    cookies: Vec<Box<str>>,
+}
+
+impl Guard for Strip {
+    fn hooks(&self) -> Hooks {
+        Hooks { request_head: true, ..Hooks::default() }
+    }
+
+    fn request_head(&self, cx: &mut Cx<'_>) -> Result<Verdict, GuardError> {
+        // A claim to be somebody never passes, whatever the mode.
+        cx.request.headers.remove(&self.consumer);
+        if !cx.enforcing {
+            return Ok(Verdict::Pass);
+        }
+        for name in &self.headers {
+            cx.request.headers.remove(name);
+        }
+        if !self.query.is_empty() {
+            cx.request
+                .retain_query(|name| !self.query.iter().any(|gone| crate::text::is_parameter(name, gone)));
+        }
+        if !self.cookies.is_empty() {
+            present::remove_cookies(&mut cx.request.headers, &self.cookies);
+        }
+        if let Some(principal) = &cx.facts.principal {
+            let value = HeaderValue::from_str(&principal.consumer)
+                .map_err(|_| GuardError("the consumer's name does not fit into a header".into()))?;
+            cx.request.headers.insert(self.consumer.clone(), value);
+        }
+        Ok(Verdict::Pass)
+    }
+}
+
+/// What a security scheme is, in a few words.
+pub(crate) fn kind(kind: &SchemeKind) -> &'static str {
+    match kind {
+        SchemeKind::ApiKey { location: In::Header, .. } => "an api key in a header",
+        SchemeKind::ApiKey { location: In::Query, .. } => "an api key in the query",
+        SchemeKind::ApiKey { .. } => "an api key in a cookie",
+        SchemeKind::Basic => "http basic",
+        SchemeKind::Bearer { .. } => "http bearer",
+        SchemeKind::Http { .. } => "an http scheme",
+        SchemeKind::OAuth2 { .. } => "oauth2",
+        SchemeKind::OpenIdConnect { .. } => "openIdConnect",
+        SchemeKind::MutualTls => "mutualTLS",
+        SchemeKind::Unknown => "an unknown scheme",
+    }
+}
+
+#[cfg(test)]
+#[path = "authenticate_tests.rs"]
+mod tests;

@@ -1,0 +1,602 @@
+//! The contract, enforced: only what the OpenAPI document describes gets through.
+//!
+//! **What it does.** A path or method that the document does not have is refused (404, 405 with `Allow`). So is
+//! a request whose parameters, content type or body are not what the operation describes. Responses are held
+//! against the document too, and what differs is found. A refusal says where (a JSON pointer, a parameter's
+//! name) and what was expected, never what was sent.
+//!
+//! Each check has a switch: `enforce`, `monitor` or `off`.
+//!
+//! | switch | default | what it is about |
+//! |---|---|---|
+//! | `unknown_path` | enforce | a path that is not in the document (shadow endpoints) |
+//! | `unknown_method` | enforce | a method that the path does not have |
+//! | `parameters` | enforce | a parameter that is missing, or not what its schema says |
+//! | `unknown_query` | enforce | a query parameter that is not described, save those in `allow_query` |
+//! | `unknown_header`, `unknown_cookie` | off | a field or cookie that is not described |
+//! | `media_type` | enforce | a content type that is not described |
+//! | `unexpected_body` | enforce | a body where none is described |
+//! | `body` | enforce | a body that is missing, malformed, or not what its schema says |
+//! | `unknown_property` | monitor | a member of the body that the schema neither describes nor forbids (mass assignment) |
+//! | `read_only` | enforce | a member that only the server may set (`readOnly`) |
+//! | `response_status`, `response_media_type`, `response_headers`, `response_body` | monitor | an answer that is not as described |
+//! | `response_property` | monitor | a member of the answer that is not described (excessive data exposure) |
+//! | `write_only` | monitor | a member of the answer that only the client may send (`writeOnly`: a password) |
+//!
+//! An operation of which the document says something that cannot be enforced is closed (501), and listed at
+//! start, unless `unenforceable: open`.
+//!
+//! A path that is let through by `unknown_path: monitor` still needs a credential, unless a policy with
+//! `match: { unmatched: true }` says `public: true`.
+//!
+//! **The attack.** Forgotten endpoints, methods nobody meant to offer, parameters and members that the code
+//! reads although the document does not say so, values that no honest client sends.
+//! OWASP API3:2023, API8:2023, API9:2023; CWE-20, CWE-915, CWE-1059.
+//!
+//! ```yaml
+//! validate:
+//!   allow_query: [utm_*, _]
+//!   unknown_property: enforce
+//! policies:
+//!   - match: { tag: legacy }
+//!     validate: { body: monitor, response_body: off }
+//! ```
+
+use std::sync::Arc;
+
+use http::header::{self, HeaderMap, HeaderValue};
+use portcullis_engine::{
+    Body, BodyLength, BodyNeed, Code, Cx, Denial, Guard, GuardError, Hooks, ProblemError, Stage, Verdict,
+};
+use portcullis_openapi::{
+    BodyFormat, Checks, Contract, Location, MediaType, Operation, Route, Violation, ViolationKind,
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use smallvec::SmallVec;
+
+use crate::codes::codes;
+use crate::cors::is_preflight;
+use crate::policies::GuardMode;
+use crate::protection::{CompileCx, Fault, Part, Protection};
+
+codes! {
+    PATH_UNKNOWN = "path-unknown" 404 Api9 1059 Medium
+        "there is no such path"
+        attack "Probing for forgotten, internal or debug endpoints that answer although nobody documents them."
+        client "Use the paths of the API's documentation; mind case and a slash at the end."
+        operator "Add the path to the contract, or set `validate.unknown_path` to `monitor`.";
+    METHOD_UNKNOWN = "method-unknown" 405 Api9 650 Medium
+        "the path does not have this method"
+        attack "A method that the framework answers although nobody meant to offer it, past the checks of the others."
+        client "Use one of the methods in the `Allow` field."
+        operator "Add the method to the contract, or set `validate.unknown_method` to `monitor`.";
+    PARAMETER_INVALID = "parameter-invalid" 400 Api8 20 Medium
+        "a parameter is missing or not what it should be"
+        attack "Values outside what the API expects reach code that was never tested with them: injection, overflow, type juggling."
+        client "Correct what `errors` lists."
+        operator "Correct the parameter's schema, or set `validate.parameters` to `monitor`.";
+    PARAMETER_UNKNOWN = "parameter-unknown" 400 Api8 20 Low
+        "a parameter is not described"
+        attack "Hidden switches (debug, admin, fields) and parameter pollution."
+        client "Leave out what the API's documentation does not mention."
+        operator "Add it to the contract or to `validate.allow_query`, or set `validate.unknown_query` to `monitor`.";
+    MEDIA_TYPE_UNSUPPORTED = "media-type-unsupported" 415 Api8 436 Medium
+        "the body's content type is not accepted here"
+        attack "A body in a form that takes another parser (XML with external entities, a form that needs no preflight)."
+        client "Send one of the documented content types."
+        operator "Add the media type to the contract, or set `validate.media_type` to `monitor`.";
+    BODY_UNEXPECTED = "body-unexpected" 400 Api8 444 Low
+        "this operation takes no body"
+        attack "A body where none is expected is read by one server and left in the connection by another."
+        client "Leave the body out."
+        operator "Describe the body in the contract, or set `validate.unexpected_body` to `monitor`.";
+    BODY_INVALID = "body-invalid" 400 Api8 20 Medium
+        "the body is not what it should be"
+        attack "Values outside what the API expects: injection, operators instead of values, type juggling."
+        client "Correct what `errors` lists."
+        operator "Correct the body's schema, or set `validate.body` to `monitor`.";
+    PROPERTY_READ_ONLY = "property-read-only" 400 Api3 915 High
+        "the body sets a property that only the server may set"
+        attack "Mass assignment: the caller sets owner, role, price or status by naming it."
+        client "Leave the property out."
+        operator "Correct `readOnly` in the contract, or set `validate.read_only` to `monitor`.";
+    PROPERTY_UNKNOWN = "property-unknown" 400 Api3 915 Medium
+        "the body has a property that is not described"
+        attack "Mass assignment: frameworks bind whatever member has the name of a column."
+        client "Leave out what the API's documentation does not mention."
+        operator "Describe the property, or set `validate.unknown_property` to `monitor`.";
+    CONTRACT_UNENFORCEABLE = "contract-unenforceable" 501 Api8 636 Low
+        "this operation cannot be checked"
+        attack "What cannot be checked must not pass as if it had been."
+        client "Tell the API's operator."
+        operator "`portcullis contract lint` says what cannot be enforced; correct it, or set `validate.unenforceable` to `open`.";
+    RESPONSE_UNDOCUMENTED = "response-undocumented" 502 Api9 1059 Low
+        "the API's answer has a status or content type that is not described"
+        attack "Undocumented answers are where error pages, redirects and debug output leave."
+        client "Report the reference to the API's operator."
+        operator "Describe the response, or set `validate.response_status` or `validate.response_media_type` to `monitor`.";
+    RESPONSE_INVALID = "response-invalid" 502 Api8 1059 Low
+        "the API's answer is not what it should be"
+        attack "An answer that differs from its description may carry what nobody meant to show."
+        client "Report the reference to the API's operator."
+        operator "Correct the response's schema or the API, or set `validate.response_body` to `monitor`.";
+    RESPONSE_PROPERTY = "response-property" 502 Api3 213 Medium
+        "the API's answer has a property that may not be shown"
+        attack "Excessive data exposure: the whole row is serialised, password hash and all."
+        client "Report the reference to the API's operator."
+        operator "Describe the property or have the API leave it out; or set `validate.response_property` or `validate.write_only` to `monitor`.";
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Validate;
+
+/// The contract's checks.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// A path that the contract does not have.
+    unknown_path: GuardMode,
+    /// A method that the path does not have.
+    unknown_method: GuardMode,
+    /// A parameter that is missing or not what its schema says.
+    parameters: GuardMode,
+    /// A query parameter that is not described.
+    unknown_query: GuardMode,
+    /// Query parameters that may be there without a description; `*` at the end stands for any rest.
+    allow_query: Vec<String>,
+    /// A header that is not described.
+    unknown_header: GuardMode,
+    /// A cookie that is not described.
+    unknown_cookie: GuardMode,
+    /// A content type that is not described.
+    media_type: GuardMode,
+    /// A body where none is described.
+    unexpected_body: GuardMode,
+    /// A body that is missing, malformed or not what its schema says.
+    body: GuardMode,
+    /// A member of the body that is not described.
+    unknown_property: GuardMode,
+    /// A member of the body that only the server may set.
+    read_only: GuardMode,
+    /// A response status that is not described.
+    response_status: GuardMode,
+    /// A response content type that is not described.
+    response_media_type: GuardMode,
+    /// Response headers that are missing or not what their schemas say.
+    response_headers: GuardMode,
+    /// A response body that is not what its schema says.
+    response_body: GuardMode,
+    /// A member of a response body that is not described.
+    response_property: GuardMode,
+    /// A member of a response body that only the client may send.
+    write_only: GuardMode,
+    /// Calls of operations of which something cannot be enforced.
+    unenforceable: Unenforceable,
+}
+
+/// What happens to calls of an operation of which something cannot be enforced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Unenforceable {
+    /// They are refused.
+    Closed,
+    /// They pass with the checks that can be made.
+    Open,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        use GuardMode::{Enforce, Monitor, Off};
+        Config {
+            unknown_path: Enforce,
+            unknown_method: Enforce,
+            parameters: Enforce,
+            unknown_query: Enforce,
+            allow_query: Vec::new(),
+            unknown_header: Off,
+            unknown_cookie: Off,
+            media_type: Enforce,
+            unexpected_body: Enforce,
+            body: Enforce,
+            unknown_property: Monitor,
+            read_only: Enforce,
+            response_status: Monitor,
+            response_media_type: Monitor,
+            response_headers: Monitor,
+            response_body: Monitor,
+            response_property: Monitor,
+            write_only: Monitor,
+            unenforceable: Unenforceable::Closed,
+        }
+    }
+}
+
+impl Protection for Validate {
+    const NAME: &'static str = "validate";
+    const CODES: &'static [&'static Code] = CODES;
+    type Config = Config;
+
+    fn compile(config: &Config, cx: &CompileCx<'_>) -> Result<Vec<Part>, Fault> {
+        let Some(contract) = cx.contract else { return Ok(Vec::new()) };
+        let Some((index, operation)) = cx.operation else {
+            let unrouted = Unrouted {
+                contract: Arc::clone(contract),
+                path: config.unknown_path,
+                method: config.unknown_method,
+            };
+            return Ok(vec![Part::new(Stage::Admit, unrouted)]);
+        };
+        let mut parts = Vec::new();
+        if !operation.unenforced.is_empty() {
+            let what: Vec<String> = operation.unenforced.iter().map(ToString::to_string).collect();
+            let what = what.join("; ");
+            if config.unenforceable == Unenforceable::Closed {
+                cx.warn(format!("closed, since the contract cannot be enforced here: {what}"));
+                parts.push(Part::new(Stage::Admit, Closed));
+            } else {
+                cx.warn(format!("open, although the contract cannot be enforced here: {what}"));
+            }
+        }
+        let rules = Arc::new(Rules { contract: Arc::clone(contract), index, config: config.clone() });
+        let any = |switches: &[GuardMode], mode| switches.contains(&mode);
+        let head = [
+            config.parameters,
+            config.unknown_query,
+            config.unknown_header,
+            config.unknown_cookie,
+            config.media_type,
+            config.unexpected_body,
+            config.body,
+        ];
+        if any(&head, GuardMode::Enforce) || any(&head, GuardMode::Monitor) {
+            let guard = RequestHead { rules: Arc::clone(&rules), needs_body: needs_body(operation) };
+            parts.push(Part::new(Stage::Validate, guard));
+        }
+        let body = [config.body, config.unknown_property, config.read_only];
+        if operation.body.is_some() && (any(&body, GuardMode::Enforce) || any(&body, GuardMode::Monitor)) {
+            let mut part = Part::new(Stage::Validate, RequestBody { rules: Arc::clone(&rules) });
+            part.monitor = !any(&body, GuardMode::Enforce);
+            parts.push(part);
+        }
+        let response_head = [config.response_status, config.response_media_type, config.response_headers];
+        let response_body = [config.response_body, config.response_property, config.write_only];
+        for (switches, reads_body) in [(response_head, false), (response_body, true)] {
+            let described = !reads_body || operation.reads_response_body();
+            if described && (any(&switches, GuardMode::Enforce) || any(&switches, GuardMode::Monitor)) {
+                let mut part = Part::new(Stage::Validate, Response { rules: Arc::clone(&rules), reads_body });
+                part.monitor = !any(&switches, GuardMode::Enforce);
+                parts.push(part);
+            }
+        }
+        Ok(parts)
+    }
+}
+
+fn needs_body(operation: &Operation) -> bool {
+    operation.body.as_ref().is_some_and(|body| body.required)
+}
+
+/// Refuses what the contract does not have.
+#[derive(Debug)]
+struct Unrouted {
+    contract: Arc<Contract>,
+    path: GuardMode,
+    method: GuardMode,
+}
+
+impl Guard for Unrouted {
+    fn hooks(&self) -> Hooks {
+        Hooks { request_head: true, ..Hooks::default() }
+    }
+
+    fn request_head(&self, cx: &mut Cx<'_>) -> Result<Verdict, GuardError> {
+        // A preflight for a documented method is the API's to answer, where this gateway does not.
+        if let Some(method) = is_preflight(cx.request)
+            && let Route::Found { .. } = self.contract.route(method, cx.request.path(), cx.request.query())
+        {
+            return Ok(Verdict::Pass);
+        }
+        let (mode, denial) = match &cx.facts.allow {
+            Some(allow) => {
+                let denial = Denial::new(&METHOD_UNKNOWN, "the path does not have this method");
+                let allow = HeaderValue::from_str(allow);
+                (self.method, allow.map_or(denial.clone(), |allow| denial.header(header::ALLOW, allow)))
+            }
+            None => (self.path, Denial::new(&PATH_UNKNOWN, "the path is not in the contract")),
+        };
+        match mode {
+            GuardMode::Enforce => Ok(denial.into()),
+            GuardMode::Monitor => {
+                cx.find(denial.code, denial.reason);
+                Ok(Verdict::Pass)
+            }
+            GuardMode::Off => Ok(Verdict::Pass),
+        }
+    }
+}
+
+/// Refuses every call of an operation that cannot be checked.
+#[derive(Debug)]
+struct Closed;
+
+impl Guard for Closed {
+    fn hooks(&self) -> Hooks {
+        Hooks { request_head: true, ..Hooks::default() }
+    }
+
+    fn request_head(&self, _: &mut Cx<'_>) -> Result<Verdict, GuardError> {
+        Ok(Denial::new(&CONTRACT_UNENFORCEABLE, "the contract says something here that cannot be enforced")
+            .into())
+    }
+}
+
+#[derive(Debug)]
+struct Rules {
+    contract: Arc<Contract>,
+    index: usize,
+    config: Config,
+}
+
+impl Rules {
+    fn operation(&self) -> Option<&Operation> {
+        self.contract.operations().get(self.index)
+    }
+
+    fn checks(&self, unknown_property: GuardMode, access: GuardMode) -> Checks {
+        Checks {
+            unknown_headers: self.config.unknown_header != GuardMode::Off,
+            unknown_cookies: self.config.unknown_cookie != GuardMode::Off,
+            unknown_properties: unknown_property != GuardMode::Off,
+            access: access != GuardMode::Off,
+        }
+    }
+
+    /// The switch of a violation, and its code.
+    fn class(&self, violation: &Violation) -> (GuardMode, &'static Code) {
+        let config = &self.config;
+        match violation.kind {
+            ViolationKind::MissingParameter | ViolationKind::InvalidParameter => {
+                (config.parameters, &PARAMETER_INVALID)
+            }
+            ViolationKind::UnknownParameter => {
+                let switch = match violation.location {
+                    Location::Header => config.unknown_header,
+                    Location::Cookie => config.unknown_cookie,
+                    _ if self.allowed(&violation.name) => GuardMode::Off,
+                    _ => config.unknown_query,
+                };
+                (switch, &PARAMETER_UNKNOWN)
+            }
+            ViolationKind::UnsupportedMediaType => (config.media_type, &MEDIA_TYPE_UNSUPPORTED),
+            ViolationKind::UnexpectedBody => (config.unexpected_body, &BODY_UNEXPECTED),
+            ViolationKind::MissingBody | ViolationKind::MalformedBody | ViolationKind::InvalidBody => {
+                (config.body, &BODY_INVALID)
+            }
+            ViolationKind::ReadOnlyProperty => (config.read_only, &PROPERTY_READ_ONLY),
+            ViolationKind::WriteOnlyProperty => (config.write_only, &RESPONSE_PROPERTY),
+            ViolationKind::UndocumentedStatus => (config.response_status, &RESPONSE_UNDOCUMENTED),
+            ViolationKind::UndocumentedMediaType => (config.response_media_type, &RESPONSE_UNDOCUMENTED),
+            ViolationKind::InvalidResponseHeader => (config.response_headers, &RESPONSE_INVALID),
+            ViolationKind::InvalidResponseBody => (config.response_body, &RESPONSE_INVALID),
+            ViolationKind::UnknownProperty => (config.unknown_property, &PROPERTY_UNKNOWN),
+            // A kind that this version does not know, or one that cannot be enforced: closed unless told.
+            _ => match config.unenforceable {
+                Unenforceable::Closed => (GuardMode::Enforce, &CONTRACT_UNENFORCEABLE),
+                Unenforceable::Open => (GuardMode::Monitor, &CONTRACT_UNENFORCEABLE),
+            },
+        }
+    }
+
+    fn allowed(&self, name: &str) -> bool {
+        self.config.allow_query.iter().any(|pattern| match pattern.strip_suffix('*') {
+            Some(start) => name.starts_with(start),
+            None => pattern == name,
+        })
+    }
+
+    /// Weighs violations: a denial of those to enforce, findings of those to watch.
+    fn weigh(&self, cx: &mut Cx<'_>, violations: Vec<Violation>, response: bool) -> Verdict {
+        let mut refused: Option<Denial> = None;
+        for violation in violations {
+            let (mut switch, mut code) = self.class(&violation);
+            if response && violation.kind == ViolationKind::UnknownProperty {
+                (switch, code) = (self.config.response_property, &RESPONSE_PROPERTY);
+            }
+            match switch {
+                GuardMode::Off => {}
+                GuardMode::Monitor => cx.find(code, violation.to_string()),
+                // What is wrong with the API's answer is not for the caller to read.
+                GuardMode::Enforce => {
+                    let denial = refused.take().unwrap_or_else(|| Denial::new(code, violation.to_string()));
+                    refused = Some(if response { denial } else { denial.errors([problem(violation)]) });
+                }
+            }
+        }
+        refused.map_or(Verdict::Pass, Verdict::from)
+    }
+}
+
+/// A violation as its sender may read it: names that the contract does not know are not said back.
+fn problem(violation: Violation) -> ProblemError {
+    let unknown = matches!(violation.kind, ViolationKind::UnknownParameter | ViolationKind::UnknownProperty);
+    let pointer = match violation.kind {
+        _ if violation.location == Location::Body && unknown => {
+            violation.pointer.rsplit_once('/').map_or("", |(parent, _)| parent).to_owned()
+        }
+        _ if violation.location == Location::Body => violation.pointer.into(),
+        _ if unknown => String::new(),
+        _ => format!("{}{}", violation.name, violation.pointer),
+    };
+    let expected = match (unknown, violation.location) {
+        (true, Location::Body) => "no properties but those described".to_owned(),
+        (true, _) => "no parameters but those described".to_owned(),
+        _ => violation.expected.into_owned(),
+    };
+    ProblemError { location: violation.location.as_str(), pointer, expected }
+}
+
+/// The fields in a form that can be walked more than once.
+fn fields(headers: &HeaderMap) -> SmallVec<[(&str, &[u8]); 24]> {
+    headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect()
+}
+
+fn content_type(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok())
+}
+
+#[derive(Debug)]
+struct RequestHead {
+    rules: Arc<Rules>,
+    needs_body: bool,
+}
+
+impl Guard for RequestHead {
+    fn hooks(&self) -> Hooks {
+        Hooks { request_head: true, ..Hooks::default() }
+    }
+
+    fn request_head(&self, cx: &mut Cx<'_>) -> Result<Verdict, GuardError> {
+        let request = &*cx.request;
+        let mut violations = {
+            let spans = 0..request.params().spans.len();
+            let captures: SmallVec<[&str; 8]> =
+                spans.map(|index| request.param(index).unwrap_or_default()).collect();
+            self.rules.contract.check_request_head(
+                self.rules.index,
+                &captures,
+                request.query(),
+                fields(&request.headers).iter().copied(),
+                self.rules.checks(GuardMode::Off, GuardMode::Off),
+            )
+        };
+        let absent = matches!(request.body, BodyLength::None | BodyLength::Exact(0));
+        if !absent || self.needs_body {
+            violations.extend(self.body(absent, content_type(&request.headers)));
+        }
+        if violations.is_empty() {
+            return Ok(Verdict::Pass);
+        }
+        Ok(self.rules.weigh(cx, violations, false))
+    }
+}
+
+impl RequestHead {
+    /// What can be said of a body before it was read.
+    fn body(&self, absent: bool, content_type: Option<&str>) -> Option<Violation> {
+        let (kind, location, name, expected) = match self.rules.operation()?.body.as_ref() {
+            None => (ViolationKind::UnexpectedBody, Location::Body, "", "no body"),
+            Some(_) if absent => (ViolationKind::MissingBody, Location::Body, "", "a body"),
+            Some(body) => {
+                let media = content_type.and_then(MediaType::parse);
+                let matches = media.is_some_and(|media| body.content.iter().any(|m| m.range.matches(&media)));
+                if matches || body.content.is_empty() {
+                    return None;
+                }
+                let expected = "one of the content types that are described";
+                (ViolationKind::UnsupportedMediaType, Location::Header, "content-type", expected)
+            }
+        };
+        Some(Violation { kind, location, name: name.into(), pointer: "".into(), expected: expected.into() })
+    }
+}
+
+#[derive(Debug)]
+struct RequestBody {
+    rules: Arc<Rules>,
+}
+
+impl Guard for RequestBody {
+    fn hooks(&self) -> Hooks {
+        Hooks { request_body: true, ..Hooks::default() }
+    }
+
+    fn reads_request_body(&self, cx: &Cx<'_>) -> BodyNeed {
+        match self.rules.contract.request_body_format(self.rules.index, content_type(&cx.request.headers)) {
+            BodyFormat::Json => BodyNeed::Parsed,
+            BodyFormat::Opaque => BodyNeed::Nothing,
+            _ if self.rules.operation().is_some_and(Operation::reads_request_body) => BodyNeed::Bytes,
+            _ => BodyNeed::Nothing,
+        }
+    }
+
+    fn request_body(&self, cx: &mut Cx<'_>, body: &Body) -> Result<Verdict, GuardError> {
+        let config = &self.rules.config;
+        let violations = self.rules.contract.check_request_body(
+            self.rules.index,
+            body.content_type().map(|media| media.text),
+            body.bytes(),
+            body.json(),
+            self.rules.checks(config.unknown_property, config.read_only),
+        );
+        if violations.is_empty() {
+            return Ok(Verdict::Pass);
+        }
+        Ok(self.rules.weigh(cx, violations, false))
+    }
+}
+
+#[derive(Debug)]
+struct Response {
+    rules: Arc<Rules>,
+    reads_body: bool,
+}
+
+impl Guard for Response {
+    fn hooks(&self) -> Hooks {
+        Hooks { response_head: !self.reads_body, response_body: self.reads_body, ..Hooks::default() }
+    }
+
+    fn response_head(&self, cx: &mut Cx<'_>) -> Result<Verdict, GuardError> {
+        let Some(response) = cx.response.as_deref() else { return Ok(Verdict::Pass) };
+        let violations = self.rules.contract.check_response_head(
+            self.rules.index,
+            response.status.as_u16(),
+            content_type(&response.headers),
+            fields(&response.headers).iter().copied(),
+        );
+        if violations.is_empty() {
+            return Ok(Verdict::Pass);
+        }
+        Ok(self.rules.weigh(cx, violations, true))
+    }
+
+    fn reads_response_body(&self, cx: &Cx<'_>) -> BodyNeed {
+        let Some(response) = cx.response.as_deref() else { return BodyNeed::Nothing };
+        let content_type = content_type(&response.headers);
+        let status = response.status.as_u16();
+        if !self.rules.contract.reads_response_body(self.rules.index, status, content_type) {
+            return BodyNeed::Nothing;
+        }
+        match content_type.and_then(MediaType::parse).map(|media| media.format()) {
+            Some(BodyFormat::Json) => BodyNeed::Parsed,
+            // A stream of values has no end to wait for.
+            Some(BodyFormat::JsonLines) => BodyNeed::Nothing,
+            _ => BodyNeed::Bytes,
+        }
+    }
+
+    fn response_body(&self, cx: &mut Cx<'_>, body: &Body) -> Result<Verdict, GuardError> {
+        let Some(status) = cx.response.as_deref().map(|response| response.status.as_u16()) else {
+            return Ok(Verdict::Pass);
+        };
+        let config = &self.rules.config;
+        let violations = self.rules.contract.check_response_body(
+            self.rules.index,
+            status,
+            body.content_type().map(|media| media.text),
+            body.bytes(),
+            body.json(),
+            self.rules.checks(config.response_property, config.write_only),
+        );
+        if violations.is_empty() {
+            return Ok(Verdict::Pass);
+        }
+        Ok(self.rules.weigh(cx, violations, true))
+    }
+}
+
+#[cfg(test)]
+#[path = "validate_tests.rs"]
+mod tests;
