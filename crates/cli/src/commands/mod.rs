@@ -1,0 +1,87 @@
+//! The commands, one file each, and the command line that chooses among them.
+
+mod completions;
+mod config;
+mod explain;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::written::{Level, LogWritten};
+use crate::exit::{Exit, Result};
+use crate::term::{self, Style};
+
+/// Secures HTTP APIs: stands in front of an API, decides every call, and writes down why.
+#[derive(Debug, Parser)]
+#[command(name = "portcullis", version, propagate_version = true, arg_required_else_help = true)]
+#[command(after_help = "Exit codes: 0 done, 1 something was found wrong, 2 wrong usage or configuration, \
+                        3 could not be brought to its end.")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::Args),
+    #[command(subcommand)]
+    Config(config::Args),
+    Explain(explain::Args),
+    Completions(completions::Args),
+}
+
+/// Parses the command line and runs the command.
+pub(crate) fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Ok.into() };
+        }
+    };
+    match run(cli.command) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            term::note(format_args!("{}: {failure}", term::err(Style::Red, "error")));
+            failure.exit().into()
+        }
+    }
+}
+
+fn run(command: Command) -> Result {
+    match command {
+        Command::Run(args) => run::run(&args),
+        Command::Config(args) => config::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Completions(args) => completions::run(&args),
+    }
+}
+
+/// The whole command line, for completions and the reference.
+pub(crate) fn command_line() -> clap::Command {
+    Cli::command()
+}
+
+/// Sends what the program says of itself to standard error. `PORTCULLIS_LOG` goes before the configuration:
+/// a level, or directives such as `info,portcullis_proxy=debug`.
+pub(crate) fn log_to_stderr(log: &LogWritten, verbose: bool) {
+    let level = match log.level {
+        _ if verbose => "debug",
+        Level::Error => "error",
+        Level::Warn => "warn",
+        Level::Info => "info",
+        Level::Debug => "debug",
+        Level::Trace => "trace",
+    };
+    let filter = EnvFilter::try_from_env("PORTCULLIS_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(term::colours_on_stderr())
+        .with_target(false);
+    // A second call changes nothing: the first one decides.
+    let _ = if log.json { builder.json().try_init() } else { builder.try_init() };
+}

@@ -1,0 +1,177 @@
+//! Reloading: on a signal, on a command, and when a file changes. Compiled aside, swapped whole; what is broken
+//! leaves the old plan in force.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use portcullis_engine::{EngineHandle, State};
+use portcullis_proxy::{Listen, ProxyHandle};
+
+use super::build::{self, Keys};
+use super::files::Files;
+use crate::config::{self, Overrides};
+use crate::control::{Answer, Ask};
+
+/// What a reload needs.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) overrides: Overrides,
+    pub(crate) files: Vec<PathBuf>,
+    pub(crate) listen: Vec<Listen>,
+    pub(crate) engine: EngineHandle,
+    pub(crate) proxy: ProxyHandle,
+    pub(crate) keys: Keys,
+    pub(crate) state: Arc<State>,
+}
+
+/// Loads everything again, one time after the other, on a thread of its own.
+#[derive(Debug)]
+pub(crate) struct Reloader {
+    jobs: Mutex<Sender<Job>>,
+    /// Reloads that took effect.
+    pub(crate) done: AtomicU64,
+    /// Reloads that did not.
+    pub(crate) failed: AtomicU64,
+    problem: Mutex<Option<String>>,
+    key_problem: Mutex<Option<String>>,
+}
+
+#[derive(Debug)]
+enum Job {
+    Reload(Option<Sender<Answer>>),
+    Keys(Option<Sender<Answer>>),
+    Stop,
+}
+
+/// How often files and keys are looked at.
+const LOOK: Duration = Duration::from_millis(500);
+
+impl Reloader {
+    /// Starts the thread.
+    pub(crate) fn start(parts: Parts) -> std::io::Result<Arc<Reloader>> {
+        let (jobs, queue) = channel();
+        let reloader = Arc::new(Reloader {
+            jobs: Mutex::new(jobs),
+            done: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            problem: Mutex::default(),
+            key_problem: Mutex::default(),
+        });
+        let this = Arc::clone(&reloader);
+        std::thread::Builder::new().name("reload".into()).spawn(move || this.run(parts, &queue))?;
+        Ok(reloader)
+    }
+
+    /// Asks for a reload without waiting for it.
+    pub(crate) fn ask(&self) {
+        let _ = self.send(Job::Reload(None));
+    }
+
+    /// Ends the thread.
+    pub(crate) fn stop(&self) {
+        let _ = self.send(Job::Stop);
+    }
+
+    /// Does what a command asks for and says how it went.
+    pub(crate) fn answer(&self, ask: Ask) -> Answer {
+        let (reply, wait) = channel();
+        let job = match ask {
+            Ask::Keys => Job::Keys(Some(reply)),
+            Ask::Reload => Job::Reload(Some(reply)),
+        };
+        let answer = self.send(job).ok().and_then(|()| wait.recv_timeout(Duration::from_secs(25)).ok());
+        answer.unwrap_or(Answer { ok: false, message: "the gateway did not answer in time".into() })
+    }
+
+    /// What is wrong with the last reload and with the keys.
+    pub(crate) fn problems(&self) -> [Option<String>; 2] {
+        [lock(&self.problem).clone(), lock(&self.key_problem).clone()]
+    }
+
+    fn send(&self, job: Job) -> Result<(), std::sync::mpsc::SendError<Job>> {
+        lock(&self.jobs).send(job)
+    }
+
+    fn run(&self, mut parts: Parts, queue: &Receiver<Job>) {
+        let mut files = Files::new(std::mem::take(&mut parts.files));
+        loop {
+            match queue.recv_timeout(LOOK) {
+                Ok(Job::Reload(reply)) => {
+                    let answer = self.reload(&parts, &mut files, "asked for");
+                    reply.map(|reply| reply.send(answer));
+                }
+                Ok(Job::Keys(reply)) => {
+                    let answer = self.refresh(&parts, true);
+                    reply.map(|reply| reply.send(answer));
+                }
+                Ok(Job::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.refresh(&parts, false);
+                    if files.changed() {
+                        self.reload(&parts, &mut files, "a file changed");
+                    }
+                }
+            }
+        }
+    }
+
+    fn reload(&self, parts: &Parts, files: &mut Files, why: &str) -> Answer {
+        match attempt(parts) {
+            Ok(now) => {
+                *files = Files::new(now);
+                self.done.fetch_add(1, Ordering::Relaxed);
+                *lock(&self.problem) = None;
+                tracing::info!(why, "reloaded");
+                Answer { ok: true, message: "reloaded".into() }
+            }
+            Err(error) => {
+                self.failed.fetch_add(1, Ordering::Relaxed);
+                *lock(&self.problem) = Some(error.clone());
+                tracing::error!(why, "not reloaded, the old configuration stays in force:\n{error}");
+                Answer { ok: false, message: error }
+            }
+        }
+    }
+
+    fn refresh(&self, parts: &Parts, always: bool) -> Answer {
+        match parts.keys.refresh(always) {
+            Ok(count) => {
+                *lock(&self.key_problem) = None;
+                if let Some(count) = count {
+                    tracing::info!(count, "keys read");
+                }
+                Answer { ok: true, message: "keys are in force".into() }
+            }
+            Err(error) => {
+                let before = lock(&self.key_problem).replace(error.clone());
+                if before.as_ref() != Some(&error) {
+                    tracing::error!("keys cannot be read, the old ones stay in force: {error}");
+                }
+                Answer { ok: false, message: error }
+            }
+        }
+    }
+}
+
+/// Loads, compiles and puts in force. The files that it was made of.
+fn attempt(parts: &Parts) -> Result<Vec<PathBuf>, String> {
+    let config = config::load(&parts.overrides).map_err(|error| error.to_string())?;
+    let compiled = build::compile(&config, parts.keys.ring().clone(), Arc::clone(&parts.state))
+        .map_err(|error| error.to_string())?;
+    if config.gateway.proxy.listen != parts.listen {
+        tracing::warn!("`listen` changed; that takes a restart, all else is reloaded");
+    }
+    parts.proxy.reload(&config.gateway.proxy).map_err(|error| error.to_string())?;
+    parts.engine.swap(compiled.engine);
+    for warning in &compiled.report.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(config.files)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
