@@ -69,7 +69,24 @@ impl Pattern {
         };
         let Ok(hir) = regex_syntax::Parser::new().parse(&translated) else {
             let pattern = pattern(Plan::Stepped);
-            return if needs_steps(&translated) && pattern.compiles() { Ok(pattern) } else { Err("a regular expression of ECMA-262") };
+            return if needs_steps(&translated) && pattern.compiles() {
+                Ok(pattern)
+            } else {
+                Err("a regular expression of ECMA-262")
+            };
+        };
+        let (hir, translated) = match trimmed(&hir) {
+            Some(trimmed) => {
+                let text = trimmed.to_string();
+                (trimmed, text)
+            }
+            None => (hir, translated),
+        };
+        let pattern = |plan| Self {
+            source: source.into(),
+            translated: translated.as_str().into(),
+            plan,
+            matcher: OnceLock::new(),
         };
         if hir.properties().look_set().is_empty() && hir.properties().minimum_len() == Some(0) {
             return Ok(pattern(Plan::Always));
@@ -179,6 +196,34 @@ fn needs_steps(translated: &str) -> bool {
         || ('1'..='9').any(escaped)
 }
 
+/// An expression without what does not matter to whether a text contains a match: where nothing is anchored
+/// after the last repetition, or before the first one, only its least count matters.
+fn trimmed(hir: &Hir) -> Option<Hir> {
+    let least = |hir: &Hir| match hir.kind() {
+        HirKind::Repetition(repetition) if repetition.max != Some(repetition.min) => {
+            let max = Some(repetition.min);
+            Some(Hir::repetition(regex_syntax::hir::Repetition { max, ..repetition.clone() }))
+        }
+        _ => None,
+    };
+    match hir.kind() {
+        HirKind::Concat(parts) => {
+            let mut parts = parts.clone();
+            let first = parts.first().and_then(least);
+            let last = parts.last().and_then(least);
+            let changed = first.is_some() || last.is_some();
+            if let (Some(new), Some(slot)) = (first, parts.first_mut()) {
+                *slot = new;
+            }
+            if let (Some(new), Some(slot)) = (last, parts.last_mut()) {
+                *slot = new;
+            }
+            changed.then(|| Hir::concat(parts))
+        }
+        _ => least(hir),
+    }
+}
+
 /// Looks through groups.
 fn unwrap(hir: &Hir) -> &Hir {
     match hir.kind() {
@@ -211,10 +256,13 @@ fn translate(source: &str) -> String {
     let chars: Vec<char> = source.chars().collect();
     let mut at = 0;
     let mut in_class = false;
+    // Whether a set such as `\w` stands before: a dash after it is literal.
+    let mut after_set = false;
     while let Some(char) = chars.get(at).copied() {
         let next = chars.get(at + 1).copied();
         match char {
             '\\' => {
+                after_set = starts_set(&chars, at);
                 at += escape(&chars, at, in_class, &mut out);
                 continue;
             }
@@ -243,7 +291,9 @@ fn translate(source: &str) -> String {
                 out.push('\\');
                 out.push(char);
             }
-            '-' if in_class && next == Some('-') => out.push_str("\\-"),
+            '-' if in_class && (next == Some('-') || after_set || starts_set(&chars, at + 1)) => {
+                out.push_str("\\-")
+            }
             '.' if !in_class => out.push_str("[^\\n\\r\\u{2028}\\u{2029}]"),
             '{' if !in_class && !is_quantifier(&chars, at) => out.push_str("\\{"),
             '}' if !in_class && !closes_quantifier(&chars, at) => out.push_str("\\}"),
@@ -253,9 +303,35 @@ fn translate(source: &str) -> String {
             }
             other => out.push(other),
         }
+        after_set = false;
         at += 1;
     }
     out
+}
+
+fn starts_set(chars: &[char], at: usize) -> bool {
+    chars.get(at) == Some(&'\\')
+        && matches!(chars.get(at + 1), Some('d' | 'w' | 's' | 'D' | 'W' | 'S' | 'p' | 'P'))
+}
+
+/// Sets that Java calls properties, as this crate calls them.
+fn posix(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "Alnum" => "alnum",
+        "Alpha" => "alpha",
+        "ASCII" => "ascii",
+        "Blank" => "blank",
+        "Cntrl" => "cntrl",
+        "Digit" => "digit",
+        "Graph" => "graph",
+        "Lower" => "lower",
+        "Print" => "print",
+        "Punct" => "punct",
+        "Space" => "space",
+        "Upper" => "upper",
+        "XDigit" => "xdigit",
+        _ => return None,
+    })
 }
 
 /// Writes the escape at `at` and answers how many characters it took.
@@ -268,27 +344,25 @@ fn escape(chars: &[char], at: usize, in_class: bool, out: &mut String) -> usize 
         let digits: String = chars.get(from..from + count)?.iter().collect();
         u32::from_str_radix(&digits, 16).ok()
     };
-    let set = |out: &mut String, inner: &str| {
-        if in_class {
-            out.push_str(inner);
-        } else {
-            out.push('[');
-            out.push_str(inner);
-            out.push(']');
-        }
-    };
     match char {
-        'd' => set(out, "0-9"),
-        'w' => set(out, "A-Za-z0-9_"),
-        's' => set(out, "\\s\\u{feff}"),
+        'd' => set(out, in_class, "0-9"),
+        'w' => set(out, in_class, "A-Za-z0-9_"),
+        's' => set(out, in_class, "\\s\\u{feff}"),
         'D' => out.push_str("[^0-9]"),
         'W' => out.push_str("[^A-Za-z0-9_]"),
         'S' => out.push_str("[^\\s\\u{feff}]"),
         'p' | 'P' if chars.get(at + 2) == Some(&'{') => {
-            let name: String = chars.iter().skip(at).take_while(|char| **char != '}').collect();
-            out.push_str(&name);
-            out.push('}');
-            return name.chars().count() + 1;
+            let name: String = chars.iter().skip(at + 3).take_while(|char| **char != '}').collect();
+            match (posix(&name), name.as_str()) {
+                (Some(class), _) => {
+                    let not = if char == 'P' { "^" } else { "" };
+                    set(out, in_class, &format!("[:{not}{class}:]"));
+                }
+                (None, "all" | "IsAll") => set(out, in_class, "\\s\\S"),
+                (None, "LD") => set(out, in_class, "\\p{L}\\p{Nd}"),
+                (None, name) => out.push_str(&format!("\\{char}{{{name}}}")),
+            }
+            return name.chars().count() + 4;
         }
         'b' if in_class => out.push_str("\\x08"),
         'b' => out.push_str("(?-u:\\b)"),
@@ -345,6 +419,17 @@ fn escape(chars: &[char], at: usize, in_class: bool, out: &mut String) -> usize 
     2
 }
 
+/// Writes a set of characters, in brackets of its own unless it stands in some.
+fn set(out: &mut String, in_class: bool, inner: &str) {
+    if in_class {
+        out.push_str(inner);
+    } else {
+        out.push('[');
+        out.push_str(inner);
+        out.push(']');
+    }
+}
+
 /// Whether `{` starts `{2}`, `{2,}` or `{2,3}` after something.
 fn is_quantifier(chars: &[char], at: usize) -> bool {
     let inner: String = chars.iter().skip(at + 1).take_while(|char| **char != '}').take(16).collect();
@@ -396,6 +481,13 @@ mod tests {
             ("^(?<year>\\d{4})$", &["2024"], &["24"]),
             ("^\\cA\\x41\\0$", &["\u{1}A\0"], &["A"]),
             ("\\Afoo\\Z", &["foo"], &["foobar"]),
+            ("^[\\w-.]+$", &["a-.b"], &["a b"]),
+            ("^[\\s-_]+$", &[" -_"], &["a"]),
+            ("^[a-\\d]+$", &["a-1"], &["b"]),
+            ("^\\p{Alnum}[\\p{Punct}_]$", &["a!"], &["!a"]),
+            ("^.{1,2097152}", &["a"], &["", "\n"]),
+            ("a{2,3}b*", &["xaa"], &["xa"]),
+            ("[^\\p{C}]{1,2048}", &["x"], &["", "\u{0}"]),
             ("^\\S+\\s\\S+$", &["a b"], &["a", "a b c"]),
         ];
         for (source, good, bad) in cases {
