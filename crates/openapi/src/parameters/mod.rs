@@ -190,7 +190,13 @@ pub(crate) fn value_of(arena: &Arena, parameter: &Parameter, raw: &str, wire: Wi
             Ok(text::coerce(arena, parameter.schema, &text))
         };
     }
+    // A deep object's members never stand in one text; only what else its schema allows does.
+    let composites = Types::ARRAY.with(Types::OBJECT);
     let types = parameter.decoder.types();
+    let types = if parameter.style == Style::DeepObject { types.without(composites) } else { types };
+    if types == Types::NONE {
+        return Err(Reject::text("members as `name[member]=value`"));
+    }
     let mut first = None;
     let mut attempt = |read: Result<Value, Reject>| match read {
         Ok(value) if arena.accepts(parameter.schema, &value, Direction::Request) => Some(value),

@@ -83,6 +83,10 @@ impl Types {
         Self(self.0 | other.0)
     }
 
+    pub(crate) fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     pub(crate) fn and(self, other: Self) -> Self {
         Self(self.0 & other.0)
     }
