@@ -1,6 +1,5 @@
 //! What passes through the gateway: bodies of every size, streams, upgrades, TLS, upstreams that fail.
 
-use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
@@ -11,6 +10,7 @@ use rustix::process::Signal;
 
 use crate::harness::client::Client;
 use crate::harness::gateway::Options;
+use crate::harness::peers::Certificate;
 use crate::harness::recorder::Recorder;
 use crate::harness::{PATIENCE, needs, peers};
 
@@ -235,48 +235,18 @@ fn tls_speaks_both_protocols() {
     else {
         return;
     };
-    let certificates = tempfile::tempdir().unwrap();
-    let made = Command::new(openssl)
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-            "-days",
-            "2",
-        ])
-        .args([
-            "-subj",
-            "/CN=localhost",
-            "-addext",
-            "subjectAltName=DNS:localhost",
-            "-keyout",
-            "key.pem",
-            "-out",
-            "cert.pem",
-        ])
-        .current_dir(certificates.path())
-        .output()
-        .unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    let certificate = certificates.path().join("cert.pem");
+    let certificate = Certificate::make(&openssl);
     let recorder = Recorder::start();
-    let mut config = format!("upstream: http://{}\n", recorder.address);
-    let _ = write!(
-        config,
-        "listen: {{ address: \"127.0.0.1:0\", tls: {{ certificate: {}, key: {} }} }}\n\
-         policies:\n  - match: {{ path: /** }}\n    public: true\n",
-        certificate.display(),
-        certificates.path().join("key.pem").display()
+    let config = format!(
+        "upstream: http://{}\n{}\npolicies:\n  - match: {{ path: /** }}\n    public: true\n",
+        recorder.address,
+        certificate.listener()
     );
     let gateway = Options::config(config).start_as_written();
     for (flag, version) in [("--http1.1", "1.1"), ("--http2", "2")] {
         let output = Command::new(&curl)
             .args(["--silent", "--show-error", "--max-time", "10", flag, "--cacert"])
-            .arg(&certificate)
+            .arg(certificate.path())
             .args([
                 "--write-out",
                 " %{http_version}",

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::harness::client::Client;
+use crate::harness::client::{Client, Response};
 use crate::harness::gateway::Options;
 use crate::harness::peers::{self, Peer};
 use crate::harness::recorder::{Recorder, Request};
@@ -109,13 +109,27 @@ fn run_case(
     if let Some(fault) = recorder.take_faults().first() {
         return Err(format!("the upstream was sent what it cannot read: {fault}"));
     }
-    let (answers, closed, quiet) = outcome?;
-    judge(&case.vector, &answers, closed, quiet, &requests)
+    judge(&case.vector, &outcome?, &requests)
 }
 
-/// Sends a vector and reads the answers: their statuses, whether the connection then closed, and whether
-/// nothing else came.
-fn call(vector: &Http1, cut: Cut, gateway: SocketAddr) -> Result<(Vec<u16>, bool, bool), String> {
+/// What came back for a vector.
+#[derive(Debug, Default)]
+struct Outcome {
+    responses: Vec<Response>,
+    /// The gateway closed the connection.
+    closed: bool,
+    /// Nothing else came.
+    quiet: bool,
+}
+
+impl Outcome {
+    fn statuses(&self) -> Vec<u16> {
+        self.responses.iter().map(|response| response.status).collect()
+    }
+}
+
+/// Sends a vector and reads as many answers as it may have.
+fn call(vector: &Http1, cut: Cut, gateway: SocketAddr) -> Result<Outcome, String> {
     let mut client = Client::connect(gateway);
     let raw = &vector.raw;
     if cut == Cut::Whole || raw.len() < 3 {
@@ -130,45 +144,38 @@ fn call(vector: &Http1, cut: Cut, gateway: SocketAddr) -> Result<(Vec<u16>, bool
     if vector.then == Some(Then::Shut) {
         client.finish();
     }
-    let accepts: Vec<&Seen> = vector.expect.accept.iter().chain(&vector.expect.accepts).collect();
-    let most = accepts.len().max(1) + usize::from(!vector.expect.reject.is_empty() && !accepts.is_empty());
-    let mut statuses = Vec::new();
-    let mut closed = false;
-    for index in 0..most {
-        // After a choice was made by accepting, nothing more is to come.
-        if index == accepts.len() && vector.expect.accept.is_some() && statuses.last() == Some(&200) {
-            break;
-        }
-        let to_head = accepts.get(index).is_some_and(|seen| seen.method == "HEAD");
-        match client.read_response(to_head)? {
-            Some(response) => statuses.push(response.status),
-            None => {
-                closed = true;
-                break;
-            }
-        }
-        if statuses.last() != Some(&200) {
-            break;
-        }
-    }
-    let refused = statuses.last() != Some(&200);
-    let closes = accepts.iter().any(|seen| seen.closes);
-    if !closed && (refused || closes) {
-        closed = client.is_closed()?;
-    }
-    Ok((statuses, closed, closed || client.is_quiet()))
-}
-
-fn judge(
-    vector: &Http1,
-    statuses: &[u16],
-    closed: bool,
-    quiet: bool,
-    requests: &[Request],
-) -> Result<(), String> {
     let expect = &vector.expect;
     let accepts: Vec<&Seen> = expect.accept.iter().chain(&expect.accepts).collect();
-    if !quiet {
+    // `accept` with `reject` is a choice; `accepts` with `reject` is a sequence.
+    let sequence = !expect.accepts.is_empty() && !expect.reject.is_empty();
+    let most = accepts.len().max(1) + usize::from(sequence);
+    let mut outcome = Outcome::default();
+    while outcome.responses.len() < most {
+        let index = outcome.responses.len();
+        let to_head = accepts.get(index).map_or(raw.starts_with(b"HEAD "), |seen| seen.method == "HEAD");
+        let Some(response) = client.read_response(to_head)? else {
+            outcome.closed = true;
+            break;
+        };
+        let refused = response.status != 200;
+        outcome.responses.push(response);
+        if refused {
+            break;
+        }
+    }
+    let refused = outcome.responses.last().is_none_or(|response| response.status != 200);
+    if !outcome.closed && (refused || accepts.iter().any(|seen| seen.closes)) {
+        outcome.closed = client.is_closed()?;
+    }
+    outcome.quiet = outcome.closed || client.is_quiet();
+    Ok(outcome)
+}
+
+fn judge(vector: &Http1, outcome: &Outcome, requests: &[Request]) -> Result<(), String> {
+    let expect = &vector.expect;
+    let accepts: Vec<&Seen> = expect.accept.iter().chain(&expect.accepts).collect();
+    let (statuses, closed) = (outcome.statuses(), outcome.closed);
+    if !outcome.quiet {
         return Err(format!("more answers than requests; so far {statuses:?}"));
     }
     let accepted = statuses.iter().take_while(|status| **status == 200).count();
@@ -176,7 +183,6 @@ fn judge(
     if accepted != requests.len() {
         return Err(format!("answered {statuses:?}, and the upstream saw {} requests", requests.len()));
     }
-    // `accept` with `reject` is a choice; `accepts` with `reject` is a sequence.
     let choice = expect.accept.is_some();
     let wanted = if choice && accepted == 0 && !expect.reject.is_empty() { 0 } else { accepts.len() };
     if accepted != wanted {
@@ -276,22 +282,17 @@ fn run_against_peer(peer: &Peer) {
 }
 
 fn run_case_against_peer(vector: &Http1, gateway: SocketAddr) -> Result<(), String> {
-    let mut client = Client::connect(gateway);
-    client.send(&vector.raw);
-    client.finish();
-    let accepts: Vec<&Seen> = vector.expect.accept.iter().chain(&vector.expect.accepts).collect();
-    let mut accepts = accepts.into_iter();
-    let mut statuses = Vec::new();
-    loop {
-        let next = accepts.next();
-        let Some(response) = client.read_response(next.is_some_and(|seen| seen.method == "HEAD"))? else {
-            break;
+    let outcome = call(vector, Cut::Whole, gateway)?;
+    let statuses = outcome.statuses();
+    if !outcome.quiet {
+        return Err(format!("more answers than requests; so far {statuses:?}"));
+    }
+    let accepts = vector.expect.accept.iter().chain(&vector.expect.accepts);
+    let mut accepts = accepts.map(Some).chain(std::iter::repeat(None));
+    for response in outcome.responses.iter().filter(|response| response.status == 200) {
+        let Some(seen) = accepts.next().flatten() else {
+            return Err(format!("answered {statuses:?}: more than was asked"));
         };
-        statuses.push(response.status);
-        if response.status != 200 {
-            continue;
-        }
-        let Some(seen) = next else { return Err(format!("answered {statuses:?}: more than was asked")) };
         let expected = format!("{} {}", seen.method, seen.target);
         if seen.method != "HEAD" && response.text() != expected {
             return Err(format!("expected {expected:?}, got {:?}", response.text()));

@@ -108,7 +108,7 @@ pub(crate) fn haproxy_echo(program: &Path) -> Peer {
     let config = format!(
         "global\n  tune.bufsize 65536\ndefaults\n  mode http\n  timeout client 30s\n  timeout server 30s\n  \
          timeout connect 5s\nfrontend echo\n  bind {address}\n  http-request return status 200 content-type \
-         text/plain lf-string \"%HM %HU\"\n"
+         text/plain lf-string \"%[method] %[url]\"\n"
     );
     fs::write(folder.path().join("haproxy.cfg"), config).unwrap();
     let mut command = Command::new(program);
@@ -129,4 +129,48 @@ pub(crate) fn node_echo(program: &Path) -> Peer {
     let mut command = Command::new(program);
     command.arg("echo.js").arg(address.port().to_string());
     Peer::start(command, folder, address)
+}
+
+/// A certificate for localhost that nobody signed but itself.
+#[derive(Debug)]
+pub(crate) struct Certificate {
+    folder: TempDir,
+}
+
+impl Certificate {
+    pub(crate) fn make(openssl: &Path) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let made = Command::new(openssl)
+            .args([
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:P-256",
+                "-nodes",
+                "-days",
+                "2",
+            ])
+            .args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"])
+            .args(["-keyout", "key.pem", "-out", "cert.pem"])
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        Self { folder }
+    }
+
+    /// The file that a client trusts.
+    pub(crate) fn path(&self) -> std::path::PathBuf {
+        self.folder.path().join("cert.pem")
+    }
+
+    /// The gateway's `listen` section with this certificate, on a free port.
+    pub(crate) fn listener(&self) -> String {
+        let folder = self.folder.path().display();
+        format!(
+            "listen: {{ address: \"127.0.0.1:0\", tls: {{ certificate: {folder}/cert.pem, key: {folder}/key.pem }} }}"
+        )
+    }
 }
