@@ -8,6 +8,7 @@ mod exit;
 mod gateway;
 mod nearest;
 mod observe;
+mod random;
 mod term;
 
 use std::process::ExitCode;

@@ -2,7 +2,9 @@
 
 mod completions;
 mod config;
+mod demo;
 mod explain;
+mod log;
 mod run;
 
 use std::process::ExitCode;
@@ -27,6 +29,8 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::Args),
+    Demo(demo::Args),
+    Log(log::Args),
     #[command(subcommand)]
     Config(config::Args),
     Explain(explain::Args),
@@ -54,6 +58,8 @@ pub(crate) fn main() -> ExitCode {
 fn run(command: Command) -> Result {
     match command {
         Command::Run(args) => run::run(&args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Log(args) => log::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Completions(args) => completions::run(&args),

@@ -281,7 +281,8 @@ fn flag_of(pointer: &str) -> String {
 fn at_pointer(document: &Document, pointer: &str, mut fault: Fault) -> ConfigError {
     // `upstream` may be the list of origins itself.
     let listed = document.get("/upstream").and_then(Node::as_array).is_some();
-    let direct = pointer.strip_prefix("/upstream/origins/").filter(|_| listed).map(|rest| format!("/upstream/{rest}"));
+    let direct =
+        pointer.strip_prefix("/upstream/origins/").filter(|_| listed).map(|rest| format!("/upstream/{rest}"));
     let mut pointer = direct.as_deref().unwrap_or(pointer);
     loop {
         let (above, key) = pointer.rsplit_once('/').unwrap_or_default();

@@ -45,6 +45,12 @@ impl Gateway {
     pub(crate) fn start(config: Config, overrides: Overrides) -> Result<Gateway> {
         make_data_folder(&config.gateway.data)?;
         let keys = Keys::open(&config.gateway.data)?;
+        Gateway::start_with(config, overrides, keys)
+    }
+
+    /// As [`Gateway::start`], with keys of the caller's.
+    pub(crate) fn start_with(config: Config, overrides: Overrides, keys: Keys) -> Result<Gateway> {
+        make_data_folder(&config.gateway.data)?;
         let state = Arc::new(State::default());
         let compiled =
             build::compile(&config, keys.ring().clone(), Arc::clone(&state)).map_err(Failure::usage)?;
