@@ -93,6 +93,8 @@ pub(crate) struct Template {
     pub(crate) names: Vec<Box<str>>,
     /// `name=value` pairs after `?` or `#`.
     pub(crate) fixed: Vec<(Box<str>, Option<Box<str>>)>,
+    /// They stand after `#`: in the query or in the body of a call, nobody says where.
+    pub(crate) in_fragment: bool,
     /// Two parameters stand side by side, so that none can tell where one ends.
     pub(crate) ambiguous: bool,
 }
@@ -100,13 +102,18 @@ pub(crate) struct Template {
 impl Template {
     /// Reads a path key such as `/users/{id}.{ext}?view=full`. Braces that do not pair are literal.
     pub(crate) fn parse(key: &str) -> Self {
-        let (path, suffix) = match key.find(|char| matches!(char, '?' | '#')) {
+        let (path, suffix) = match key.find(['?', '#']) {
             // A `?` or `#` inside braces belongs to a name.
             Some(at) if !in_braces(key, at) => key.split_at(at),
             _ => (key, ""),
         };
-        let mut template =
-            Self { segments: Vec::new(), names: Vec::new(), fixed: Vec::new(), ambiguous: false };
+        let mut template = Self {
+            segments: Vec::new(),
+            names: Vec::new(),
+            fixed: Vec::new(),
+            in_fragment: suffix.starts_with('#'),
+            ambiguous: false,
+        };
         for pair in suffix.split(['?', '#', '&']).filter(|pair| !pair.is_empty()) {
             match pair.split_once('=') {
                 // A templated value is a parameter, not a fixed one.
@@ -471,8 +478,14 @@ impl crate::contract::Contract {
             })
         };
         let best = candidates.iter().filter(matches).max_by_key(|id| fixed_of(id).map_or(0, Vec::len));
-        // Where the body decides, as in the query protocol of AWS, the first stands for all.
-        best.or_else(|| candidates.first()).map(|id| *id as usize)
+        // Where a header or the body decides, the first stands for all; all are marked as not enforceable.
+        let elsewhere = || {
+            let open = |id: &&u32| {
+                self.operations.get(**id as usize).is_some_and(|operation| !operation.unenforced.is_empty())
+            };
+            candidates.iter().find(open)
+        };
+        best.or_else(elsewhere).map(|id| *id as usize)
     }
 }
 

@@ -1,3 +1,4 @@
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 //! Every style, with and without `explode`, of scalars, arrays and objects: cases as data.
 //!
 //! `data/parameters.json` is a list of parameters as a document describes them, each with texts that are right

@@ -219,11 +219,14 @@ impl Files {
     }
 }
 
+/// What a reference names, or what was expected there.
+type Found<'d> = Result<At<'d>, String>;
+
 /// Finds what references point at, and remembers it.
 #[derive(Debug)]
 pub(crate) struct Resolver<'d> {
     pub(crate) files: &'d Files,
-    known: RefCell<HashMap<(usize, &'d str), Result<At<'d>, String>>>,
+    known: RefCell<HashMap<(usize, &'d str), Found<'d>>>,
     members: RefCell<HashMap<*const Node, HashMap<&'d str, &'d Node>>>,
     anchors: RefCell<HashMap<usize, HashMap<String, &'d Node>>>,
 }

@@ -53,7 +53,7 @@ impl<'d> Builder<'d> {
     fn style(&mut self, at: At<'d>, location: In, unenforced: &mut Vec<Problem>) -> Style {
         let default = if matches!(location, In::Path | In::Header) { Style::Simple } else { Style::Form };
         let Some(written) = at.get("style") else { return default };
-        let style = match (written.node.as_str().unwrap_or_default(), location) {
+        match (written.node.as_str().unwrap_or_default(), location) {
             ("simple", In::Path | In::Header) => Style::Simple,
             ("label", In::Path) => Style::Label,
             ("matrix", In::Path) => Style::Matrix,
@@ -72,8 +72,7 @@ impl<'d> Builder<'d> {
                 unenforced.push(problem);
                 default
             }
-        };
-        style
+        }
     }
 
     /// What a parameter or header must be: by `schema`, or by the one media type of `content`.

@@ -10,11 +10,11 @@ mod swagger;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crate::contract::{Contract, LoadError, Options};
 use crate::fetch::Fetch;
-use crate::model::{Info, Media, Operation, SecurityScheme, Version};
+use crate::model::{Info, Media, Method, Operation, SecurityScheme, Version};
 use crate::parameters::{Decoder, fields};
 use crate::problem::{Problem, Severity};
 use crate::routes::{Routes, Template};
@@ -82,6 +82,9 @@ struct Draft<'d> {
     span: Span,
     at: At<'d>,
 }
+
+/// Operations that share a path and a method and differ after `#`.
+type Places<'d> = HashMap<(Box<str>, Method), Vec<(usize, At<'d>)>>;
 
 struct Builder<'d> {
     files: &'d Files,
@@ -154,10 +157,18 @@ impl<'d> Builder<'d> {
         let mut routes = Routes::new(options.trailing_slash, options.case);
         let mut operations: Vec<Operation> = Vec::with_capacity(self.drafts.len());
         let bases = options.base_paths.clone();
+        let mut places: Places<'d> = HashMap::new();
         for mut draft in std::mem::take(&mut self.drafts) {
             self.compile(&arena, &mut draft);
             self.note_duplicates(&mut draft);
             let index = operations.len();
+            if draft.template.in_fragment && draft.operation.method != Method::Get {
+                let place = (
+                    draft.operation.path.split('#').next().unwrap_or_default().into(),
+                    draft.operation.method.clone(),
+                );
+                places.entry(place).or_default().push((index, draft.at));
+            }
             let mut standing = None;
             for base in bases.as_ref().unwrap_or(&draft.bases) {
                 let same = |other: usize| {
@@ -187,6 +198,7 @@ impl<'d> Builder<'d> {
             draft.operation.unenforced.truncate(MAX_UNENFORCED);
             operations.push(draft.operation);
         }
+        self.note_fragments(&places, &mut operations, &mut problems);
         for (file, document) in self.files.documents().iter().enumerate() {
             problems.extend(document.duplicates().iter().map(|duplicate| {
                 let what = format!("the key `{}` for the second time", duplicate.key);
@@ -236,6 +248,25 @@ impl<'d> Builder<'d> {
                     roots.push(child);
                 }
             });
+        }
+    }
+
+    /// What stands after `#` is sent in a query, a header or a body. A GET has it in its query; of the others
+    /// that share a path nothing tells which one a call is for.
+    fn note_fragments(&self, places: &Places<'d>, operations: &mut [Operation], problems: &mut Vec<Problem>) {
+        for list in places.values().filter(|list| list.len() > 1) {
+            for (index, at) in list {
+                let Some(operation) = operations.get_mut(*index) else { continue };
+                let what = format!(
+                    "`{}` shares its path and method with {} others",
+                    operation.label(),
+                    list.len() - 1
+                );
+                let expected = "operations that the path, the method and the query tell apart";
+                let problem = self.files.problem(*at, Severity::Error, what, expected);
+                problems.push(problem.clone());
+                operation.unenforced.push(problem);
+            }
         }
     }
 

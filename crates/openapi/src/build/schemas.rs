@@ -9,7 +9,7 @@ use super::files::{At, Files, Resolver};
 use crate::model::Version;
 use crate::problem::{Problem, Severity};
 use crate::schema::{
-    Applied, Arena, ArrayRules, Bound, Constants, Discriminator, Format, MultipleOf, NumberRules,
+    Applied, Arena, ArrayRules, Bound, Constants, Dependents, Discriminator, Format, MultipleOf, NumberRules,
     ObjectRules, Pattern, Property, Schema, SchemaId, StringRules, Types,
 };
 use crate::source::{Kind, Member, Node};
@@ -249,7 +249,7 @@ impl<'d> Compiler<'d> {
                 // YAML authors write one name without a list.
                 Kind::String(name) => draft.required.push(name),
                 _ => {
-                    self.flaw(value, format!("`required` that is {}", node.type_name()), "an array of names")
+                    self.flaw(value, format!("`required` that is {}", node.type_name()), "an array of names");
                 }
             },
             "allOf" | "anyOf" | "oneOf" => self.alternatives(draft, key, value),
@@ -479,7 +479,7 @@ impl<'d> Compiler<'d> {
         let mut constants = draft.constants.take();
         if let Some(constant) = draft.constant.take() {
             let kept = match constants {
-                Some(values) if !values.iter().any(|value| *value == constant) => Vec::new(),
+                Some(values) if !values.contains(&constant) => Vec::new(),
                 _ => vec![constant],
             };
             constants = Some(kept);
@@ -600,7 +600,7 @@ struct Draft<'d> {
     properties: Vec<(&'d str, SchemaId)>,
     required: Vec<&'d str>,
     patterns: Vec<(Arc<Pattern>, SchemaId)>,
-    dependent_required: Vec<(Box<str>, Box<[Box<str>]>)>,
+    dependent_required: Vec<Dependents>,
     dependent_schemas: Vec<(Box<str>, SchemaId)>,
     /// For each branch: whether it is of `allOf`, its reference, its schema.
     branches: Vec<(bool, Option<&'d str>, SchemaId)>,

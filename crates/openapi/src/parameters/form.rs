@@ -41,7 +41,7 @@ pub(crate) fn form_value(arena: &Arena, media: &Media, body: &[u8]) -> Result<Va
                 members.insert(field.name.to_string(), value);
             }
             Err(Reject::Malformed(expected)) => {
-                issues.push(Issue { pointer: pointer(&field.name), expected })
+                issues.push(Issue { pointer: pointer(&field.name), expected });
             }
             Err(Reject::Issues(inner)) => issues.extend(inner),
         }

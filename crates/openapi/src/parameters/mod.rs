@@ -225,7 +225,7 @@ pub(crate) fn value_of(arena: &Arena, parameter: &Parameter, raw: &str, wire: Wi
     {
         return Ok(value);
     }
-    first.unwrap_or_else(|| scalar())
+    first.unwrap_or_else(scalar)
 }
 
 /// Checks the parameters of a path.

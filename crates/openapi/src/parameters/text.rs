@@ -120,9 +120,7 @@ fn typed(types: Types, text: &str) -> [Option<Value>; 3] {
 fn number(text: &str, fractions: bool) -> Option<Number> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let first = digits.bytes().next()?;
-    if !first.is_ascii_digit()
-        || first == b'0' && digits.bytes().nth(1).is_some_and(|next| next.is_ascii_digit())
-    {
+    if !first.is_ascii_digit() || first == b'0' && digits.as_bytes().get(1).is_some_and(u8::is_ascii_digit) {
         return None;
     }
     if digits.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -51,7 +51,8 @@ impl Arena {
         if !wanted.undescribed && !wanted.wrong_direction || id == SchemaId::ANY {
             return Vec::new();
         }
-        let mut search = Search { arena: self, walk: Walk::new(self, direction), wanted, found: Vec::new() };
+        let mut search =
+            Search { arena: self, walk: Walk::new(self, direction, value), wanted, found: Vec::new() };
         search.visit(&[id], value, &Path::Root);
         search.found
     }

@@ -339,7 +339,7 @@ fn base64(bytes: &[u8]) -> bool {
     bytes.iter().skip(body).all(|byte| *byte == b'=')
         && bytes.iter().take(body).all(|byte| byte.is_ascii_alphanumeric() || b"+/-_".contains(byte))
         && body % 4 != 1
-        && (padding == 0 || padding <= 2 && bytes.len() % 4 == 0)
+        && (padding == 0 || padding <= 2 && bytes.len().is_multiple_of(4))
 }
 
 #[cfg(test)]

@@ -176,10 +176,13 @@ pub(crate) struct ObjectRules {
     pub(crate) max: Option<u64>,
     /// How many properties a request, and a response, must have.
     pub(crate) required: [u32; 2],
-    pub(crate) dependent_required: Box<[(Box<str>, Box<[Box<str>]>)]>,
+    pub(crate) dependent_required: Box<[Dependents]>,
     pub(crate) dependent_schemas: Box<[(Box<str>, SchemaId)]>,
     pub(crate) unevaluated: Option<SchemaId>,
 }
+
+/// A property, and those that must be beside it.
+pub(crate) type Dependents = (Box<str>, Box<[Box<str>]>);
 
 #[derive(Debug)]
 pub(crate) struct Property {

@@ -292,7 +292,7 @@ fn translate(source: &str) -> String {
                 out.push(char);
             }
             '-' if in_class && (next == Some('-') || after_set || starts_set(&chars, at + 1)) => {
-                out.push_str("\\-")
+                out.push_str("\\-");
             }
             '.' if !in_class => out.push_str("[^\\n\\r\\u{2028}\\u{2029}]"),
             '{' if !in_class && !is_quantifier(&chars, at) => out.push_str("\\{"),
@@ -377,11 +377,12 @@ fn escape(chars: &[char], at: usize, in_class: bool, out: &mut String) -> usize 
                 return 2;
             };
             let mut taken = 6;
-            if (0xD800..0xDC00).contains(&code) && chars.get(at + 6..at + 8) == Some(&['\\', 'u']) {
-                if let Some(low @ 0xDC00..=0xDFFF) = hex(at + 8, 4) {
-                    code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00);
-                    taken = 12;
-                }
+            if (0xD800..0xDC00).contains(&code)
+                && chars.get(at + 6..at + 8) == Some(&['\\', 'u'])
+                && let Some(low @ 0xDC00..=0xDFFF) = hex(at + 8, 4)
+            {
+                code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00);
+                taken = 12;
             }
             // A lone surrogate cannot occur in a text.
             let code = if (0xD800..0xE000).contains(&code) { 0xFFFE } else { code };
@@ -495,7 +496,7 @@ mod tests {
             good.iter()
                 .for_each(|text| assert!(pattern.is_match(text), "{source} {text:?} {}", pattern.translated));
             bad.iter().for_each(|text| {
-                assert!(!pattern.is_match(text), "{source} {text:?} {}", pattern.translated)
+                assert!(!pattern.is_match(text), "{source} {text:?} {}", pattern.translated);
             });
         }
     }

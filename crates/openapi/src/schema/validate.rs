@@ -19,8 +19,11 @@ use crate::report::{MAX_NAME, MAX_POINTER, MAX_VIOLATIONS, push_safe};
 /// Schemas inside each other that are followed, in the value's depth and in place together.
 const MAX_DEPTH: u16 = 256;
 
-/// Schemas that are visited for one value before it is refused as too complex to judge.
-const FUEL: u32 = 5_000_000;
+/// Schemas that are visited for any value before it is refused as too complex to judge.
+const FUEL: u32 = 100_000;
+
+/// Schemas that are visited for each part of a value on top of that.
+const FUEL_PER_PART: u32 = 64;
 
 /// One thing about a value that does not fit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,7 +122,7 @@ macro_rules! require {
 impl Arena {
     /// Whether a value satisfies a schema.
     pub(crate) fn accepts(&self, id: SchemaId, value: &Value, direction: Direction) -> bool {
-        Walk::new(self, direction).visit(id, value, &Path::Root, &mut Silent)
+        Walk::new(self, direction, value).visit(id, value, &Path::Root, &mut Silent)
     }
 
     /// What about a value does not satisfy a schema; empty if it does. Nothing is allocated then.
@@ -128,7 +131,7 @@ impl Arena {
             return Vec::new();
         }
         let mut sink = Collect::default();
-        Walk::new(self, direction).visit(id, value, &Path::Root, &mut sink);
+        Walk::new(self, direction, value).visit(id, value, &Path::Root, &mut sink);
         if sink.0.is_empty() {
             let expected = "a value that the schema accepts".into();
             sink.0.push(Issue { pointer: String::new(), expected });
@@ -139,7 +142,7 @@ impl Arena {
     /// What about a text does not satisfy a schema that has no sub-schemas.
     pub(crate) fn validate_text(&self, id: SchemaId, text: &str) -> Result<(), Cow<'static, str>> {
         let schema = self.get(id);
-        let walk = Walk::new(self, Direction::Request);
+        let walk = Walk::new(self, Direction::Request, &Value::Null);
         let fits = schema.types.has(Types::STRING)
             && schema.constants.as_ref().is_none_or(|constants| has_string(&constants.strings, text))
             && schema.string.as_ref().is_none_or(|rules| walk.string(rules, text, &Path::Root, &mut Silent));
@@ -170,15 +173,18 @@ pub(super) struct Walk<'a> {
     arena: &'a Arena,
     pub(super) direction: Direction,
     fuel: Cell<u32>,
+    /// The value as a whole, until its size has been added to the fuel.
+    whole: Cell<Option<&'a Value>>,
     depth: Cell<u16>,
     /// Schemas that lead back to themselves in place, with the value they are on.
     active: RefCell<SmallVec<[(SchemaId, *const Value); 8]>>,
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(arena: &'a Arena, direction: Direction) -> Self {
+    pub(super) fn new(arena: &'a Arena, direction: Direction, whole: &'a Value) -> Self {
         let active = RefCell::new(SmallVec::new());
-        Self { arena, direction, fuel: Cell::new(FUEL), depth: Cell::new(0), active }
+        let (fuel, whole) = (Cell::new(FUEL), Cell::new(Some(whole)));
+        Self { arena, direction, fuel, whole, depth: Cell::new(0), active }
     }
 
     pub(super) fn fits(&self, id: SchemaId, value: &Value) -> bool {
@@ -193,7 +199,7 @@ impl<'a> Walk<'a> {
         if schema.nullable && value.is_null() {
             return true;
         }
-        let (fuel, depth) = (self.fuel.get(), self.depth.get());
+        let (fuel, depth) = (self.fuel(), self.depth.get());
         if fuel == 0 || depth >= MAX_DEPTH {
             sink.report(path, || "a simpler value: this one takes too many steps to judge".into());
             return false;
@@ -284,10 +290,9 @@ impl<'a> Walk<'a> {
         if let Some(format) = rules.format {
             demand!(ok, sink: S, path, format.accepts(text), format.expected());
         }
-        if let Some(pattern) = &rules.pattern {
-            // A text that is too long anyway is not worth matching.
-            let fits = (ok || !S::COLLECTS) && pattern.is_match(text);
-            demand!(ok, sink: S, path, fits, format!("text that matches `{}`", explain::cut(pattern.source())));
+        // A text that is too long anyway is not worth matching.
+        if let Some(pattern) = rules.pattern.as_ref().filter(|_| ok) {
+            demand!(ok, sink: S, path, pattern.is_match(text), format!("text that matches `{}`", explain::cut(pattern.source())));
         }
         ok
     }
@@ -573,10 +578,22 @@ impl<'a> Walk<'a> {
         covered
     }
 
+    /// What may still be spent. Big values are counted when the first portion is gone, and only then.
+    fn fuel(&self) -> u32 {
+        let fuel = self.fuel.get();
+        if fuel > 0 {
+            return fuel;
+        }
+        let Some(whole) = self.whole.take() else { return 0 };
+        let more = u32::try_from(value::parts(whole)).unwrap_or(u32::MAX).saturating_mul(FUEL_PER_PART);
+        self.fuel.set(more);
+        more
+    }
+
     /// One level deeper, unless that is too deep; answers the level to return to.
     pub(super) fn enter(&self) -> Option<u16> {
         let depth = self.depth.get();
-        let fuel = self.fuel.get().checked_sub(1)?;
+        let fuel = self.fuel().checked_sub(1)?;
         if depth >= MAX_DEPTH {
             return None;
         }

@@ -21,6 +21,15 @@ pub(crate) fn equal(left: &Value, right: &Value) -> bool {
     }
 }
 
+/// How many values a value consists of.
+pub(crate) fn parts(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(parts).sum::<usize>(),
+        Value::Object(members) => 1 + members.values().map(parts).sum::<usize>(),
+        _ => 1,
+    }
+}
+
 /// Whether no two items are equal. Hashes are keyed at random, so that no sender can make them collide.
 pub(crate) fn all_unique(items: &[Value]) -> bool {
     if items.len() <= 12 {
