@@ -444,6 +444,7 @@ impl<C: Client> Exchange<'_, C> {
         let result = std::future::poll_fn(|cx| {
             loop {
                 let now = alarm.now();
+                let mut upstream_waits = false;
                 while !ended && client.has_room() {
                     match outbound.call.poll_body(cx) {
                         Poll::Ready(Ok(Some(Frame::Data(data)))) => {
@@ -478,7 +479,10 @@ impl<C: Client> Exchange<'_, C> {
                             ended = true;
                         }
                         Poll::Ready(Err(_)) => return Poll::Ready(Err(Broke::Upstream)),
-                        Poll::Pending => break,
+                        Poll::Pending => {
+                            upstream_waits = true;
+                            break;
+                        }
                     }
                 }
                 let before = sent;
@@ -494,7 +498,7 @@ impl<C: Client> Exchange<'_, C> {
                             .map(|gone| gone.map_err(|_| Broke::Client));
                     }
                 }
-                if !client.has_room() {
+                if !upstream_waits {
                     continue;
                 }
                 // The upstream may answer before it has read the whole request.
