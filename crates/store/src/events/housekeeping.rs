@@ -126,7 +126,11 @@ struct Kept {
 pub(super) fn make_room(shared: &Shared) -> io::Result<()> {
     let mut kept = Vec::new();
     for entry in std::fs::read_dir(&shared.config.folder)? {
-        let path = entry?.path();
+        let entry = entry?;
+        if !entry.file_type()?.is_file() {
+            continue;
+        }
+        let path = entry.path();
         // A file that went away meanwhile, or that cannot be read, is nothing to count.
         if let Ok(Some(found)) = look(&path) {
             kept.push(found);
@@ -188,9 +192,9 @@ fn look(path: &Path) -> io::Result<Option<Kept>> {
     recover(path, file, created)
 }
 
-/// When a segment's last event ended.
+/// Until when a segment was of use: its last event's end, or its making where that is later.
 fn last(summary: &Summary, created: u64) -> u64 {
-    if summary.events > 0 { summary.ended.1 } else { created }
+    if summary.events > 0 { summary.ended.1.max(created) } else { created }
 }
 
 /// Seals a segment whose owner died. Bytes behind the last good frame that are not zero stay: they may be evidence.

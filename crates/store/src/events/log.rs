@@ -291,12 +291,12 @@ impl Slot {
         if self.retry.is_some_and(|moment| Instant::now() < moment) {
             return false;
         }
-        if self.full.len() < MOST_FULL {
-            if let Ok(segment) = shared.create(index) {
-                self.retry = None;
-                self.active = Some(segment);
-                return true;
-            }
+        if self.full.len() < MOST_FULL
+            && let Ok(segment) = shared.create(index)
+        {
+            self.retry = None;
+            self.active = Some(segment);
+            return true;
         }
         self.retry = Some(Instant::now() + RETRY);
         shared.wake.ring();

@@ -62,3 +62,8 @@ pub use log::{EventLog, LogConfig, LogError, LogStats};
 pub use merge::{Damage, Events};
 pub use query::{Order, Query, QueryError, StatusRange};
 pub use reader::{Follower, ReadError, Reader, Start};
+
+#[cfg(test)]
+mod fixtures;
+#[cfg(test)]
+mod tests;

@@ -190,8 +190,10 @@ impl Tail {
 pub(super) fn segment_names(folder: &Path) -> io::Result<BTreeSet<OsString>> {
     let mut names = BTreeSet::new();
     for entry in std::fs::read_dir(folder)? {
-        let name = entry?.file_name();
-        if name.to_str().is_some_and(|name| name.ends_with(ENDING)) {
+        let entry = entry?;
+        let name = entry.file_name();
+        // Nothing but regular files: opening a pipe would wait.
+        if name.to_str().is_some_and(|name| name.ends_with(ENDING)) && entry.file_type()?.is_file() {
             names.insert(name);
         }
     }
