@@ -5,3 +5,4 @@
 //! [`keys::KeyStore`].
 
 pub mod events;
+pub mod keys;
