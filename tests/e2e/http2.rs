@@ -139,7 +139,7 @@ fn h2spec_finds_nothing() {
     let recorder = Recorder::start();
     let certificate = Certificate::make(&openssl);
     let config = format!(
-        "upstream: http://{}\n{}\npolicies:\n  - match: {{ path: /** }}\n    public: true\n",
+        "upstream: http://{}\n{}\npolicies: [{{ public: true, websocket: true }}]\n",
         recorder.address,
         certificate.listener()
     );

@@ -108,7 +108,10 @@ fn websockets_become_tunnels() {
             let _ = stream.write_all(&echoed);
         }
     });
-    let gateway = Options::upstream(address).start();
+    let gateway = Options::config(format!(
+        "upstream: http://{address}\npolicies: [{{ public: true, websocket: true }}]\n"
+    ))
+    .start();
     let mut client = Client::connect(gateway.address);
     client.send(
         b"GET /chat HTTP/1.1\r\nHost: a.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -179,7 +182,7 @@ fn calls_go_round_an_instance_that_is_down() {
     let (one, two) = (Recorder::start(), Recorder::start());
     let dead = peers::free_address();
     let config = format!(
-        "upstream: [http://{}, http://{dead}, http://{}]\npolicies:\n  - match: {{ path: /** }}\n    public: true\n",
+        "upstream: [http://{}, http://{dead}, http://{}]\npolicies: [{{ public: true, websocket: true }}]\n",
         one.address, two.address
     );
     let gateway = Options::config(config).start();
@@ -238,7 +241,7 @@ fn tls_speaks_both_protocols() {
     let certificate = Certificate::make(&openssl);
     let recorder = Recorder::start();
     let config = format!(
-        "upstream: http://{}\n{}\npolicies:\n  - match: {{ path: /** }}\n    public: true\n",
+        "upstream: http://{}\n{}\npolicies: [{{ public: true, websocket: true }}]\n",
         recorder.address,
         certificate.listener()
     );

@@ -14,7 +14,7 @@ use crate::harness::gateway::Options;
 use crate::harness::recorder::Recorder;
 
 fn config(upstream: SocketAddr) -> String {
-    format!("upstream: http://{upstream}\npolicies:\n  - match: {{ path: /** }}\n    public: true\n")
+    format!("upstream: http://{upstream}\npolicies: [{{ public: true, websocket: true }}]\n")
 }
 
 /// Files that must be refused, each in another way.

@@ -21,42 +21,56 @@ const TIMEOUTS: &str =
 
 #[test]
 fn slow_headers_are_cut_off() {
-    run("slow_headers_are_cut_off", &["-H", "-i", "1", "-x", "10"]);
+    run("slow_headers_are_cut_off", Upstream::Recorder, &["-H", "-i", "1", "-x", "10"]);
 }
 
 #[test]
 fn slow_bodies_are_cut_off() {
-    run("slow_bodies_are_cut_off", &["-B", "-i", "1", "-x", "10", "-s", "8192"]);
+    run("slow_bodies_are_cut_off", Upstream::Recorder, &["-B", "-i", "1", "-x", "10", "-s", "8192"]);
 }
 
 #[test]
 fn slow_readers_are_cut_off() {
-    run("slow_readers_are_cut_off", &["-X", "-n", "1", "-w", "10", "-y", "20", "-z", "10"]);
+    run(
+        "slow_readers_are_cut_off",
+        Upstream::LargeFile,
+        &["-X", "-n", "1", "-w", "10", "-y", "20", "-z", "10"],
+    );
 }
 
 #[test]
 fn range_attacks_do_no_harm() {
-    run("range_attacks_do_no_harm", &["-R", "-a", "5", "-b", "2000"]);
+    run("range_attacks_do_no_harm", Upstream::LargeFile, &["-R", "-a", "5", "-b", "2000"]);
 }
 
-fn run(test: &str, mode: &[&str]) {
+/// What the attacked gateway stands before.
+#[derive(Clone, Copy, Debug)]
+enum Upstream {
+    /// Answers only complete requests.
+    Recorder,
+    /// nginx with a file too large for socket buffers.
+    LargeFile,
+}
+
+fn run(test: &str, upstream: Upstream, mode: &[&str]) {
     let (Some(slowhttptest), Some(nginx)) = (needs(test, "slowhttptest"), needs(test, "nginx")) else {
         return;
     };
-    let upstream = large_file(&nginx);
-    let gateway = Options::config(format!(
-        "upstream: http://{}\n{TIMEOUTS}policies:\n  - match: {{ path: /** }}\n    public: true\n",
-        upstream.address
-    ))
-    .start();
+    let peer = large_file(&nginx);
+    let address = match upstream {
+        Upstream::Recorder => Recorder::start().address,
+        Upstream::LargeFile => peer.address,
+    };
+    let gateway =
+        Options::config(format!("upstream: http://{address}\n{TIMEOUTS}policies: [{{ public: true }}]\n"))
+            .start();
     let good = GoodClient::start(gateway.address);
-    let statistics = attack(&slowhttptest, &gateway, mode);
+    let report = attack(&slowhttptest, &gateway, mode);
     let (calls, slowest) = good.stop().unwrap_or_else(|error| panic!("a good client's call failed: {error}"));
-    assert!(calls > 20, "only {calls} good calls in the whole time");
-    assert!(slowest < Duration::from_secs(2), "a good client waited {slowest:?}");
-    let last = statistics.last().expect("slowhttptest kept statistics");
-    assert!(last.pending + last.connected == 0, "still open at the end: {statistics:?}");
-    assert!(last.closed > 50, "hardly any connection was made: {statistics:?}");
+    assert!(report.contains("No open connections left"), "connections outlived their deadline: {report}");
+    assert!(!report.contains("NO"), "slowhttptest's own probe was not served: {report}");
+    assert!(calls > 10, "only {calls} good calls in the whole time");
+    assert!(slowest < Duration::from_secs(5), "a good client waited {slowest:?}");
 }
 
 fn large_file(nginx: &Path) -> Peer {
@@ -67,34 +81,30 @@ fn large_file(nginx: &Path) -> Peer {
     peer
 }
 
-#[derive(Debug)]
-struct Second {
-    closed: u32,
-    pending: u32,
-    connected: u32,
-}
-
-/// 150 slow connections for as long as they last, at most ten seconds.
-fn attack(program: &Path, gateway: &Gateway, mode: &[&str]) -> Vec<Second> {
-    let prefix = gateway.folder().join("slow");
+/// 150 slow connections, which slowhttptest itself would hold for half a minute; what it says of their end.
+fn attack(program: &Path, gateway: &Gateway, mode: &[&str]) -> String {
     let output = Command::new(program)
         .args(mode)
-        .args(["-c", "150", "-r", "150", "-l", "10", "-p", "3", "-g", "-o"])
-        .arg(&prefix)
+        .args(["-c", "150", "-r", "150", "-l", "30", "-p", "5"])
         .args(["-u", &format!("{}/large", gateway.url())])
         .output()
         .unwrap();
-    let csv = std::fs::read_to_string(prefix.with_extension("csv")).unwrap_or_else(|e| {
-        panic!("slowhttptest left no statistics ({e}): {}", String::from_utf8_lossy(&output.stdout))
-    });
-    csv.lines()
-        .skip(1)
-        .filter_map(|line| {
-            let numbers: Vec<u32> = line.split(',').map_while(|cell| cell.trim().parse().ok()).collect();
-            let [_, closed, pending, connected, ..] = numbers[..] else { return None };
-            Some(Second { closed, pending, connected })
-        })
-        .collect()
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    // The last status screen and the verdict, without the colours.
+    let plain: String = strip_colours(&text);
+    let lines: Vec<&str> = plain.lines().filter(|line| !line.trim().is_empty()).collect();
+    lines[lines.len().saturating_sub(10)..].join("\n")
+}
+
+fn strip_colours(text: &str) -> String {
+    let mut plain = String::new();
+    let mut parts = text.split('\u{1b}');
+    plain.push_str(parts.next().unwrap_or_default());
+    for part in parts {
+        let end = part.find(|c: char| c.is_ascii_alphabetic()).map_or(part.len(), |at| at + 1);
+        plain.push_str(&part[end..]);
+    }
+    plain
 }
 
 /// Calls once in a while, each time on a new connection, and remembers the worst.
@@ -135,7 +145,7 @@ impl GoodClient {
 fn silent_connections_are_closed() {
     let recorder = Recorder::start();
     let gateway = Options::config(format!(
-        "upstream: http://{}\n{TIMEOUTS}policies:\n  - match: {{ path: /** }}\n    public: true\n",
+        "upstream: http://{}\n{TIMEOUTS}policies: [{{ public: true }}]\n",
         recorder.address
     ))
     .start();
