@@ -134,10 +134,15 @@ pub struct Operation {
     /// For each capture, the parameter that describes it.
     pub(crate) capture_parameters: Vec<Option<usize>>,
     /// `name=value` pairs that the path key demands after `?` or `#`.
-    pub(crate) fixed_query: Vec<(Box<str>, Option<Box<str>>)>,
+    pub(crate) fixed_query: Vec<Fixed>,
+    /// Those of them that stand in headers.
+    pub(crate) fixed_headers: Vec<Fixed>,
     /// Query, header and cookie names that credentials of this operation may use.
     pub(crate) credential_names: Vec<(In, Box<str>)>,
 }
+
+/// A name that a call must have, and its value if that is fixed too.
+pub(crate) type Fixed = (Box<str>, Option<Box<str>>);
 
 impl Operation {
     /// `METHOD /path`: the operation's name where it has no id.

@@ -8,6 +8,8 @@ use std::cmp::Ordering;
 
 use smallvec::SmallVec;
 
+use crate::model::{Fixed, Operation};
+
 /// Whether a slash at the end of a path counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum TrailingSlash {
@@ -92,7 +94,7 @@ pub(crate) struct Template {
     /// Names of the parameters, in their order.
     pub(crate) names: Vec<Box<str>>,
     /// `name=value` pairs after `?` or `#`.
-    pub(crate) fixed: Vec<(Box<str>, Option<Box<str>>)>,
+    pub(crate) fixed: Vec<Fixed>,
     /// They stand after `#`: in the query or in the body of a call, nobody says where.
     pub(crate) in_fragment: bool,
     /// Two parameters stand side by side, so that none can tell where one ends.
@@ -465,20 +467,42 @@ impl crate::contract::Contract {
     /// HEAD falls back to GET; OPTIONS is found only if it is declared. Nothing is allocated for paths of up
     /// to 16 segments and 8 parameters.
     pub fn route<'c, 'p>(&'c self, method: &str, path: &'p str, query: Option<&str>) -> Route<'c, 'p> {
-        self.routes.find(method, path, |candidates| self.choose(candidates, query))
+        self.route_with(method, path, query, |_| None)
+    }
+
+    /// [`Contract::route`] for documents that tell operations apart by a header as well: path keys such as
+    /// `/#X-Target=Orders.List`. `header` is asked for a header's value by its name, in any case.
+    pub fn route_with<'c, 'p, 'h>(
+        &'c self,
+        method: &str,
+        path: &'p str,
+        query: Option<&str>,
+        header: impl Fn(&str) -> Option<&'h str>,
+    ) -> Route<'c, 'p> {
+        self.routes.find(method, path, |candidates| self.choose(candidates, query, &header))
     }
 
     /// Of operations that share path and method, the one most of whose fixed query is there; one without a
     /// fixed query matches every call.
-    fn choose(&self, candidates: &[u32], query: Option<&str>) -> Option<usize> {
-        let fixed_of = |id: &u32| self.operations.get(*id as usize).map(|operation| &operation.fixed_query);
+    fn choose<'h>(
+        &self,
+        candidates: &[u32],
+        query: Option<&str>,
+        header: &impl Fn(&str) -> Option<&'h str>,
+    ) -> Option<usize> {
+        let operation = |id: &u32| self.operations.get(*id as usize);
         let matches = |id: &&u32| {
-            fixed_of(id).is_some_and(|fixed| {
-                fixed.iter().all(|(name, value)| has_pair(query, name, value.as_deref()))
+            operation(id).is_some_and(|operation| {
+                let in_query = |(name, value): &Fixed| has_pair(query, name, value.as_deref());
+                let in_headers = |(name, value): &Fixed| {
+                    header(name).is_some_and(|sent| value.as_deref().is_none_or(|value| value == sent))
+                };
+                operation.fixed_query.iter().all(in_query) && operation.fixed_headers.iter().all(in_headers)
             })
         };
-        let best = candidates.iter().filter(matches).max_by_key(|id| fixed_of(id).map_or(0, Vec::len));
-        // Where a header or the body decides, the first stands for all; all are marked as not enforceable.
+        let weight = |operation: &Operation| operation.fixed_query.len() + operation.fixed_headers.len();
+        let best = candidates.iter().filter(matches).max_by_key(|id| operation(id).map_or(0, weight));
+        // Where the body decides, the first stands for all; all are marked as not enforceable.
         let elsewhere = || {
             let open = |id: &&u32| {
                 self.operations.get(**id as usize).is_some_and(|operation| !operation.unenforced.is_empty())

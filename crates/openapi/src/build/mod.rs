@@ -14,7 +14,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::contract::{Contract, LoadError, Options};
 use crate::fetch::Fetch;
-use crate::model::{Info, Media, Method, Operation, SecurityScheme, Version};
+use crate::model::{In, Info, Media, Method, Operation, SecurityScheme, Version};
 use crate::parameters::{Decoder, fields};
 use crate::problem::{Problem, Severity};
 use crate::routes::{Routes, Template};
@@ -162,7 +162,7 @@ impl<'d> Builder<'d> {
             self.compile(&arena, &mut draft);
             self.note_duplicates(&mut draft);
             let index = operations.len();
-            if draft.template.in_fragment && draft.operation.method != Method::Get {
+            if draft.template.in_fragment && !is_told_apart(&draft.operation) {
                 let place = (
                     draft.operation.path.split('#').next().unwrap_or_default().into(),
                     draft.operation.method.clone(),
@@ -172,9 +172,10 @@ impl<'d> Builder<'d> {
             let mut standing = None;
             for base in bases.as_ref().unwrap_or(&draft.bases) {
                 let same = |other: usize| {
-                    operations
-                        .get(other)
-                        .is_some_and(|other| other.fixed_query == draft.operation.fixed_query)
+                    operations.get(other).is_some_and(|other| {
+                        other.fixed_query == draft.operation.fixed_query
+                            && other.fixed_headers == draft.operation.fixed_headers
+                    })
                 };
                 let method = draft.operation.method.as_str();
                 standing =
@@ -251,8 +252,8 @@ impl<'d> Builder<'d> {
         }
     }
 
-    /// What stands after `#` is sent in a query, a header or a body. A GET has it in its query; of the others
-    /// that share a path nothing tells which one a call is for.
+    /// What stands after `#` is sent in a query, a header or a body. If no parameter says in which, nothing
+    /// tells which of those that share a path a call is for.
     fn note_fragments(&self, places: &Places<'d>, operations: &mut [Operation], problems: &mut Vec<Problem>) {
         for list in places.values().filter(|list| list.len() > 1) {
             for (index, at) in list {
@@ -287,4 +288,10 @@ impl<'d> Builder<'d> {
             }
         }
     }
+}
+
+/// Whether all that stands after `#` in the path key is in the query or in headers.
+fn is_told_apart(operation: &Operation) -> bool {
+    let in_query = |name: &str| operations::described(&operation.parameters, In::Query, name);
+    operation.method == Method::Get || operation.fixed_query.iter().all(|(name, _)| in_query(name))
 }

@@ -2,7 +2,7 @@
 
 use super::files::At;
 use super::{Builder, Draft};
-use crate::model::{In, Method, Operation, Parameter, Security, Version};
+use crate::model::{Fixed, In, Method, Operation, Parameter, Security, Version};
 use crate::problem::{Problem, Severity};
 use crate::routes::Template;
 use crate::source::Node;
@@ -132,6 +132,7 @@ impl<'d> Builder<'d> {
                 );
             }
         }
+        let (fixed_query, fixed_headers) = fixed_places(&template, &parameters);
         let responses = self.read_responses(at, &mut unenforced);
         let text = |key: &str| at.str(key).map(Box::<str>::from);
         let sunset = at.get("x-sunset").map(|sunset| self.files.written(sunset).into());
@@ -154,7 +155,8 @@ impl<'d> Builder<'d> {
             unenforced,
             captures: template.names.clone(),
             capture_parameters,
-            fixed_query: template.fixed.clone(),
+            fixed_query,
+            fixed_headers,
         };
         let bases = match at.get("servers").or(servers) {
             Some(servers) => self.bases(Some(servers)),
@@ -293,6 +295,26 @@ impl<'d> Builder<'d> {
         }
         urls
     }
+}
+
+/// Where the `name=value` pairs of a path key stand: what a parameter describes as a header is one.
+fn fixed_places(template: &Template, parameters: &[Parameter]) -> (Vec<Fixed>, Vec<Fixed>) {
+    let in_query = |(name, _): &Fixed| {
+        !template.in_fragment
+            || !described(parameters, In::Header, name)
+            || described(parameters, In::Query, name)
+    };
+    template.fixed.iter().cloned().partition(in_query)
+}
+
+pub(super) fn described(parameters: &[Parameter], place: In, name: &str) -> bool {
+    parameters.iter().any(|parameter| {
+        parameter.location == place
+            && match place {
+                In::Header => parameter.name.eq_ignore_ascii_case(name),
+                _ => *parameter.name == *name,
+            }
+    })
 }
 
 /// The path of a server's URL, without a slash at its end; a relative one counts from the root.

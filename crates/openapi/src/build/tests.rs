@@ -473,7 +473,7 @@ fn responses_by_status() {
         contract.operations()[0].responses.iter().map(|response| response.status).collect();
     assert_eq!(statuses, [Status::Exact(200), Status::Class(4)]);
     let head = |status, content_type, headers: &[(&'static str, &'static [u8])]| {
-        let found = contract.check_response_head(0, status, content_type, headers.to_vec().into_iter());
+        let found = contract.check_response_head(0, status, content_type, headers.iter().copied());
         found.into_iter().map(|violation| violation.kind).collect::<Vec<_>>()
     };
     let left: &[(&str, &[u8])] = &[("x-left", b"3")];
@@ -521,4 +521,21 @@ fn path_keys_with_a_query() {
     assert_eq!(marked, [false, false, false, true, false, true]);
     let none = std::iter::empty::<(&str, &[u8])>();
     assert!(contract.check_request_head(0, &[], Some("x=1"), none, Checks::default()).is_empty());
+}
+
+#[test]
+fn path_keys_with_a_header() {
+    let operation = |name: &str| {
+        json!({"post": {"operationId": name, "responses": {}, "parameters": [
+            {"name": "X-Target", "in": "header", "required": true, "schema": {"enum": [name]}}]}})
+    };
+    let contract = load_json(&json!({"openapi": "3.0.0", "paths": {
+        "/#X-Target=A": operation("A"), "/#X-Target=B": operation("B")}}));
+    assert!(contract.operations().iter().all(|operation| operation.unenforced.is_empty()));
+    let with = |value: Option<&'static str>| {
+        contract.route_with("POST", "/", None, |name| value.filter(|_| name.eq_ignore_ascii_case("x-target")))
+    };
+    assert!(matches!(with(Some("B")), Route::Found { operation: 1, .. }));
+    assert!(matches!(with(Some("C")), Route::MethodNotAllowed { .. }));
+    assert!(matches!(contract.route("POST", "/", None), Route::MethodNotAllowed { .. }));
 }
