@@ -21,23 +21,28 @@
 //!     "paths": {"/status": {"get": {"security": [], "responses": {"200": {"description": "ok"}}}}}}"#;
 //! let contract = Arc::new(Contract::parse("openapi.json", document, &Options::default()).unwrap());
 //! // From a configuration file: `Policies::from_value`, or serde. None: `Policies::zero_config()`.
-//! let policies = Policies::from_value(&serde_json::json!({ "headers": { "hsts": "off" } })).unwrap();
+//! let policies = Policies::from_value(&serde_json::json!({ "limit": { "baseline": { "rate": "50/s" } } })).unwrap();
 //! let keys = KeyRingHandle::new(KeyRing::empty(Pepper::new([0; 32])));
 //! let compiled = compile(Some(contract), &policies, Settings::default(), keys, Arc::new(State::default())).unwrap();
 //! assert_eq!(compiled.report.open().count(), 1);
 //!
 //! // What is wrong is said at its place, with the nearest known word.
-//! let errors = Policies::from_value(&serde_json::json!({ "headers": { "hts": "off" } })).unwrap_err();
-//! assert_eq!(errors[0].pointer, "/headers/hts");
-//! assert!(errors[0].message.contains("did you mean `hsts`?"), "{}", errors[0].message);
+//! let errors = Policies::from_value(&serde_json::json!({ "limit": { "baseline": { "raet": "50/s" } } })).unwrap_err();
+//! assert_eq!(errors[0].pointer, "/limit/baseline/raet");
+//! assert!(errors[0].message.contains("did you mean `rate`?"), "{}", errors[0].message);
 //! ```
 
 mod authenticate;
+mod authorize;
 mod codes;
 mod compile;
 mod config;
+mod cookies;
 mod cors;
+mod deprecated;
 mod headers;
+mod limit;
+mod mask;
 mod policies;
 mod protection;
 mod routes;
@@ -53,8 +58,14 @@ pub use protection::{CompileCx, Entry, Fault, Part, Protection};
 
 /// Every protection. Guards of one stage run in this order.
 pub static REGISTRY: &[Entry] = &[
+    Entry::of::<cors::Cors>(include_str!("cors.rs")),
     Entry::of::<validate::Validate>(include_str!("validate.rs")),
+    Entry::of::<limit::Limit>(include_str!("limit.rs")),
+    Entry::of::<deprecated::Deprecated>(include_str!("deprecated.rs")),
     Entry::of::<authenticate::Authenticate>(include_str!("authenticate.rs")),
+    Entry::of::<authorize::Authorize>(include_str!("authorize.rs")),
+    Entry::of::<mask::Mask>(include_str!("mask.rs")),
+    Entry::of::<cookies::Cookies>(include_str!("cookies.rs")),
     Entry::of::<headers::Headers>(include_str!("headers.rs")),
 ];
 

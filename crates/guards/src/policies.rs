@@ -88,7 +88,7 @@ impl<'de> Deserialize<'de> for OneOrMany {
 }
 
 impl OneOrMany {
-    fn each(&self) -> &[String] {
+    pub(crate) fn each(&self) -> &[String] {
         match self {
             OneOrMany::Any => &[],
             OneOrMany::One(one) => std::slice::from_ref(one),

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use http::header::HeaderName;
 use portcullis_engine::{Code, Guard, Mode, Stage};
@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use crate::compile::Access;
 use crate::config::{self, CompileError};
+use crate::cors;
 
 /// One protection: implemented by a unit struct in a file of its own, and listed in [`crate::REGISTRY`].
 pub trait Protection: 'static {
@@ -144,8 +145,17 @@ pub(crate) struct Shared {
     /// Operations that nobody said anything about.
     pub(crate) silent: RefCell<Vec<String>>,
     /// By operation: who may ask from another origin. Complete once all operations are compiled.
-    pub(crate) cross_origin: Arc<OnceLock<Vec<Option<Arc<dyn Any + Send + Sync>>>>>,
-    pub(crate) cross_origin_draft: RefCell<Vec<Option<Arc<dyn Any + Send + Sync>>>>,
+    pub(crate) cross_origin: cors::Table,
+    pub(crate) cross_origin_draft: RefCell<Vec<Option<Arc<cors::Policy>>>>,
+}
+
+impl Shared {
+    /// Says who may call the operation `index` from another origin.
+    pub(crate) fn cross_origin_of(&self, index: usize, policy: Option<Arc<cors::Policy>>) {
+        if let Some(place) = self.cross_origin_draft.borrow_mut().get_mut(index) {
+            *place = policy;
+        }
+    }
 }
 
 type Compile = fn(&dyn Any, &CompileCx<'_>) -> Result<Vec<Part>, Fault>;
