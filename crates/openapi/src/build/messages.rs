@@ -118,10 +118,9 @@ impl<'d> Builder<'d> {
                 continue;
             }
             let Some(range) = MediaRange::parse(&member.key) else {
+                // Nothing can be sent or received under it: to leave it out is strict enough.
                 let what = format!("the media type `{}`", member.key);
-                let problem =
-                    self.problem(inner, Severity::Error, what, "a media type such as `application/json`");
-                unenforced.push(problem);
+                self.problem(inner, Severity::Error, what, "a media type such as `application/json`");
                 continue;
             };
             // OpenAPI 3.2 lets media types be references.

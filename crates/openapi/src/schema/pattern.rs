@@ -68,7 +68,9 @@ impl Pattern {
             matcher: OnceLock::new(),
         };
         let Ok(hir) = regex_syntax::Parser::new().parse(&translated) else {
-            let pattern = pattern(Plan::Stepped);
+            // Word boundaries of ASCII alone are not known there.
+            let translated = translated.replace("(?-u:\\b)", "\\b").replace("(?-u:\\B)", "\\B");
+            let pattern = Self { translated: translated.as_str().into(), ..pattern(Plan::Stepped) };
             return if needs_steps(&translated) && pattern.compiles() {
                 Ok(pattern)
             } else {
@@ -482,6 +484,7 @@ mod tests {
             ("^(?<year>\\d{4})$", &["2024"], &["24"]),
             ("^\\cA\\x41\\0$", &["\u{1}A\0"], &["A"]),
             ("\\Afoo\\Z", &["foo"], &["foobar"]),
+            ("^\\d{4}(?!\\d{2}\\b)-?\\d+$", &["2024-1"], &["202412"]),
             ("^[\\w-.]+$", &["a-.b"], &["a b"]),
             ("^[\\s-_]+$", &[" -_"], &["a"]),
             ("^[a-\\d]+$", &["a-1"], &["b"]),

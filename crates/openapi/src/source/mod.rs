@@ -138,7 +138,7 @@ impl std::error::Error for SourceError {}
 pub struct Document {
     name: Box<str>,
     text: Box<str>,
-    lines: Vec<u32>,
+    lines: Lines,
     root: Node,
     duplicates: Vec<DuplicateKey>,
 }
@@ -186,16 +186,15 @@ impl Document {
         }
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         let text = std::str::from_utf8(bytes).map_err(|error| {
-            let lines = line_starts(bytes);
+            let lines = Lines::of(bytes);
             let valid = bytes.get(..error.valid_up_to()).unwrap_or_default();
-            let text = String::from_utf8_lossy(valid);
             SourceError {
                 source: name.into(),
-                location: Some(locate(&lines, &text, valid.len())),
+                location: Some(lines.locate(valid, valid.len())),
                 what: "expected UTF-8 text; save the file as UTF-8".into(),
             }
         })?;
-        let lines = line_starts(bytes);
+        let lines = Lines::of(bytes);
         let looks_like_json = matches!(text.trim_ascii_start().as_bytes().first(), Some(b'{' | b'['));
         let parsed = if looks_like_json {
             json::parse(text, limits).or_else(|stopped| {
@@ -214,7 +213,7 @@ impl Document {
             }
             Err(Stopped { at, what }) => Err(SourceError {
                 source: name.into(),
-                location: Some(locate(&lines, text, at as usize)),
+                location: Some(lines.locate(text.as_bytes(), at as usize)),
                 what,
             }),
         }
@@ -247,13 +246,13 @@ impl Document {
 
     /// Line and column of a byte offset.
     pub fn locate(&self, offset: u32) -> Location {
-        locate(&self.lines, &self.text, offset as usize)
+        self.lines.locate(self.text.as_bytes(), offset as usize)
     }
 
     /// One line of the text, from 1, without its line break.
     pub fn line(&self, line: u32) -> &str {
         let index = (line as usize).saturating_sub(1);
-        let start = self.lines.get(index).copied().unwrap_or(u32::MAX) as usize;
+        let start = self.lines.starts.get(index).copied().unwrap_or(u32::MAX) as usize;
         let rest = self.text.get(start..).unwrap_or_default();
         rest.split(['\n', '\r']).next().unwrap_or_default()
     }
@@ -435,31 +434,56 @@ pub(crate) fn push_escaped(pointer: &mut String, key: &str) {
     }
 }
 
-/// Offsets at which lines start. A line ends with `\n`, `\r\n` or a lone `\r`.
-fn line_starts(bytes: &[u8]) -> Vec<u32> {
-    let mut starts = vec![0];
-    for at in memchr::memchr2_iter(b'\n', b'\r', bytes) {
-        let is_first_of_pair = bytes.get(at) == Some(&b'\r') && bytes.get(at + 1) == Some(&b'\n');
-        if !is_first_of_pair {
-            starts.push(u32::try_from(at + 1).unwrap_or(u32::MAX));
-        }
-    }
-    starts
+/// Bytes between two counts of characters.
+const STRIDE: usize = 4096;
+
+/// Where lines start, and how many characters there are up to every so many bytes: some documents are one line
+/// of megabytes and have many problems.
+#[derive(Debug)]
+struct Lines {
+    starts: Vec<u32>,
+    characters: Vec<u32>,
 }
 
-fn locate(lines: &[u32], text: &str, offset: usize) -> Location {
-    let offset = offset.min(text.len());
-    let offset32 = u32::try_from(offset).unwrap_or(u32::MAX);
-    let line = lines.partition_point(|start| *start <= offset32).max(1);
-    let start = lines.get(line - 1).copied().unwrap_or(0) as usize;
-    // Continuation bytes are no characters; counting the others needs no boundary.
-    let before = text.as_bytes().get(start..offset).unwrap_or_default();
-    let column = before.iter().filter(|byte| (**byte & 0xC0) != 0x80).count() + 1;
-    Location {
-        line: u32::try_from(line).unwrap_or(u32::MAX),
-        column: u32::try_from(column).unwrap_or(u32::MAX),
-        offset: offset32,
+impl Lines {
+    /// A line ends with `\n`, `\r\n` or a lone `\r`.
+    fn of(bytes: &[u8]) -> Self {
+        let mut starts = vec![0];
+        for at in memchr::memchr2_iter(b'\n', b'\r', bytes) {
+            let is_first_of_pair = bytes.get(at) == Some(&b'\r') && bytes.get(at + 1) == Some(&b'\n');
+            if !is_first_of_pair {
+                starts.push(u32::try_from(at + 1).unwrap_or(u32::MAX));
+            }
+        }
+        let mut sum = 0;
+        let strides = bytes.chunks(STRIDE).map(|stride| {
+            let before = sum;
+            sum += count_characters(stride);
+            before
+        });
+        Self { characters: strides.collect(), starts }
     }
+
+    fn characters_before(&self, bytes: &[u8], offset: usize) -> u32 {
+        let stride = (offset / STRIDE).min(self.characters.len().saturating_sub(1));
+        let rest = bytes.get(stride * STRIDE..offset).unwrap_or_default();
+        self.characters.get(stride).copied().unwrap_or(0) + count_characters(rest)
+    }
+
+    fn locate(&self, bytes: &[u8], offset: usize) -> Location {
+        let offset = offset.min(bytes.len());
+        let offset32 = u32::try_from(offset).unwrap_or(u32::MAX);
+        let line = self.starts.partition_point(|start| *start <= offset32).max(1);
+        let start = self.starts.get(line - 1).copied().unwrap_or(0) as usize;
+        let column = self.characters_before(bytes, offset) - self.characters_before(bytes, start) + 1;
+        Location { line: u32::try_from(line).unwrap_or(u32::MAX), column, offset: offset32 }
+    }
+}
+
+/// Continuation bytes are no characters; counting the others needs no boundary.
+fn count_characters(bytes: &[u8]) -> u32 {
+    let count = bytes.iter().filter(|byte| (**byte & 0xC0) != 0x80).count();
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 /// Members of an object under construction; finds keys that are already there.
