@@ -15,7 +15,7 @@ use crate::harness::recorder::Recorder;
 /// The event log as `portcullis log` gives it, one JSON object a line.
 fn events(gateway: &Gateway) -> Vec<serde_json::Value> {
     let output = Command::new(gateway::binary())
-        .args(["log", "--json", "--data"])
+        .args(["log", "--json", "--since", "1h", "--data"])
         .arg(gateway.folder().join("data"))
         .output()
         .unwrap();
@@ -44,7 +44,7 @@ fn targets(events: &[serde_json::Value], prefix: &str) -> BTreeSet<String> {
 #[test]
 fn a_killed_gateway_loses_nothing_that_was_answered() {
     let recorder = Recorder::start();
-    let mut gateway = Options::upstream(recorder.address).start();
+    let mut gateway = Options::open(recorder.address, "").start();
     let load: Vec<_> = (0..4)
         .map(|number| {
             let address = gateway.address;
@@ -85,7 +85,7 @@ fn call_until_dead(address: SocketAddr, number: u32) -> Vec<String> {
 #[test]
 fn refusals_are_in_the_event_log_with_their_reason() {
     let recorder = Recorder::start();
-    let mut gateway = Options::upstream(recorder.address).start();
+    let mut gateway = Options::open(recorder.address, "").start();
     let refused = Client::connect(gateway.address).get("/evidence/..;/x").unwrap();
     assert_eq!(refused.status, 400);
     assert_eq!(refused.field("content-type"), Some("application/problem+json"));
@@ -109,7 +109,7 @@ fn refusals_are_in_the_event_log_with_their_reason() {
 #[test]
 fn metrics_and_health_are_on_the_admin_port_only() {
     let recorder = Recorder::start();
-    let gateway = Options::upstream(recorder.address).start();
+    let gateway = Options::open(recorder.address, "").start();
     assert_eq!(Client::connect(gateway.address).get("/x").unwrap().status, 200);
     let metrics = Client::connect(gateway.admin).get("/metrics").unwrap();
     assert_eq!(metrics.status, 200);

@@ -52,7 +52,7 @@ fn vectors_are_well_formed() {
 #[test]
 fn vectors_hold() {
     let recorder = Recorder::start();
-    let mut gateway = Options::upstream(recorder.address).start();
+    let mut gateway = Options::open(recorder.address, "").start();
     let mut failures = Vec::new();
     for case in cases() {
         if let Err(error) = run_case(&case.vector, &gateway, &recorder) {
@@ -138,12 +138,7 @@ fn h2spec_finds_nothing() {
     };
     let recorder = Recorder::start();
     let certificate = Certificate::make(&openssl);
-    let config = format!(
-        "upstream: http://{}\n{}\npolicies: [{{ public: true, websocket: true }}]\n",
-        recorder.address,
-        certificate.listener()
-    );
-    let gateway = Options::config(config).start_as_written();
+    let gateway = Options::open(recorder.address, &certificate.listener()).start_as_written();
     let (ran, failed, report) = h2spec_on(&h2spec, &gateway, &["--tls", "--insecure"]);
     assert!(ran >= 146, "h2spec ran {ran} cases:\n{report}");
     assert!(failed.is_empty(), "h2spec over TLS: {failed:?}\n{report}");
@@ -153,7 +148,7 @@ fn h2spec_finds_nothing() {
 fn h2spec_finds_nothing_in_cleartext() {
     let Some(h2spec) = needs("h2spec_finds_nothing_in_cleartext", "h2spec") else { return };
     let recorder = Recorder::start();
-    let gateway = Options::upstream(recorder.address).start();
+    let gateway = Options::open(recorder.address, "").start();
     let (ran, failed, report) = h2spec_on(&h2spec, &gateway, &[]);
     assert!(ran >= 146, "h2spec ran {ran} cases:\n{report}");
     // On a port that speaks both protocols an invalid preface is a malformed HTTP/1 request: it is answered

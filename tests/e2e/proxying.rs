@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::harness::client::Client;
-use crate::harness::gateway::Options;
+use crate::harness::gateway::{Options, open_config};
 use crate::harness::peers::Certificate;
 use crate::harness::recorder::Recorder;
 use crate::harness::{PATIENCE, needs, peers};
@@ -40,7 +40,7 @@ fn upstream(serve: impl Fn(TcpStream, String) + Clone + Send + 'static) -> Socke
 #[test]
 fn large_bodies_pass_in_both_directions() {
     let recorder = Recorder::start();
-    let gateway = Options::upstream(recorder.address).start();
+    let gateway = Options::open(recorder.address, "").start();
     let body: Vec<u8> = (0..512 * 1024_u32).map(|n| u8::try_from(n % 251).unwrap()).collect();
     let response = Client::connect(gateway.address)
         .call("POST", "/up", &[("Content-Type", "application/octet-stream")], &body)
@@ -53,7 +53,7 @@ fn large_bodies_pass_in_both_directions() {
     std::fs::create_dir(peer.folder().join("html")).unwrap();
     let large: Vec<u8> = (0..8 * 1024 * 1024_u32).map(|n| u8::try_from(n % 241).unwrap()).collect();
     std::fs::write(peer.folder().join("html/large.bin"), &large).unwrap();
-    let gateway = Options::upstream(peer.address).start();
+    let gateway = Options::open(peer.address, "").start();
     let response = Client::connect(gateway.address).get("/large.bin").unwrap();
     assert_eq!(response.status, 200);
     assert!(response.body == large, "{} bytes came, or others", response.body.len());
@@ -75,7 +75,7 @@ fn events_arrive_as_they_are_sent() {
         }
         let _ = stream.write_all(b"0\r\n\r\n");
     });
-    let gateway = Options::upstream(address).start();
+    let gateway = Options::open(address, "").start();
     let mut client = Client::connect(gateway.address);
     let start = Instant::now();
     client.send(b"GET /events HTTP/1.1\r\nHost: a.example\r\nAccept: text/event-stream\r\n\r\n");
@@ -108,10 +108,7 @@ fn websockets_become_tunnels() {
             let _ = stream.write_all(&echoed);
         }
     });
-    let gateway = Options::config(format!(
-        "upstream: http://{address}\npolicies: [{{ public: true, websocket: true }}]\n"
-    ))
-    .start();
+    let gateway = Options::open(address, "").start();
     let mut client = Client::connect(gateway.address);
     client.send(
         b"GET /chat HTTP/1.1\r\nHost: a.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -128,7 +125,7 @@ fn websockets_become_tunnels() {
 #[test]
 fn a_dead_upstream_is_a_clean_problem() {
     let nobody = peers::free_address();
-    let gateway = Options::upstream(nobody).start();
+    let gateway = Options::open(nobody, "").start();
     let response = Client::connect(gateway.address).get("/x").unwrap();
     assert!([502, 503].contains(&response.status), "{}", response.status);
     assert_eq!(response.field("content-type"), Some("application/problem+json"));
@@ -151,7 +148,7 @@ fn a_broken_answer_is_a_clean_problem() {
         let address = upstream(move |mut stream, _| {
             let _ = stream.write_all(broken.as_bytes());
         });
-        let gateway = Options::upstream(address).start();
+        let gateway = Options::open(address, "").start();
         let response = Client::connect(gateway.address).call("POST", "/x", &[], b"hello").unwrap();
         assert!([502, 503].contains(&response.status), "{broken:?} gave {}", response.status);
     }
@@ -165,7 +162,7 @@ fn hop_by_hop_fields_of_answers_end_here() {
               Server: secret/1.2.3\r\nX-Stays: yes\r\nContent-Length: 2\r\n\r\nok",
         );
     });
-    let gateway = Options::upstream(address).start();
+    let gateway = Options::open(address, "").start();
     let mut client = Client::connect(gateway.address);
     for _ in 0..2 {
         let response = client.get("/x").unwrap();
@@ -181,11 +178,8 @@ fn hop_by_hop_fields_of_answers_end_here() {
 fn calls_go_round_an_instance_that_is_down() {
     let (one, two) = (Recorder::start(), Recorder::start());
     let dead = peers::free_address();
-    let config = format!(
-        "upstream: [http://{}, http://{dead}, http://{}]\npolicies: [{{ public: true, websocket: true }}]\n",
-        one.address, two.address
-    );
-    let gateway = Options::config(config).start();
+    let upstream = format!("[http://{}, http://{dead}, http://{}]", one.address, two.address);
+    let gateway = Options::config(open_config(&upstream, "")).start();
     let mut client = Client::connect(gateway.address);
     for number in 0..60 {
         let target = format!("/{number}");
@@ -203,7 +197,7 @@ fn a_connection_that_went_stale_costs_no_call() {
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
         thread::sleep(Duration::from_millis(20));
     });
-    let gateway = Options::upstream(address).start();
+    let gateway = Options::open(address, "").start();
     let mut client = Client::connect(gateway.address);
     for number in 0..30 {
         let response = client.get("/x").unwrap();
@@ -218,7 +212,7 @@ fn a_drain_finishes_what_was_begun() {
         thread::sleep(Duration::from_millis(1500));
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     });
-    let mut gateway = Options::upstream(address).start();
+    let mut gateway = Options::open(address, "").start();
     let mut idle = Client::connect(gateway.address);
     let target = gateway.address;
     let slow = thread::spawn(move || Client::connect(target).get("/slow"));
@@ -240,12 +234,7 @@ fn tls_speaks_both_protocols() {
     };
     let certificate = Certificate::make(&openssl);
     let recorder = Recorder::start();
-    let config = format!(
-        "upstream: http://{}\n{}\npolicies: [{{ public: true, websocket: true }}]\n",
-        recorder.address,
-        certificate.listener()
-    );
-    let gateway = Options::config(config).start_as_written();
+    let gateway = Options::open(recorder.address, &certificate.listener()).start_as_written();
     for (flag, version) in [("--http1.1", "1.1"), ("--http2", "2")] {
         let output = Command::new(&curl)
             .args(["--silent", "--show-error", "--max-time", "10", flag, "--cacert"])

@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::harness::client::Client;
-use crate::harness::gateway::Options;
+use crate::harness::gateway::{Options, open_config};
 use crate::harness::recorder::Recorder;
 
 fn config(upstream: SocketAddr) -> String {
-    format!("upstream: http://{upstream}\npolicies: [{{ public: true, websocket: true }}]\n")
+    open_config(&format!("http://{upstream}"), "")
 }
 
 /// Files that must be refused, each in another way.

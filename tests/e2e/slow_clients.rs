@@ -61,9 +61,7 @@ fn run(test: &str, upstream: Upstream, mode: &[&str]) {
         Upstream::Recorder => Recorder::start().address,
         Upstream::LargeFile => peer.address,
     };
-    let gateway =
-        Options::config(format!("upstream: http://{address}\n{TIMEOUTS}policies: [{{ public: true }}]\n"))
-            .start();
+    let gateway = Options::open(address, TIMEOUTS).start();
     let good = GoodClient::start(gateway.address);
     let report = attack(&slowhttptest, &gateway, mode);
     let (calls, slowest) = good.stop().unwrap_or_else(|error| panic!("a good client's call failed: {error}"));
@@ -144,11 +142,7 @@ impl GoodClient {
 #[test]
 fn silent_connections_are_closed() {
     let recorder = Recorder::start();
-    let gateway = Options::config(format!(
-        "upstream: http://{}\n{TIMEOUTS}policies: [{{ public: true }}]\n",
-        recorder.address
-    ))
-    .start();
+    let gateway = Options::open(recorder.address, TIMEOUTS).start();
     let h2_preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
     let silent: [(&str, &[u8]); 5] = [
         ("nothing", b""),

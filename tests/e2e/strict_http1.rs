@@ -77,7 +77,7 @@ fn nothing_desynchronises_a_recorder_when_cut_into_pieces() {
 
 fn run_against_recorder(cut: Cut) {
     let recorder = Recorder::start();
-    let mut gateway = Options::upstream(recorder.address).start();
+    let mut gateway = Options::open(recorder.address, "").start();
     let mut barrier = Barrier::new(gateway.address);
     let mut failures = Vec::new();
     for case in cases() {
@@ -267,7 +267,7 @@ fn nothing_desynchronises_node() {
 
 /// Real servers echo method and target: every answer must be the answer to its own request.
 fn run_against_peer(peer: &Peer) {
-    let mut gateway = Options::upstream(peer.address).start();
+    let mut gateway = Options::open(peer.address, "").start();
     let mut barrier = Barrier::new(gateway.address);
     let mut failures = Vec::new();
     for case in cases() {
@@ -291,6 +291,11 @@ fn run_case_against_peer(vector: &Http1, gateway: SocketAddr) -> Result<(), Stri
     let mut accepts = accepts.map(Some).chain(std::iter::repeat(None));
     for response in outcome.responses.iter().filter(|response| response.status == 200) {
         let Some(seen) = accepts.next().flatten() else {
+            // A server may answer a head before its body is cut off; then it is that request's own answer.
+            let start = String::from_utf8_lossy(&vector.raw).into_owned();
+            if vector.then == Some(Then::Shut) && start.starts_with(&response.text()) {
+                continue;
+            }
             return Err(format!("answered {statuses:?}: more than was asked"));
         };
         let expected = format!("{} {}", seen.method, seen.target);

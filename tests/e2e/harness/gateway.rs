@@ -31,9 +31,15 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// In front of this upstream, without a config file.
+    /// In front of this upstream, without a config file: every default as it is.
     pub(crate) fn upstream(address: SocketAddr) -> Self {
         Self::default().argument("--upstream").argument(format!("http://{address}"))
+    }
+
+    /// In front of this upstream, open to everyone and as often as they like; `more` are further lines of the
+    /// config file.
+    pub(crate) fn open(address: SocketAddr, more: &str) -> Self {
+        Self::config(open_config(&format!("http://{address}"), more))
     }
 
     /// With a config file of this text.
@@ -103,6 +109,13 @@ impl Options {
             thread::sleep(Duration::from_millis(10));
         }
     }
+}
+
+/// A config file that lets everyone in, as often as they like.
+pub(crate) fn open_config(upstream: &str, more: &str) -> String {
+    format!(
+        "upstream: {upstream}\nlimit: {{ baseline: off }}\npolicies: [{{ public: true, websocket: true }}]\n{more}"
+    )
 }
 
 fn read_ready(path: &Path) -> Option<(SocketAddr, SocketAddr)> {
