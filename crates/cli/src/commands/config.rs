@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use crate::config::written::Written;
 use crate::config::{self, Config, Overrides};
 use crate::exit::{Exit, Failure, Result};
-use crate::gateway::build::{self, Keys};
+use crate::gateway::build;
+use crate::gateway::keys::Keys;
 use crate::term::{self, Style, out};
 
 /// Check a configuration file, print its schema, or show what it amounts to.

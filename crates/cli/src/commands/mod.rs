@@ -3,7 +3,11 @@
 mod completions;
 mod config;
 mod demo;
+mod docs;
+mod doctor;
 mod explain;
+mod init;
+mod keys;
 mod log;
 mod run;
 
@@ -30,11 +34,16 @@ pub(crate) struct Cli {
 enum Command {
     Run(run::Args),
     Demo(demo::Args),
+    Keys(keys::Args),
     Log(log::Args),
+    Init(init::Args),
+    Doctor(doctor::Args),
     #[command(subcommand)]
     Config(config::Args),
     Explain(explain::Args),
     Completions(completions::Args),
+    #[command(hide = true)]
+    Docs(docs::Args),
 }
 
 /// Parses the command line and runs the command.
@@ -59,10 +68,14 @@ fn run(command: Command) -> Result {
     match command {
         Command::Run(args) => run::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Init(args) => init::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Keys(args) => keys::run(&args),
         Command::Log(args) => log::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Completions(args) => completions::run(&args),
+        Command::Docs(args) => docs::run(&args),
     }
 }
 

@@ -50,17 +50,16 @@ impl Fault {
         word: &str,
         known: impl IntoIterator<Item = &'a str> + Clone,
     ) -> Fault {
-        let what = match nearest(word, known.clone()) {
-            Some(near) => format!("unknown {kind} `{word}`; did you mean `{near}`?"),
-            None => format!("unknown {kind} `{word}`"),
-        };
+        if let Some(near) = nearest(word, known.clone()) {
+            return Fault::new(format!("unknown {kind} `{word}`; did you mean `{near}`?"));
+        }
         let mut all: Vec<&str> = known.into_iter().collect();
         all.sort_unstable();
         let hint = match all.is_empty() {
             true => "none is expected here".to_owned(),
             false => format!("expected one of: {}", all.join(", ")),
         };
-        Fault::new(what).hint(hint)
+        Fault::new(format!("unknown {kind} `{word}`")).hint(hint)
     }
 }
 

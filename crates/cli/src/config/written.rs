@@ -58,6 +58,7 @@ pub(crate) struct Written {
 
 /// One listener.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[schemars(rename = "Listener")]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListenWritten {
     /// Address and port, such as `0.0.0.0:8443`.
@@ -69,6 +70,7 @@ pub(crate) struct ListenWritten {
 
 /// The admin port.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[schemars(rename = "Admin")]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AdminWritten {
     /// Address and port, or `off`. One that others can reach needs a `token`.
@@ -80,6 +82,7 @@ pub(crate) struct AdminWritten {
 
 /// The contract.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[schemars(rename = "Contract")]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ContractWritten {
     /// The OpenAPI document, JSON or YAML; Swagger 2.0, OpenAPI 3.0 or 3.1.
@@ -97,6 +100,7 @@ pub(crate) struct ContractWritten {
 
 /// What is written down besides the event log.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[schemars(rename = "Log")]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct LogWritten {
     /// The access log's form: `off`, `text` or `json`.
@@ -117,6 +121,7 @@ impl Default for LogWritten {
 
 /// How much of the event log is kept. What is over goes, the oldest first.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[schemars(rename = "Events")]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct EventsWritten {
     /// Bytes on disk. Default 1 GiB.
@@ -144,6 +149,7 @@ pub(crate) enum Level {
 
 /// What the upstream is told about the client.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[schemars(rename = "Forwarded")]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ForwardedWritten {
     /// `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host`.
@@ -163,6 +169,7 @@ impl Default for ForwardedWritten {
 /// A text, or the long form.
 #[derive(JsonSchema)]
 #[serde(untagged)]
+#[schemars(inline)]
 #[expect(dead_code, reason = "describes the forms; never made")]
 enum AddressOr<T> {
     Short(String),
@@ -172,6 +179,7 @@ enum AddressOr<T> {
 /// One, or a list.
 #[derive(JsonSchema)]
 #[serde(untagged)]
+#[schemars(inline)]
 #[expect(dead_code, reason = "describes the forms; never made")]
 enum OneOrMany<T> {
     One(T),

@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use portcullis_engine::State;
 use portcullis_guards::Compiled;
-use portcullis_identity::{KeyRing, KeyRingHandle, Pepper};
+use portcullis_identity::KeyRingHandle;
 use portcullis_openapi::{Contract, Folder};
 
 use crate::config::checked::ContractSource;
 use crate::config::{Config, ConfigError, ConfigErrors, Fault};
-use crate::exit::Result;
 
 /// Loads the contract and compiles the policies over it.
 pub(crate) fn compile(
@@ -65,37 +64,4 @@ pub(crate) fn load_contract(
     };
     Contract::load(&name.to_string_lossy(), &Folder::new(folder), options)
         .map_err(|error| failed(format!("the contract cannot be loaded: {error}")).into())
-}
-
-/// The keys of a data folder, and the ring that the engine asks.
-#[derive(Debug)]
-pub(crate) struct Keys {
-    ring: KeyRingHandle,
-}
-
-impl Keys {
-    /// Opens the keys in `data`.
-    pub(crate) fn open(_data: &Path) -> Result<Keys> {
-        Ok(Keys::none())
-    }
-
-    /// No keys at all.
-    pub(crate) fn none() -> Keys {
-        Keys { ring: KeyRingHandle::new(KeyRing::empty(Pepper::new([0; 32]))) }
-    }
-
-    /// Keys that are in no store.
-    pub(crate) fn fixed(ring: KeyRingHandle) -> Keys {
-        Keys { ring }
-    }
-
-    /// The ring that engines ask.
-    pub(crate) fn ring(&self) -> &KeyRingHandle {
-        &self.ring
-    }
-
-    /// Reads the keys again, where they changed or `always`. How many there are.
-    pub(crate) fn refresh(&self, _always: bool) -> std::result::Result<Option<usize>, String> {
-        Ok(None)
-    }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod admin;
 pub(crate) mod build;
 pub(crate) mod files;
+pub(crate) mod keys;
 pub(crate) mod reload;
 pub(crate) mod status;
 
@@ -22,7 +23,7 @@ use crate::control;
 use crate::exit::{Failure, Result};
 use crate::observe::{Observers, access::AccessLog, metrics::Metrics};
 
-use build::Keys;
+use keys::Keys;
 use reload::Reloader;
 use status::GatewayStatus;
 
@@ -45,12 +46,6 @@ impl Gateway {
     pub(crate) fn start(config: Config, overrides: Overrides) -> Result<Gateway> {
         make_data_folder(&config.gateway.data)?;
         let keys = Keys::open(&config.gateway.data)?;
-        Gateway::start_with(config, overrides, keys)
-    }
-
-    /// As [`Gateway::start`], with keys of the caller's.
-    pub(crate) fn start_with(config: Config, overrides: Overrides, keys: Keys) -> Result<Gateway> {
-        make_data_folder(&config.gateway.data)?;
         let state = Arc::new(State::default());
         let compiled =
             build::compile(&config, keys.ring().clone(), Arc::clone(&state)).map_err(Failure::usage)?;

@@ -10,8 +10,9 @@ use std::time::Duration;
 use portcullis_engine::{EngineHandle, State};
 use portcullis_proxy::{Listen, ProxyHandle};
 
-use super::build::{self, Keys};
+use super::build;
 use super::files::Files;
+use super::keys::Keys;
 use crate::config::{self, Overrides};
 use crate::control::{Answer, Ask};
 

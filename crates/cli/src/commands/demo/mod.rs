@@ -5,18 +5,20 @@ mod show;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::thread;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use portcullis_demo::play::{self, Credentials, Ending, Outcome, Scenario, Suite};
 use portcullis_demo::{ATTACKS, CONTRACT, Mode, ORDINARY};
 use portcullis_engine::CredentialKind;
-use portcullis_identity::{KeyEntry, KeyRing, KeyRingHandle, Pepper, Secret};
+use portcullis_identity::{Pepper, Secret};
+use portcullis_store::keys::{KeyRow, KeyStore};
 use tokio::net::TcpListener;
 
 use crate::config::written::{Level, LogWritten};
 use crate::config::{self, Overrides};
 use crate::exit::{Exit, Failure, Result};
-use crate::gateway::Gateway;
-use crate::gateway::build::Keys;
+use crate::gateway::keys::open_store;
+use crate::gateway::{Gateway, make_data_folder};
 use crate::random;
 use crate::term::{self, Style, out};
 
@@ -158,25 +160,39 @@ fn start_gateway(folder: &Path, shop: SocketAddr, listen: SocketAddr) -> Result<
         ..Overrides::default()
     };
     let config = config::load(&overrides).map_err(Failure::usage)?;
-    let (keys, credentials) = make_keys()?;
-    let gateway = Gateway::start_with(config, overrides, keys)?;
+    let credentials = make_keys(&config.gateway.data)?;
+    let gateway = Gateway::start(config, overrides)?;
     Ok((gateway, credentials))
 }
 
-/// Keys for the storefront and for a partner shop.
-fn make_keys() -> Result<(Keys, Credentials)> {
-    let pepper = Pepper::new(random::bytes()?);
+/// Keys for the storefront and for a partner shop, as `portcullis keys create` would make them.
+fn make_keys(data: &Path) -> Result<Credentials> {
+    make_data_folder(data)?;
+    let (store, pepper) = open_store(data)?;
+    let pepper = Pepper::new(pepper);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let add = |credential: &str, kind: CredentialKind, consumer: &str, secret: &Secret| {
+        let row = KeyRow {
+            credential: credential.to_owned(),
+            consumer: consumer.to_owned(),
+            kind,
+            digest: pepper.digest(secret.expose()).0,
+            scopes: Vec::new(),
+            networks: Vec::new(),
+            not_before: None,
+            expires: None,
+            revoked_at: None,
+            created_at: now,
+            label: "demonstration".to_owned(),
+        };
+        store.create(&row, now).map_err(Failure::incomplete)
+    };
     let api_key = Secret::api_key(&random::bytes()?);
     let app_id = Secret::app_id(&random::bytes()?);
     let app_key = Secret::app_key(&random::bytes()?);
-    let entries = [
-        KeyEntry::new(pepper.digest(api_key.expose()), CredentialKind::ApiKey, "storefront", "storefront-1"),
-        KeyEntry::new(pepper.digest(app_key.expose()), CredentialKind::AppKey, app_id.as_str(), "partner-1"),
-    ];
-    let ring = KeyRing::new(pepper, entries).map_err(Failure::incomplete)?;
-    let credentials =
-        Credentials { api_key: api_key.expose().to_owned(), app_id, app_key: app_key.expose().to_owned() };
-    Ok((Keys::fixed(KeyRingHandle::new(ring)), credentials))
+    add("storefront-1", CredentialKind::ApiKey, "storefront", &api_key)?;
+    add("partner-1", CredentialKind::AppKey, &app_id, &app_key)?;
+    Ok(Credentials { api_key: api_key.expose().to_owned(), app_id, app_key: app_key.expose().to_owned() })
 }
 
 /// The heading of a part of the output.
