@@ -17,7 +17,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let workers = arguments.get(2).map(|n| n.parse()).transpose()?.unwrap_or(0);
     let tls = match (arguments.get(3), arguments.get(4)) {
-        (Some(certificate), Some(key)) => Some(TlsConfig { certificate: certificate.into(), key: key.into() }),
+        (Some(certificate), Some(key)) => {
+            Some(TlsConfig { certificate: certificate.into(), key: key.into() })
+        }
         _ => None,
     };
     let protocol = match std::env::var("UPSTREAM_PROTOCOL").as_deref() {

@@ -17,7 +17,7 @@ use crate::limits::Held;
 use crate::message::{BodyError, Frame};
 use crate::server::client::{Client, Gone, exact};
 use crate::tunnel;
-use crate::upstream::{Answer, Call, ForwardError, Outbound, UpstreamHead};
+use crate::upstream::{Answer, Call, ForwardError, Outbound, Pumped, UpstreamHead};
 use crate::worker::Worker;
 
 /// Serves one request. Returns once the response was handed over, or cannot be.
@@ -256,6 +256,7 @@ impl<C: Client> Exchange<'_, C> {
         let mut outbound = Some(exchange);
         if let Some(outbound) = &outbound {
             self.account.upstream = Some(Arc::clone(&outbound.lease.origin.label));
+            self.account.bytes_in += outbound.upload.received;
         }
         let now = self.worker.now();
         let Some(inspection) = self.account.inspection.as_mut() else { return Ok(()) };
@@ -438,12 +439,14 @@ impl<C: Client> Exchange<'_, C> {
         let most = worker.timeouts().response_body.millis();
         let mut reading = Patience::new(worker.timeouts().write.millis(), worker.limits().min_rate);
         let mut waiting_since = self.alarm.now();
+        let before_upload = self.account.bytes_in.saturating_sub(outbound.upload.received);
         let (alarm, client, account) = (self.alarm, &mut *self.client, &mut self.account);
         let mut ended = false;
         let mut sent = 0;
         let result = std::future::poll_fn(|cx| {
             loop {
                 let now = alarm.now();
+                account.bytes_in = before_upload + outbound.upload.received;
                 let mut upstream_waits = false;
                 while !ended && client.has_room() {
                     match outbound.call.poll_body(cx) {
@@ -502,12 +505,10 @@ impl<C: Client> Exchange<'_, C> {
                     continue;
                 }
                 // The upstream may answer before it has read the whole request.
-                if !outbound.upload.done {
-                    if outbound.upload.poll(cx, client, &mut outbound.call, now).is_err() {
-                        return Poll::Ready(Err(Broke::Client));
-                    }
-                } else if client.poll_gone(cx).is_ready() {
-                    return Poll::Ready(Err(Broke::Client));
+                match outbound.upload.poll(cx, client, &mut outbound.call, now) {
+                    Ok(Pumped::Done) if client.poll_gone(cx).is_ready() => return Poll::Ready(Err(Broke::Client)),
+                    Ok(_) => {}
+                    Err(_) => return Poll::Ready(Err(Broke::Client)),
                 }
                 let left = most.saturating_sub(now.saturating_sub(waiting_since));
                 if left == 0 {
@@ -519,7 +520,6 @@ impl<C: Client> Exchange<'_, C> {
             }
         })
         .await;
-        self.account.bytes_in += outbound.upload.received;
         match result {
             Ok(()) => {
                 release(self.worker, Some(outbound));

@@ -61,7 +61,6 @@ impl Sender {
         self.pending.is_empty() && matches!(self.end, End::Queued(None))
     }
 
-
     pub(crate) fn is_ended(&self) -> bool {
         matches!(self.end, End::Sent)
     }

@@ -159,7 +159,7 @@ mod tests {
         assert_eq!(gate.by_client.lock().len(), 1);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn memory_is_waited_for_and_then_refused() {
         let memory = Memory::new(100);
         let mut first = memory.hold();

@@ -118,7 +118,7 @@ fn the_request_line_has_one_spelling() {
         ("GeT / HTTP/1.1", HeadError::Method),
         ("GET  / HTTP/1.1", HeadError::StartLine),
         ("GET /  HTTP/1.1", HeadError::StartLine),
-        ("GET\t/ HTTP/1.1", HeadError::StartLine),
+        ("GET\t/ HTTP/1.1", HeadError::Method),
         ("GET / HTTP/1.1 ", HeadError::Version),
         ("GET /", HeadError::Version),
         ("GET / http/1.1", HeadError::Version),

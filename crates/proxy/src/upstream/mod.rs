@@ -20,7 +20,7 @@ use portcullis_engine::UpstreamFailure;
 pub(crate) use self::call::UpstreamHead;
 use self::call::{CallError, H1Call, Head};
 pub(crate) use self::connect::ConnectError;
-pub(crate) use self::forward::{Answer, ForwardError, Outbound};
+pub(crate) use self::forward::{Answer, ForwardError, Outbound, Pumped};
 use self::h2call::H2Call;
 pub use self::origin::OriginError;
 pub(crate) use self::origin::{Availability, Origin};

@@ -115,11 +115,11 @@ pub(crate) fn upstream(script: impl Fn(&mut Peer) -> io::Result<()> + Send + Syn
     let (count, script) = (Arc::clone(&connections), Arc::new(script));
     thread::spawn(move || {
         for stream in listener.incoming() {
-            let number = count.fetch_add(1, Ordering::SeqCst);
+            count.fetch_add(1, Ordering::SeqCst);
             let (stream, script) = (stream.unwrap(), Arc::clone(&script));
             thread::spawn(move || {
                 let _ = stream.set_read_timeout(Some(Duration::from_secs(20)));
-                let _ = script(&mut Peer { reader: BufReader::new(stream), number });
+                let _ = script(&mut Peer { reader: BufReader::new(stream) });
             });
         }
     });
@@ -140,7 +140,6 @@ pub(crate) fn echo() -> Upstream {
 /// A connection seen from the upstream.
 pub(crate) struct Peer {
     pub(crate) reader: BufReader<TcpStream>,
-    pub(crate) number: usize,
 }
 
 impl Peer {

@@ -45,7 +45,9 @@ fn pipelined_requests_are_answered_in_order() {
     let mut client = proxy.client();
     let mut wire = String::new();
     for n in 0..50 {
-        wire += &format!("POST /{n} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
+        wire += &format!(
+            "POST /{n} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+        );
     }
     client.send(&wire);
     for n in 0..50 {
@@ -179,7 +181,9 @@ fn events_are_flushed_at_once() {
     let wait = std::sync::Mutex::new(wait);
     let upstream = upstream(move |peer| {
         peer.head()?;
-        peer.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")?;
+        peer.send(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n",
+        )?;
         for _ in 0..3 {
             peer.send("9\r\ndata: x\n\n\r\n")?;
             wait.lock().unwrap().recv().unwrap();
@@ -321,7 +325,10 @@ fn a_client_that_leaves_is_noticed_while_the_upstream_thinks() {
 fn a_websocket_becomes_a_tunnel() {
     let upstream = upstream(|peer| {
         let head = peer.head()?;
-        assert!(head.contains("upgrade: websocket\r\n") && head.contains("connection: upgrade\r\n"), "{head}");
+        assert!(
+            head.contains("upgrade: websocket\r\n") && head.contains("connection: upgrade\r\n"),
+            "{head}"
+        );
         peer.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x\r\n\r\nhi")?;
         let mut buffer = [0u8; 64];
         loop {

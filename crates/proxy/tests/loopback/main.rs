@@ -5,3 +5,4 @@ mod harness;
 mod http1;
 mod http2;
 mod limits;
+mod tls;
