@@ -4,8 +4,8 @@
 use serde_json::Value;
 use smallvec::SmallVec;
 
-use super::validate::{Path, Walk};
-use super::{Arena, Direction, SchemaId};
+use super::validate::{Path, Walk, next_property};
+use super::{Arena, Direction, Property, Schema, SchemaId};
 use crate::report::MAX_VIOLATIONS;
 
 /// A member that should not be there.
@@ -65,12 +65,19 @@ struct Search<'a> {
     found: Vec<Extra>,
 }
 
-impl Search<'_> {
+impl<'a> Search<'a> {
     fn visit(&mut self, ids: &[SchemaId], value: &Value, path: &Path<'_>) {
         if !value.is_object() && !value.is_array() || self.found.len() >= MAX_VIOLATIONS {
             return;
         }
         let Some(depth) = self.walk.enter() else { return };
+        if let [id] = ids
+            && let Some(schema) = self.single(*id)
+        {
+            self.plain(schema, value, path);
+            self.walk.leave(depth);
+            return;
+        }
         let mut schemas = Schemas::new();
         ids.iter().for_each(|id| self.gather(*id, value, &mut schemas));
         match value {
@@ -96,6 +103,75 @@ impl Search<'_> {
             _ => {}
         }
         self.walk.leave(depth);
+    }
+
+    /// The only schema in force for a value, if that can be told without looking at the value.
+    fn single(&self, id: SchemaId) -> Option<&'a Schema> {
+        let schema = self.arena.get(id);
+        let dependent = schema.object.as_ref().is_some_and(|object| !object.dependent_schemas.is_empty());
+        (schema.applied.is_none() && !dependent).then_some(schema)
+    }
+
+    /// The same as [`Search::member`] for every member or item, where one schema says it all.
+    fn plain(&mut self, schema: &Schema, value: &Value, path: &Path<'_>) {
+        match value {
+            Value::Object(members) => {
+                let Some(object) = &schema.object else { return };
+                let closed =
+                    !object.patterns.is_empty() || object.properties.iter().any(|known| known.described);
+                let rest = object.additional.or(object.unevaluated);
+                let mut cursor = 0;
+                for (key, member) in members {
+                    let property =
+                        next_property(object, key, &mut cursor).filter(|property| property.described);
+                    let path = Path::Key(path, key);
+                    if let Some(property) = property
+                        && self.goes_wrong_way(property)
+                    {
+                        self.report(&path, ExtraKind::WrongDirection);
+                    }
+                    let is_container = member.is_object() || member.is_array();
+                    if property.is_some() && object.patterns.is_empty() && !is_container {
+                        continue;
+                    }
+                    let mut inner: Schemas = property.map(|property| property.schema).into_iter().collect();
+                    let patterns = object.patterns.iter().filter(|(pattern, _)| pattern.is_match(key));
+                    inner.extend(patterns.map(|(_, schema)| *schema));
+                    if inner.is_empty() {
+                        if rest.is_none() && closed && self.wanted.undescribed {
+                            self.report(&path, ExtraKind::Undescribed);
+                        }
+                        inner.extend(rest);
+                    }
+                    if is_container && !inner.is_empty() {
+                        self.visit(&inner, member, &path);
+                    }
+                }
+            }
+            Value::Array(items) => {
+                let Some(array) = &schema.array else { return };
+                for (index, item) in items.iter().enumerate() {
+                    if let Some(inner) = array.prefix.get(index).copied().or(array.items) {
+                        self.visit(&[inner], item, &Path::Index(path, index));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn goes_wrong_way(&self, property: &Property) -> bool {
+        self.wanted.wrong_direction
+            && match self.walk.direction {
+                Direction::Request => property.read_only,
+                Direction::Response => property.write_only,
+            }
+    }
+
+    fn report(&mut self, path: &Path<'_>, kind: ExtraKind) {
+        if self.found.len() < MAX_VIOLATIONS {
+            self.found.push(Extra { pointer: path.pointer(), kind });
+        }
     }
 
     /// All schemas that are in force for a value: itself and what it applies in place.
@@ -138,10 +214,7 @@ impl Search<'_> {
             if let Some(property) = object.property(key).filter(|property| property.described) {
                 here = true;
                 inner.push(property.schema);
-                wrong |= match self.walk.direction {
-                    Direction::Request => property.read_only,
-                    Direction::Response => property.write_only,
-                };
+                wrong |= self.goes_wrong_way(property);
             }
             for (pattern, schema) in &object.patterns {
                 if pattern.is_match(key) {
@@ -155,7 +228,7 @@ impl Search<'_> {
             }
             described |= here;
         }
-        let kind = if wrong && self.wanted.wrong_direction {
+        let kind = if wrong {
             Some(ExtraKind::WrongDirection)
         } else if !described && !invited && any_described && self.wanted.undescribed {
             Some(ExtraKind::Undescribed)
@@ -163,10 +236,8 @@ impl Search<'_> {
             None
         };
         let path = Path::Key(path, key);
-        if let Some(kind) = kind
-            && self.found.len() < MAX_VIOLATIONS
-        {
-            self.found.push(Extra { pointer: path.pointer(), kind });
+        if let Some(kind) = kind {
+            self.report(&path, kind);
         }
         if !inner.is_empty() {
             self.visit(&inner, member, &path);

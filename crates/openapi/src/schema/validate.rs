@@ -660,7 +660,11 @@ fn known_kinds(mapping: &[(Box<str>, SchemaId)]) -> Cow<'static, str> {
 }
 
 /// The property of a key. Members mostly come in the order of the properties, both being sorted.
-fn next_property<'r>(rules: &'r ObjectRules, key: &str, cursor: &mut usize) -> Option<&'r super::Property> {
+pub(super) fn next_property<'r>(
+    rules: &'r ObjectRules,
+    key: &str,
+    cursor: &mut usize,
+) -> Option<&'r super::Property> {
     let mut steps = 0;
     while let Some(property) = rules.properties.get(*cursor) {
         match (*property.name).cmp(key) {
