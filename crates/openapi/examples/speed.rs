@@ -1,4 +1,4 @@
-#![expect(clippy::print_stdout, clippy::indexing_slicing, reason = "it is a command")]
+#![expect(clippy::print_stdout, reason = "it is a command")]
 //! Times what happens on each call, with allocations counted: `cargo run --release --example speed`.
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -92,7 +92,7 @@ fn main() {
     let plain = Checks { unknown_properties: false, access: false, ..Checks::default() };
     time("body, parsed before", || body(plain, black_box(Some(&value))));
     time("body, parsed before, with undescribed properties", || {
-        body(Checks::default(), black_box(Some(&value)))
+        body(Checks::default(), black_box(Some(&value)));
     });
     time("body, parsed here", || body(plain, None));
     time("serde_json::from_slice of it alone", || {
