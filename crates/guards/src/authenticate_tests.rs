@@ -1,1 +1,229 @@
+use portcullis_engine::Recorded;
+use serde_json::json;
 
+use crate::compile::Access;
+use crate::testing::*;
+
+#[test]
+fn keys_open_what_the_contract_says() {
+    let engine = shop(json!({})).engine;
+    let get = |target: &str| call("GET", target);
+    for (call, expected) in [
+        (get("/status"), "permitted"),
+        (get("/orders/1"), "credential-missing"),
+        (get("/orders/1").with("x-api-key", ""), "credential-missing"),
+        (get("/orders/1").with("x-api-key", "alice-key"), "permitted"),
+        (get("/orders/1").with("x-api-key", "alice-keY"), "credential-invalid"),
+        (get("/orders/1").with("x-api-key", "pck_mistyped"), "credential-invalid"),
+        (get("/orders/1").with("x-api-key", "old-key"), "credential-expired"),
+        (get("/orders/1").with("x-api-key", "gone-key"), "credential-invalid"),
+        (get("/orders/1").with("x-api-key", "inside-key"), "credential-invalid"),
+        (get("/orders/1").with("x-api-key", "inside-key").from("10.1.2.3"), "permitted"),
+        (get("/orders/1").with("x-api-key", "app-secret-1"), "credential-invalid"),
+        (get("/orders/1").with("x-api-key", "alice-key").with("x-api-key", "alice-key"), "header-ambiguous"),
+        (get("/orders/1").with("x_api_key", "alice-key"), "header-ambiguous"),
+        (get("/by-query?api_key=alice-key"), "permitted"),
+        (get("/by-query?api%5Fkey=alice%2dkey"), "permitted"),
+        (get("/by-query?api_key=alice-key&api_key=alice-key"), "credential-ambiguous"),
+        (get("/by-query?api_key=alice-key&api%5fkey=bob-key"), "credential-ambiguous"),
+        (get("/by-query").with("x-api-key", "alice-key"), "credential-missing"),
+        (get("/by-cookie").with("cookie", "a=b; sid=alice-key"), "permitted"),
+        (get("/by-cookie").with("cookie", "sid=alice-key; sid=bob-key"), "credential-ambiguous"),
+        (
+            get("/by-cookie").with("cookie", "sid=alice-key").with("cookie", "sid=bob-key"),
+            "credential-ambiguous",
+        ),
+        (get("/by-cookie").with("cookie", "SID=alice-key"), "credential-missing"),
+        (get("/by-app").with("x-app-id", "app-1").with("x-app-key", "app-secret-1"), "permitted"),
+        (get("/by-app").with("x-app-id", "app-1").with("x-app-key", "app-secret-2"), "permitted"),
+        (get("/by-app").with("x-app-id", "app-2").with("x-app-key", "app-secret-2"), "credential-invalid"),
+        (get("/by-app").with("x-app-id", "app-1").with("x-app-key", "wrong"), "credential-invalid"),
+        (get("/by-app").with("x-app-id", "app-1"), "credential-missing"),
+        (get("/by-app").with("x-app-key", "app-secret-1"), "credential-missing"),
+        (get("/by-user"), "credential-missing"),
+        (get("/by-user").with("authorization", "Basic abc"), "credential-missing"),
+        (get("/by-user").with("authorization", "Bearer "), "credential-missing"),
+        (get("/by-user").with("authorization", "bearer abc"), "permitted"),
+        (get("/either").with("x-api-key", "alice-key"), "permitted"),
+        (get("/either").with("x-app-id", "app-1").with("x-app-key", "app-secret-1"), "permitted"),
+        // One that is right does not excuse one that is wrong, and two must agree.
+        (
+            get("/either")
+                .with("x-api-key", "wrong")
+                .with("x-app-id", "app-1")
+                .with("x-app-key", "app-secret-1"),
+            "credential-invalid",
+        ),
+        (
+            get("/either")
+                .with("x-api-key", "alice-key")
+                .with("x-app-id", "app-1")
+                .with("x-app-key", "app-secret-1"),
+            "credential-ambiguous",
+        ),
+        (get("/maybe"), "permitted"),
+        (get("/maybe").with("x-api-key", "alice-key"), "permitted"),
+        (get("/maybe").with("x-api-key", "wrong"), "credential-invalid"),
+    ] {
+        let went = send(&engine, &call);
+        assert_eq!(went.code(), expected, "{call:?}");
+        assert_eq!(went.upstream.is_some(), expected == "permitted", "{call:?}");
+        if went.status == 401 {
+            assert!(went.header("www-authenticate").is_some_and(|v| v.contains("realm=\"api\"")), "{call:?}");
+        }
+    }
+}
+
+#[test]
+fn credentials_end_here_and_the_api_learns_who_calls() {
+    let engine = shop(json!({})).engine;
+    let went =
+        send(&engine, &call("GET", "/orders/1").with("x-api-key", "alice-key").with("x-consumer-id", "root"));
+    let (_, headers) = went.upstream.as_ref().unwrap();
+    assert!(!headers.contains_key("x-api-key"));
+    assert_eq!(headers["x-consumer-id"], "alice");
+    assert_eq!(went.record.principal.as_ref().unwrap().credential.as_ref(), "k-alice");
+
+    let went = send(&engine, &call("GET", "/by-query?api_key=alice-key"));
+    assert_eq!(went.upstream.as_ref().unwrap().0, "/by-query");
+    let went = send(&engine, &call("GET", "/by-cookie").with("cookie", "a=b; sid=alice-key;c=d"));
+    assert_eq!(went.upstream.as_ref().unwrap().1["cookie"], "a=b; c=d");
+    // What the API verifies itself passes as it is.
+    let went = send(
+        &engine,
+        &call("GET", "/by-user").with("authorization", "Bearer t").with("x-consumer-id", "root"),
+    );
+    let (_, headers) = went.upstream.as_ref().unwrap();
+    assert!(headers["authorization"] == "Bearer t" && !headers.contains_key("x-consumer-id"));
+    // Open operations too.
+    let went = send(&engine, &call("GET", "/status").with("x-consumer-id", "root").with("x-api-key", "k"));
+    let (_, headers) = went.upstream.as_ref().unwrap();
+    assert!(!headers.contains_key("x-consumer-id") && !headers.contains_key("x-api-key"));
+
+    let engine =
+        shop(json!({ "authenticate": { "forward_credentials": true, "consumer_header": "X-Who" } })).engine;
+    let went = send(&engine, &call("GET", "/orders/1").with("x-api-key", "alice-key"));
+    let (_, headers) = went.upstream.as_ref().unwrap();
+    assert!(headers["x-api-key"] == "alice-key" && headers["x-who"] == "alice");
+}
+
+#[test]
+fn monitor_mode_lets_pass_but_never_a_claimed_identity() {
+    let engine = shop(json!({ "authenticate": { "mode": "monitor" } })).engine;
+    let went =
+        send(&engine, &call("GET", "/orders/1").with("x-api-key", "wrong").with("x-consumer-id", "root"));
+    assert_eq!((went.code(), went.found().as_slice()), ("permitted", &["credential-invalid"][..]));
+    let (_, headers) = went.upstream.as_ref().unwrap();
+    assert!(headers["x-api-key"] == "wrong" && !headers.contains_key("x-consumer-id"));
+}
+
+#[test]
+fn configured_credentials_are_asked_for_beside_the_contract() {
+    let engine = shop(json!({ "authenticate": { "app_id": "X-App-Id", "app_key": "X-App-Key" } })).engine;
+    let app = |c: Call| c.with("x-app-id", "app-1").with("x-app-key", "app-secret-1");
+    assert_eq!(send(&engine, &app(call("GET", "/by-app"))).code(), "permitted");
+    assert_eq!(
+        send(&engine, &call("GET", "/by-user").with("authorization", "Bearer t")).code(),
+        "credential-missing"
+    );
+    assert_eq!(
+        send(&engine, &app(call("GET", "/by-user")).with("authorization", "Bearer t")).code(),
+        "permitted"
+    );
+    assert_eq!(send(&engine, &call("GET", "/status")).code(), "permitted");
+}
+
+#[test]
+fn bearer_tokens_can_be_keys_of_the_gateway() {
+    let engine = shop(json!({ "authenticate": { "schemes": { "user": "api_key" } } })).engine;
+    let went = send(&engine, &call("GET", "/by-user").with("authorization", "Bearer alice-key"));
+    assert_eq!(went.code(), "permitted");
+    assert!(!went.upstream.unwrap().1.contains_key("authorization"));
+    let went = send(&engine, &call("GET", "/by-user").with("authorization", "Bearer nobody"));
+    assert_eq!(went.code(), "credential-invalid");
+}
+
+#[test]
+fn replay_goes_by_the_credential_that_was_proved() {
+    let engine = shop(json!({})).engine;
+    let recorded = |id: &str| Some(Recorded { credential: Some(id.into()), bodies: false });
+    let replay = |target: &str, id: &str| {
+        let mut call = call("GET", target);
+        call.recorded = recorded(id);
+        send(&engine, &call).code()
+    };
+    assert_eq!(replay("/orders/1", "k-alice"), "permitted");
+    assert_eq!(replay("/orders/1", "k-gone"), "credential-invalid");
+    assert_eq!(replay("/orders/1", "k-nobody"), "credential-invalid");
+    assert_eq!(replay("/orders/1", "a-1"), "credential-missing");
+    assert_eq!(replay("/by-app", "a-1"), "permitted");
+    let mut nothing = call("GET", "/orders/1");
+    nothing.recorded = Some(Recorded { credential: None, bodies: false });
+    assert_eq!(send(&engine, &nothing).code(), "credential-missing");
+    // The log does not keep fields: what only had to be present cannot be missed.
+    nothing.target = "/by-user".into();
+    assert_eq!(send(&engine, &nothing).code(), "permitted");
+}
+
+const SILENT: &str = "{openapi: 3.0.0, info: {title: t, version: '1'}, paths: {/a: {get: {responses: {'200': {description: ok}}}}}}";
+
+#[test]
+fn nothing_is_open_by_silence() {
+    let error = errors(SILENT, json!({}));
+    assert_eq!(error.len(), 1);
+    assert!(error[0].starts_with("/authenticate: nothing says who may call `GET /a`"), "{error:?}");
+    assert!(errors(SILENT, json!({ "policies": [{ "public": true }] })).is_empty());
+    assert!(errors(SILENT, json!({ "authenticate": { "api_key": "X-API-Key" } })).is_empty());
+    // Not even in monitor mode.
+    assert_eq!(errors(SILENT, json!({ "mode": "monitor" })).len(), 1);
+    // Without a file it starts, and is listed.
+    let compiled = build(SILENT, &json!({}), true).unwrap();
+    assert_eq!(compiled.report.operations[0].access, Access::OpenBySilence);
+    assert_eq!(send(&compiled.engine, &call("GET", "/a")).code(), "permitted");
+    let compiled = build(SILENT, &json!({ "authenticate": { "api_key": "X-API-Key" } }), false).unwrap();
+    assert_eq!(send(&compiled.engine, &call("GET", "/a")).code(), "credential-missing");
+    // Without a contract neither.
+    assert!(errors("", json!({}))[0].contains("nothing says who may call"));
+    assert!(errors("", json!({ "policies": [{ "public": true }] })).is_empty());
+}
+
+#[test]
+fn what_cannot_be_verified_is_named() {
+    let error = errors(SHOP, json!({}));
+    assert!(error[0].starts_with("/authenticate: the contract asks for `user` (http bearer)"), "{error:?}");
+    let zero = build(SHOP, &json!({}), true).unwrap();
+    assert!(
+        zero.report.warnings.iter().any(|warning| warning.contains("`user`")),
+        "{:?}",
+        zero.report.warnings
+    );
+    let error = errors(SHOP, json!({ "authenticate": { "schemes": { "usr": "upstream" } } }));
+    assert_eq!(error[0], "/authenticate/schemes/usr: unknown security scheme `usr`; did you mean `user`?");
+    let error = errors(SHOP, json!({ "authenticate": { "app_id": "X-App-Id" } }));
+    assert!(
+        error.iter().any(|e| e.starts_with("/authenticate/app_id: an App ID needs its key")),
+        "{error:?}"
+    );
+}
+
+#[test]
+fn access_is_reported() {
+    let report =
+        shop(json!({ "policies": [{ "match": { "operation": "getOrder" }, "public": true }] })).report;
+    let of = |id: &str| report.operations.iter().find(|o| &*o.id == id).unwrap().access.clone();
+    assert_eq!(of("status"), Access::OpenByContract);
+    assert_eq!(of("maybe"), Access::OpenByContract);
+    assert_eq!(of("getOrder"), Access::OpenByPolicy);
+    assert_eq!(of("putOrder"), Access::Credentials(vec!["key".into()]));
+    assert_eq!(of("either"), Access::Credentials(vec!["key".into(), "appId and appKey".into()]));
+    let off = shop(json!({ "authenticate": "off" })).report;
+    assert!(off.operations.iter().all(|o| o.access == Access::OpenByPolicy));
+}
+
+#[test]
+fn schemes_that_can_never_be_met_are_closed() {
+    let document = "{openapi: 3.0.0, info: {title: t, version: '1'}, security: [{ghost: []}], paths: {/a: {get: {responses: {'200': {description: ok}}}}}}";
+    let compiled = build(document, &json!({}), true).unwrap();
+    assert_eq!(send(&compiled.engine, &call("GET", "/a")).code(), "security-unsatisfiable");
+    assert!(!compiled.report.warnings.is_empty());
+}

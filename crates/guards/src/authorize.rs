@@ -81,8 +81,8 @@ impl Guard for Allow {
         let Some(principal) = &cx.facts.principal else {
             return Ok(Denial::new(&SCOPE_MISSING, "no credential of this gateway was proved").into());
         };
-        let has = |scope: &Box<str>| principal.scopes.contains(scope);
-        let any = self.0.any_scope.is_empty() || self.0.any_scope.iter().any(has);
+        let has = |scope: &str| principal.scopes.iter().any(|known| **known == *scope);
+        let any = self.0.any_scope.is_empty() || self.0.any_scope.iter().any(|scope| has(scope));
         if let Some(missing) = self.0.scopes.iter().find(|scope| !has(scope)) {
             return Ok(Denial::new(&SCOPE_MISSING, format!("the scope `{missing}` is missing")).into());
         }

@@ -46,6 +46,8 @@ mod mask;
 mod policies;
 mod protection;
 mod routes;
+#[cfg(test)]
+mod testing;
 mod text;
 mod validate;
 
@@ -78,3 +80,6 @@ pub fn codes() -> impl Iterator<Item = &'static Code> {
 pub fn docs() -> impl Iterator<Item = (&'static str, String)> {
     REGISTRY.iter().map(|entry| (entry.name, entry.page()))
 }
+
+#[cfg(test)]
+mod tests;

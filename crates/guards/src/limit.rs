@@ -251,9 +251,9 @@ impl Protection for Limit {
             let meters = meters(rule, &place, cx.scope(key))?;
             let principal = rule.per.0.iter().any(|s| matches!(s, Subject::Consumer | Subject::Key));
             if principal {
-                after.extend(meters)
+                after.extend(meters);
             } else {
-                before.extend(meters)
+                before.extend(meters);
             }
             Ok(())
         };

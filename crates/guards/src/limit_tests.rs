@@ -1,1 +1,162 @@
+use serde_json::json;
 
+use super::Amount;
+use crate::testing::*;
+
+fn open(limit: serde_json::Value) -> std::sync::Arc<portcullis_engine::Engine> {
+    build(SHOP, &json!({ "limit": limit, "authenticate": { "schemes": { "user": "upstream" } } }), false)
+        .unwrap()
+        .engine
+}
+
+fn status() -> Call {
+    call("GET", "/status")
+}
+
+#[test]
+fn amounts_are_read() {
+    let read = |text: &str| Amount::parse(text).map(|a| (a.calls, a.period_ns / SECOND));
+    for (text, expected) in [
+        ("100/s", Some((100, 1))),
+        ("5/min", Some((5, 60))),
+        ("20/10s", Some((20, 10))),
+        ("1_000 / hour", Some((1000, 3600))),
+        ("10000/day", Some((10000, 86400))),
+        ("1/366d", Some((1, 366 * 86400))),
+        ("0/s", None),
+        ("1/0s", None),
+        ("1/367d", None),
+        ("-1/s", None),
+        ("1/fortnight", None),
+        ("100", None),
+        ("/s", None),
+        ("1/99999999999999999999s", None),
+        ("", None),
+    ] {
+        assert_eq!(read(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn rates_are_per_client_and_come_back() {
+    let engine = open(json!({ "baseline": "off", "rate": "2/s" }));
+    let from = |client, ms| send(&engine, &status().from(client).at(ms));
+    let first = from("192.0.2.1", 0);
+    assert_eq!(first.header("ratelimit-policy"), Some("\"client\";q=2;w=1"));
+    assert_eq!(first.header("ratelimit"), Some("\"client\";r=1;t=1"));
+    assert_eq!(from("192.0.2.1", 0).code(), "permitted");
+    let refused = from("192.0.2.1", 1);
+    assert_eq!((refused.code(), refused.status), ("rate-exceeded", 429));
+    assert_eq!(
+        (refused.header("retry-after"), refused.header("ratelimit")),
+        (Some("1"), Some("\"client\";r=0;t=1"))
+    );
+    assert_eq!(from("192.0.2.2", 1).code(), "permitted");
+    assert_eq!(from("192.0.2.1", 600).code(), "permitted");
+    // All addresses of a /64 are one client, those of another are not.
+    assert_eq!(from("2001:db8:1:1::1", 0).code(), "permitted");
+    assert_eq!(from("2001:db8:1:1::2", 0).code(), "permitted");
+    assert_eq!(from("2001:db8:1:1:ffff::3", 0).code(), "rate-exceeded");
+    assert_eq!(from("2001:db8:1:2::1", 0).code(), "permitted");
+}
+
+#[test]
+fn the_baseline_holds_unless_it_is_off() {
+    let send_many =
+        |engine: &std::sync::Arc<_>, n| (0..n).filter(|_| send(engine, &status()).status == 429).count();
+    assert_eq!(send_many(&open(json!({})), 250), 50);
+    assert_eq!(send_many(&open(json!({ "rate": "1000/s" })), 250), 50);
+    assert_eq!(send_many(&open(json!({ "baseline": { "rate": "10/s" } })), 25), 15);
+    assert_eq!(send_many(&open(json!({ "baseline": "off" })), 250), 0);
+    assert_eq!(send_many(&open(json!("off")), 250), 0);
+}
+
+#[test]
+fn quotas_and_principals() {
+    let engine = open(json!({ "rules": [{ "quota": "2/min", "per": "consumer" }] }));
+    let get = |key: &str, ms| send(&engine, &call("GET", "/orders/1").with("x-api-key", key).at(ms));
+    assert_eq!(get("alice-key", 0).code(), "permitted");
+    let second = get("alice-key", 0);
+    assert_eq!(
+        (second.header("ratelimit-policy"), second.header("ratelimit")),
+        (
+            Some("\"client\";q=100;w=1, \"consumer-quota\";q=2;w=60"),
+            Some("\"client\";r=198;t=1, \"consumer-quota\";r=0;t=60")
+        )
+    );
+    assert_eq!(get("alice-key", 0).code(), "quota-exceeded");
+    assert_eq!(get("bob-key", 0).code(), "permitted");
+    assert_eq!(get("alice-key", 60_000).code(), "permitted");
+    // Guessing costs the client, not the consumer.
+    assert_eq!(get("wrong", 60_000).code(), "credential-invalid");
+}
+
+#[test]
+fn headers_operations_and_all_together_are_subjects() {
+    let engine = open(
+        json!({ "baseline": "off", "rules": [{ "rate": "1/s", "per": ["header:X-Tenant", "operation"] }] }),
+    );
+    let get =
+        |target: &str, tenant: &str| send(&engine, &call("GET", target).with("x-tenant", tenant)).code();
+    assert_eq!((get("/status", "a"), get("/status", "a")), ("permitted", "rate-exceeded"));
+    assert_eq!((get("/status", "b"), get("/old", "a")), ("permitted", "permitted"));
+    let engine = open(json!({ "baseline": "off", "rate": "1/s", "per": "global" }));
+    assert_eq!(send(&engine, &status().from("192.0.2.1")).code(), "permitted");
+    assert_eq!(send(&engine, &call("GET", "/old").from("192.0.2.2")).code(), "rate-exceeded");
+}
+
+#[test]
+fn slots_are_given_back_when_the_exchange_ends() {
+    let engine = open(json!({ "baseline": "off", "concurrent": 1 }));
+    for _ in 0..3 {
+        assert_eq!(send(&engine, &status()).code(), "permitted");
+    }
+}
+
+#[test]
+fn rules_count_where_they_are_written() {
+    let rule = json!({ "rate": "1/min", "per": "client" });
+    let policies = json!({
+        "authenticate": { "schemes": { "user": "upstream" } },
+        "policies": [
+            { "match": { "operation": "status" }, "limit": rule },
+            { "match": { "operation": "old" }, "limit": rule },
+        ],
+    });
+    let engine = build(SHOP, &policies, false).unwrap().engine;
+    assert_eq!(send(&engine, &status()).code(), "permitted");
+    assert_eq!(send(&engine, &status()).code(), "rate-exceeded");
+    assert_eq!(send(&engine, &call("GET", "/old")).code(), "permitted");
+    assert_eq!(send(&engine, &call("GET", "/maybe")).code(), "permitted");
+}
+
+#[test]
+fn monitor_mode_counts_and_says_nothing() {
+    let engine = open(json!({ "mode": "monitor", "baseline": { "rate": "1/s" } }));
+    let went = [send(&engine, &status()), send(&engine, &status())];
+    assert!(went.iter().all(|went| went.code() == "permitted" && went.header("ratelimit").is_none()));
+    assert_eq!(went[1].found(), ["rate-exceeded"]);
+}
+
+#[test]
+fn slips_are_named() {
+    for (limit, expected) in [
+        (json!({ "rate": "fast" }), "/limit/rate: `fast` is no rate"),
+        (json!({ "rules": [{ "per": "client" }] }), "/limit/rules/0: a rule needs"),
+        (
+            json!({ "rules": [{ "rate": "1/s", "per": "clint" }] }),
+            "/limit/rules/0/per: unknown value `clint`; did you mean `client`?",
+        ),
+        (json!({ "burst": 3 }), "/limit"),
+        (json!({ "concurrent": 0 }), "/limit/concurrent: expected at least 1"),
+        (json!({ "rate": "1/s", "burst": 0 }), "/limit/burst: expected at least 1"),
+        (json!({ "baseline": "of" }), "/limit/baseline"),
+        (json!({ "rtae": "1/s" }), "/limit/rtae: unknown key `rtae`; did you mean `rate`?"),
+        (json!({ "mode": "monitr" }), "/limit/mode: unknown value `monitr`; did you mean `monitor`?"),
+        (json!(3), "/limit: expected a mapping"),
+    ] {
+        let errors =
+            errors(SHOP, json!({ "limit": limit, "authenticate": { "schemes": { "user": "upstream" } } }));
+        assert!(errors.first().is_some_and(|error| error.starts_with(expected)), "{limit}: {errors:?}");
+    }
+}

@@ -1,1 +1,165 @@
+use serde_json::json;
 
+use crate::testing::*;
+
+const ALICE: (&str, &str) = ("x-api-key", "alice-key");
+
+#[test]
+fn only_what_the_contract_describes_gets_through() {
+    let engine = shop(json!({ "validate": { "allow_query": ["utm_*"] } })).engine;
+    let get = |target: &str| call("GET", target).with(ALICE.0, ALICE.1);
+    let put = |body: &str| call("PUT", "/orders/1").with(ALICE.0, ALICE.1).json(body);
+    for (call, expected) in [
+        (get("/orders/1"), "permitted"),
+        (get("/orders/1?expand=items"), "permitted"),
+        (get("/orders/1?utm_source=x"), "permitted"),
+        (get("/orders/1?expand=all"), "parameter-invalid"),
+        (get("/orders/1?debug=1"), "parameter-unknown"),
+        (get("/orders/x"), "parameter-invalid"),
+        (get("/orders"), "path-unknown"),
+        (call("DELETE", "/orders/1"), "method-unknown"),
+        (call("OPTIONS", "/orders/1"), "method-unknown"),
+        (get("/orders/1").json("{}"), "body-unexpected"),
+        (put(r#"{"total": 1}"#), "permitted"),
+        (put(r#"{"total": "1"}"#), "body-invalid"),
+        (put("{}"), "body-invalid"),
+        (put(r#"{"total": 1"#), "body-malformed"),
+        (put(r#"{"total": 1, "total": 2}"#), "body-duplicate-key"),
+        (put(r#"{"total": 1, "id": 7}"#), "property-read-only"),
+        (put(r#"{"total": 1, "role": "admin"}"#), "permitted"),
+        (call("PUT", "/orders/1").with(ALICE.0, ALICE.1), "body-invalid"),
+        (call("PUT", "/orders/1").with(ALICE.0, ALICE.1).with("content-type", "text/plain"), "body-invalid"),
+    ] {
+        let went = send(&engine, &call);
+        assert_eq!(went.code(), expected, "{call:?} {:?}", went.record.findings);
+    }
+    let mut form = put("total=1");
+    form.headers.pop();
+    let went = send(&engine, &form.with("content-type", "application/x-www-form-urlencoded"));
+    assert_eq!((went.code(), went.status), ("media-type-unsupported", 415));
+    let went = send(&engine, &put(r#"{"total": 1, "role": "admin"}"#).answered(204, &[], ""));
+    assert_eq!(went.found(), ["property-unknown"]);
+    let went = send(&engine, &call("DELETE", "/orders/1"));
+    assert_eq!((went.status, went.header("allow")), (405, Some("GET, HEAD, PUT")));
+}
+
+#[test]
+fn refusals_say_where_and_what_was_expected_but_never_what_was_sent() {
+    let engine = shop(json!({ "validate": { "unknown_property": "enforce" } })).engine;
+    let put = |body: &str| send(&engine, &call("PUT", "/orders/1").with(ALICE.0, ALICE.1).json(body)).body;
+    let body = put(r#"{"total": "<script>"}"#);
+    assert!(
+        body.contains(r#""pointer":"/total""#) && body.contains("a number") && !body.contains("script"),
+        "{body}"
+    );
+    let body = put(r#"{"total": 1, "<script>": 1}"#);
+    assert!(body.contains("property-unknown") && !body.contains("script"), "{body}");
+    let went = send(&engine, &call("GET", "/orders/1?%3Cscript%3E=1").with(ALICE.0, ALICE.1));
+    assert!(went.code() == "parameter-unknown" && !went.body.contains("script"), "{}", went.body);
+}
+
+#[test]
+fn every_switch_has_three_positions() {
+    let get = |target: &str| call("GET", target).with(ALICE.0, ALICE.1);
+    let put = |body: &str| call("PUT", "/orders/1").with(ALICE.0, ALICE.1).json(body);
+    for (switch, call, code) in [
+        ("unknown_path", get("/nowhere"), "path-unknown"),
+        ("unknown_method", call("DELETE", "/orders/1"), "method-unknown"),
+        ("parameters", get("/orders/x"), "parameter-invalid"),
+        ("unknown_query", get("/orders/1?x=1"), "parameter-unknown"),
+        ("unknown_header", get("/orders/1").with("x-odd", "1"), "parameter-unknown"),
+        ("unknown_cookie", get("/orders/1").with("cookie", "odd=1"), "parameter-unknown"),
+        ("unexpected_body", get("/orders/1").json("{}"), "body-unexpected"),
+        ("body", put(r#"{"total": true}"#), "body-invalid"),
+        ("unknown_property", put(r#"{"total": 1, "x": 1}"#), "property-unknown"),
+        ("read_only", put(r#"{"total": 1, "id": 1}"#), "property-read-only"),
+        ("response_status", get("/orders/1").answered(299, &[], ""), "response-undocumented"),
+        (
+            "response_media_type",
+            get("/orders/1").answered(200, &[("content-type", "text/csv")], "a"),
+            "response-undocumented",
+        ),
+        (
+            "response_body",
+            get("/orders/1").answered(200, &[("content-type", "application/json")], r#"{"id": "x"}"#),
+            "response-invalid",
+        ),
+        (
+            "response_property",
+            get("/orders/1").answered(
+                200,
+                &[("content-type", "application/json")],
+                r#"{"id": 1, "hash": "x"}"#,
+            ),
+            "response-property",
+        ),
+        (
+            "write_only",
+            get("/orders/1").answered(
+                200,
+                &[("content-type", "application/json")],
+                r#"{"id": 1, "pin": "1"}"#,
+            ),
+            "response-property",
+        ),
+    ] {
+        for position in ["enforce", "monitor", "off"] {
+            let policies = json!({
+                "validate": { switch: position },
+                "policies": [{ "match": { "unmatched": true }, "public": true }],
+            });
+            let went = send(&shop(policies).engine, &call);
+            let found = went.found().contains(&code);
+            match position {
+                "enforce" => {
+                    assert!(went.code() == code && found, "{switch}: {} {:?}", went.code(), went.found());
+                }
+                "monitor" => assert!(
+                    went.code() == "permitted" && found,
+                    "{switch}: {} {:?}",
+                    went.code(),
+                    went.found()
+                ),
+                _ => assert!(
+                    went.code() == "permitted" && !found,
+                    "{switch}: {} {:?}",
+                    went.code(),
+                    went.found()
+                ),
+            }
+        }
+    }
+}
+
+#[test]
+fn paths_outside_the_contract_still_need_a_credential() {
+    let engine = shop(json!({ "validate": { "unknown_path": "monitor" } })).engine;
+    assert_eq!(send(&engine, &call("GET", "/nowhere")).code(), "credential-missing");
+}
+
+#[test]
+fn what_cannot_be_enforced_is_closed() {
+    let document = r##"{openapi: 3.1.0, info: {title: t, version: '1'}, security: [], paths: {/a: {get: {parameters:
+        [{name: q, in: query, schema: {$ref: '#/components/schemas/Nowhere'}}], responses: {'200': {description: ok}}}}}}"##;
+    let closed = build(document, &json!({}), false).unwrap();
+    assert_eq!(closed.report.operations[0].unenforced.len(), 1, "{:?}", closed.report);
+    assert_eq!(send(&closed.engine, &call("GET", "/a")).code(), "contract-unenforceable");
+    let open = build(document, &json!({ "validate": { "unenforceable": "open" } }), false).unwrap();
+    assert_eq!(send(&open.engine, &call("GET", "/a")).code(), "permitted");
+}
+
+#[test]
+fn response_refusals_do_not_describe_the_answer() {
+    let engine = shop(json!({ "validate": { "response_property": "enforce" } })).engine;
+    let leak = r#"{"id": 1, "password_hash": "x"}"#;
+    let went = send(
+        &engine,
+        &call("GET", "/orders/1").with(ALICE.0, ALICE.1).answered(
+            200,
+            &[("content-type", "application/json")],
+            leak,
+        ),
+    );
+    assert_eq!((went.code(), went.status), ("response-property", 502));
+    assert!(!went.body.contains("hash") && went.record.findings[0].reason.contains("hash"));
+}

@@ -1,0 +1,174 @@
+//! What guards cost a call: nanoseconds and allocations from head to record, beyond what the engine itself costs.
+//!
+//! `cargo run --release -p portcullis-guards --example cost`
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+use portcullis_engine::*;
+use portcullis_guards::{Policies, REGISTRY, compile};
+use portcullis_identity::{KeyEntry, KeyRing, KeyRingHandle, Pepper};
+use portcullis_openapi::{Contract, Options};
+use serde_json::{Value, json};
+
+struct Counting;
+
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+#[expect(
+    unsafe_code,
+    reason = "forwards every call unchanged to the system allocator, which upholds the contract"
+)]
+// SAFETY: both methods pass their arguments on to `System` as they came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's obligations are `System`'s.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: `pointer` came from `System` through `alloc`.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const CALLS: u32 = 200_000;
+
+const CONTRACT: &str = r#"
+openapi: 3.0.3
+info: { title: Bench, version: '1' }
+components: { securitySchemes: { key: { type: apiKey, in: header, name: X-API-Key } } }
+security: [{ key: [] }]
+paths:
+  /v1/orders/{id}:
+    get:
+      parameters:
+        - { name: id, in: path, required: true, schema: { type: integer, minimum: 1 } }
+        - { name: expand, in: query, schema: { type: string, enum: [items, customer] } }
+      responses: { '200': { description: ok, content: { application/json: {} } } }
+"#;
+
+#[expect(clippy::print_stdout, reason = "a bench prints its figures")]
+#[expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a bench may stop at what it did not expect"
+)]
+fn main() {
+    let pepper = Pepper::new([1; 32]);
+    let entry = |i: u32| {
+        let digest = pepper.digest(format!("key-{i}"));
+        KeyEntry::new(digest, CredentialKind::ApiKey, format!("consumer-{i}"), format!("k{i}"))
+    };
+    let count: u32 = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(1_000_000);
+    let keys = KeyRingHandle::new(KeyRing::new(pepper.clone(), (0..count).map(entry)).unwrap());
+    let secrets: Vec<String> =
+        (0..count).step_by((count as usize / 1000).max(1)).map(|i| format!("key-{i}")).collect();
+    let client = std::net::IpAddr::from([192, 0, 2, 7]);
+    let look_up = measure(|i| {
+        let secret = &secrets[i as usize % secrets.len()];
+        std::hint::black_box(keys.load().api_key(secret.as_bytes(), 0, client));
+    });
+    println!("one key among {count}: {:.0} ns, {:.1} allocations", look_up.0, look_up.1);
+
+    let off = |but: &[&str]| -> Value {
+        let section = |name: &str| match (but.contains(&name), name) {
+            (true, "limit") => json!({ "baseline": { "rate": "1000000000/s" } }),
+            (true, _) => json!({}),
+            (false, _) => json!("off"),
+        };
+        REGISTRY.iter().map(|entry| (entry.name.to_owned(), section(entry.name))).collect()
+    };
+    let contract = Arc::new(Contract::parse("bench.yaml", CONTRACT.as_bytes(), &Options::default()).unwrap());
+    let with = |policies: &Value| {
+        let policies = Policies::from_value(policies).unwrap();
+        let state = Arc::new(State::default());
+        compile(Some(Arc::clone(&contract)), &policies, Settings::default(), keys.clone(), state)
+            .unwrap()
+            .engine
+    };
+    let none = exchange(&with(&off(&[])));
+    println!("engine and routing alone: {:.0} ns, {:.1} allocations", none.0, none.1);
+    let all: Vec<&str> = REGISTRY.iter().map(|entry| entry.name).collect();
+    let four = ["authenticate", "validate", "limit", "headers"];
+    for name in &all {
+        let cost = exchange(&with(&off(&[name])));
+        println!("  {name}: +{:.0} ns, +{:.1} allocations", cost.0 - none.0, cost.1 - none.1);
+    }
+    for (label, guards) in [("key, contract, limit, headers", &four[..]), ("all", &all[..])] {
+        let cost = exchange(&with(&off(guards)));
+        println!("{label}: +{:.0} ns, +{:.1} allocations", cost.0 - none.0, cost.1 - none.1);
+    }
+}
+
+fn exchange(engine: &Arc<Engine>) -> (f64, f64) {
+    let connection = Connection {
+        peer: std::net::SocketAddr::from(([192, 0, 2, 7], 4711)),
+        local: std::net::SocketAddr::from(([192, 0, 2, 1], 80)),
+        scheme: Scheme::Http,
+        sni: None,
+    };
+    let mut headers = HeaderMap::with_capacity(16);
+    for (name, value) in
+        [("host", "api.example.com"), ("user-agent", "bench/1"), ("accept", "*/*"), ("x-api-key", "key-0")]
+    {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    let mut response = HeaderMap::with_capacity(16);
+    for (name, value) in
+        [("content-type", "application/json"), ("content-length", "1024"), ("server", "bench")]
+    {
+        response.insert(name, HeaderValue::from_static(value));
+    }
+    let target = Bytes::from_static(b"/v1/orders/4711?expand=items");
+    measure(|i| {
+        let head = RequestHead {
+            method: Method::GET,
+            target: target.clone(),
+            authority: None,
+            version: Version::HTTP_11,
+            headers: headers.clone(),
+            body: BodyLength::None,
+        };
+        let now = Now::recorded(1_800_000_000_000_000_000 + u64::from(i) * 10_000);
+        let mut inspection = Arc::clone(engine).begin(head, &connection, ExchangeId(u128::from(i)), now);
+        let Step::Forward(permit) = inspection.request_head() else { return };
+        std::hint::black_box(&permit);
+        let answer =
+            ResponseHead { status: StatusCode::OK, headers: response.clone(), body: BodyLength::Exact(1024) };
+        std::hint::black_box(inspection.response_head(answer, now));
+        std::hint::black_box(inspection.finish(Outcome {
+            status: StatusCode::OK,
+            end: End::Complete,
+            bytes_in: 0,
+            bytes_out: 1024,
+            upstream: None,
+            upstream_ns: None,
+            now,
+        }));
+    })
+}
+
+/// The best of several rounds: what others on the machine take is not ours.
+fn measure(mut call: impl FnMut(u32)) -> (f64, f64) {
+    (0..1000).for_each(&mut call);
+    let mut best = (f64::MAX, 0.0);
+    for _ in 0..7 {
+        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        let start = Instant::now();
+        (0..CALLS).for_each(&mut call);
+        let nanoseconds = start.elapsed().as_nanos() as f64 / f64::from(CALLS);
+        let allocations = (ALLOCATIONS.load(Ordering::Relaxed) - before) as f64 / f64::from(CALLS);
+        if nanoseconds < best.0 {
+            best = (nanoseconds, allocations);
+        }
+    }
+    best
+}
