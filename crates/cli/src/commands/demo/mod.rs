@@ -84,6 +84,7 @@ pub(crate) fn run(args: &Args) -> Result {
     let (bare, guarded) = (bare?, guarded?);
     show::attacks(&bare.attacks, &guarded.attacks);
     show::ordinary(&bare.ordinary, &guarded.ordinary);
+    show::noticed(&folder.path().join("data"));
     show::summary(&bare, &guarded);
     let unharmed = passed(&bare.ordinary) && passed(&guarded.ordinary);
     if args.once {

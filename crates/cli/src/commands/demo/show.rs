@@ -1,10 +1,14 @@
 //! What the demonstration shows: who got what at which door.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use portcullis_demo::play::{Ending, Outcome};
+use portcullis_store::events::{Query, Reader};
 
 use super::{Doors, Played, heading};
+use crate::commands::explain;
+use crate::gateway::events_folder;
 use crate::term::{self, Style, Table, out};
 
 /// The categories in the order in which they are shown, with their titles.
@@ -100,6 +104,33 @@ pub(super) fn ordinary(bare: &[Outcome], guarded: &[Outcome]) {
     }
 }
 
+/// What guards noticed and, by their mode, let pass.
+pub(super) fn noticed(data: &Path) {
+    let Ok(reader) = Reader::open(events_folder(data)) else { return };
+    let Ok(events) = reader.query(&Query::default()) else { return };
+    let mut counts: BTreeMap<(String, String), usize> = BTreeMap::new();
+    for event in events.flatten() {
+        for finding in event.findings.into_iter().filter(|finding| !finding.enforced) {
+            *counts.entry((finding.guard, finding.code)).or_default() += 1;
+        }
+    }
+    if counts.is_empty() {
+        return;
+    }
+    heading("noticed and, by default, only recorded");
+    let mut table = Table::new(&["", "calls", "code", "what it means"]);
+    for ((guard, code), count) in counts {
+        let title = explain::all().into_iter().find(|known| known.name == code).map_or("", |known| known.title);
+        table.row(vec![
+            (String::new(), None),
+            (count.to_string(), None),
+            (format!("{code} ({guard})"), Some(Style::Cyan)),
+            (title.to_owned(), None),
+        ]);
+    }
+    term::say(&table);
+}
+
 /// The sums.
 pub(super) fn summary(bare: &Played, guarded: &Played) {
     let fine = |outcomes: &[Outcome]| outcomes.iter().filter(|o| o.ending == Ending::Succeeded).count();
@@ -145,8 +176,8 @@ pub(super) fn summary(bare: &Played, guarded: &Played) {
     if !through.is_empty() {
         let list: Vec<String> = through.iter().map(|(name, count)| format!("{name} {count}")).collect();
         term::say(format_args!("still open behind Portcullis: {}", list.join(", ")));
-        let why = "those calls are well-formed, authenticated and within the contract: telling them apart takes \
-                   knowledge of whose objects they touch";
+        let why = "those calls are well-formed, carry a valid key and are within the contract: telling them from \
+                   ordinary ones takes knowledge of users, objects and values that this gateway does not have yet";
         term::say(format_args!("{}\n", out(Style::Dim, why)));
     }
 }
