@@ -185,6 +185,7 @@ fn format_of(kind: &str, subtype: &str) -> BodyFormat {
         || is("text", "x-json")
         || is("application", "x-json")
         || suffix_of(subtype).is_some_and(|suffix| suffix.eq_ignore_ascii_case("json"))
+        || subtype.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("json+"))
     {
         BodyFormat::Json
     } else if is("application", "x-www-form-urlencoded") {
