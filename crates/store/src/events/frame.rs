@@ -18,7 +18,7 @@ const ABSENT: u16 = u16::MAX;
 const MAX_FINDINGS: usize = 16;
 
 // The most bytes of each field; together with 16 findings they stay below `MAX_PAYLOAD`.
-const TARGET: usize = 8 << 10;
+pub(super) const TARGET: usize = 8 << 10;
 const TEXT: usize = 1 << 10;
 const NAME: usize = 256;
 

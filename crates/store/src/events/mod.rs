@@ -55,6 +55,7 @@ mod log;
 mod merge;
 mod query;
 mod reader;
+mod recording;
 mod segment;
 
 pub use event::{Event, EventDecision, EventEnd, EventFinding, EventMasked};
