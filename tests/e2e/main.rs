@@ -10,7 +10,11 @@ mod harness;
 #[cfg(test)]
 mod evidence;
 #[cfg(test)]
+mod guards;
+#[cfg(test)]
 mod http2;
+#[cfg(test)]
+mod program;
 #[cfg(test)]
 mod proxying;
 #[cfg(test)]
