@@ -180,7 +180,7 @@ impl Patience {
         if let Some(since) = self.waiting_since.take() {
             self.left = self.left.saturating_sub(now.saturating_sub(since));
         }
-        let bought = if self.rate == 0 { self.most } else { bytes.saturating_mul(1000) / self.rate };
+        let bought = bytes.saturating_mul(1000).checked_div(self.rate).unwrap_or(self.most);
         self.left = self.left.saturating_add(bought).min(self.most);
     }
 }

@@ -411,7 +411,10 @@ impl<C: Client> Exchange<'_, C> {
             if flushed.is_ready() {
                 return flushed;
             }
-            stalled(&mut patience, sent - before, alarm, worker, cx)
+            stalled(&mut patience, sent - before, alarm, worker, cx).map_err(|gone| {
+                client.cut();
+                gone
+            })
         })
         .await
     }
@@ -497,8 +500,10 @@ impl<C: Client> Exchange<'_, C> {
                         if sent > before && client.has_room() && !ended {
                             continue;
                         }
-                        return stalled(&mut reading, sent - before, alarm, worker, cx)
-                            .map(|gone| gone.map_err(|_| Broke::Client));
+                        return stalled(&mut reading, sent - before, alarm, worker, cx).map(|gone| {
+                            client.cut();
+                            gone.map_err(|_| Broke::Client)
+                        });
                     }
                 }
                 if !upstream_waits {
@@ -506,7 +511,9 @@ impl<C: Client> Exchange<'_, C> {
                 }
                 // The upstream may answer before it has read the whole request.
                 match outbound.upload.poll(cx, client, &mut outbound.call, now) {
-                    Ok(Pumped::Done) if client.poll_gone(cx).is_ready() => return Poll::Ready(Err(Broke::Client)),
+                    Ok(Pumped::Done) if client.poll_gone(cx).is_ready() => {
+                        return Poll::Ready(Err(Broke::Client));
+                    }
                     Ok(_) => {}
                     Err(_) => return Poll::Ready(Err(Broke::Client)),
                 }

@@ -100,6 +100,12 @@ impl Io {
         }
     }
 
+    /// Has the connection reset when it is dropped. The kernel would go on offering what was written to a client
+    /// that does not take it, for as long as that client likes.
+    pub(crate) fn reset_on_drop(&self) {
+        let _ = socket2::SockRef::from(self.stream()).set_linger(Some(std::time::Duration::ZERO));
+    }
+
     /// Ready once the socket has something to read, or has ended. Only right while TLS holds nothing back, that is
     /// after a read that would have waited.
     pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {

@@ -108,7 +108,7 @@ impl Proxy {
                 probe(address).map_err(failed)?;
             }
             for set in &mut listeners {
-                let socket = open(bound).map_err(failed)?;
+                let socket = open(bound, timeouts.write.0).map_err(failed)?;
                 bound = socket.local_addr().map_err(failed)?;
                 set.push((socket, tls));
             }
@@ -295,10 +295,14 @@ fn probe(address: SocketAddr) -> std::io::Result<()> {
     socket.listen(1)
 }
 
-fn open(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
+/// A listening socket; what is set here holds for the connections that it accepts.
+fn open(address: SocketAddr, write: Duration) -> std::io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
+    socket.set_tcp_nodelay(true)?;
+    // The kernel gives up on a peer that takes nothing, also once everything was written and nobody here waits.
+    socket.set_tcp_user_timeout(Some(write))?;
     if address.is_ipv6() {
         socket.set_only_v6(false)?;
     }

@@ -172,7 +172,6 @@ impl Worker {
             self.stats.connections_refused_total.up();
             return;
         };
-        let _ = stream.set_nodelay(true);
         self.stats.connections_total.up();
         let open = Open::new(self);
         let worker = Rc::clone(self);

@@ -43,6 +43,8 @@ pub(crate) trait Client {
     fn end(&mut self, trailers: Option<HeaderMap>);
     /// The response broke: the client must be able to tell.
     fn abort(&mut self);
+    /// The client takes too little: what it has not taken is dropped with the connection or stream.
+    fn cut(&mut self);
     /// Whether more may be queued before something is sent.
     fn has_room(&self) -> bool;
     /// Sends what is queued; `progress` counts the bytes.

@@ -449,6 +449,11 @@ impl Client for H1Client {
         self.keep_alive = false;
     }
 
+    fn cut(&mut self) {
+        self.keep_alive = false;
+        self.io.reset_on_drop();
+    }
+
     #[inline]
     fn has_room(&self) -> bool {
         self.out.has_room()

@@ -297,6 +297,10 @@ impl Client for H2Client {
         }
     }
 
+    fn cut(&mut self) {
+        self.abort();
+    }
+
     fn has_room(&self) -> bool {
         self.sender.has_room()
     }

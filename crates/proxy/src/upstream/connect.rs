@@ -66,8 +66,8 @@ impl Upstream {
             if fresh && pool.take().is_some() {
                 continue;
             }
-            let waited =
-                tokio::time::timeout(worker.timeouts().connect.0, pool.wait(self.group.config.queue)).await;
+            let most = worker.timeouts().connect.0;
+            let waited = tokio::time::timeout(most, pool.wait(self.group.config.queue)).await;
             match waited {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) => return Err(ConnectError::QueueFull),

@@ -125,7 +125,7 @@ impl Origin {
                 }
             }
             Err(error) => {
-                tracing::warn!(origin = %self.label, %error, "the upstream's name cannot be resolved")
+                tracing::warn!(origin = %self.label, %error, "the upstream's name cannot be resolved");
             }
         }
     }
