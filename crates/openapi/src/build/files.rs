@@ -1,6 +1,6 @@
 //! The files of a contract, and references between them.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::fetch::Fetch;
@@ -10,6 +10,9 @@ use crate::source::{Document, Kind, Limits, Node, SourceError, Span, array_index
 
 /// Files that one contract may consist of.
 const MAX_FILES: usize = 2_000;
+
+/// Problems whose JSON pointer is looked up.
+const MAX_LOCATED: usize = 5_000;
 
 /// References that are followed from one to the next.
 const MAX_HOPS: usize = 64;
@@ -47,6 +50,8 @@ pub(crate) struct Files {
     names: Vec<String>,
     /// Files that could not be had, and why.
     failed: HashMap<String, String>,
+    /// Problems so far: the first ones are located to the node, any further only to the line.
+    problems: Cell<usize>,
 }
 
 impl Files {
@@ -63,6 +68,7 @@ impl Files {
             uris: HashMap::from([(name.to_owned(), 0)]),
             names: vec![name.to_owned()],
             failed: HashMap::new(),
+            problems: Cell::new(0),
         };
         let mut open = VecDeque::from([0]);
         while let Some(index) = open.pop_front() {
@@ -195,10 +201,11 @@ impl Files {
         let (what, expected) = (what.into().into(), expected.into().into());
         match self.documents.get(file) {
             Some(document) => {
+                let count = self.problems.replace(self.problems.get() + 1);
                 let place = document.locate(span.start);
                 Problem {
                     source: document.name().into(),
-                    pointer: document.pointer_at(span).into(),
+                    pointer: if count < MAX_LOCATED { document.pointer_at(span).into() } else { "".into() },
                     line: place.line,
                     column: place.column,
                     severity,

@@ -7,6 +7,9 @@ use crate::problem::{Problem, Severity};
 use crate::routes::Template;
 use crate::source::Node;
 
+/// Segments that a path may have: as many levels a look-up descends.
+const MAX_SEGMENTS: usize = 200;
+
 /// Values of server variables that are multiplied out at most.
 const MAX_BASES: usize = 32;
 
@@ -45,6 +48,11 @@ impl<'d> Builder<'d> {
                 let what = format!("a path that is {}", own.node.type_name());
                 self.problem(own, Severity::Error, what, "an object of operations");
             }
+            return;
+        }
+        if key.matches('/').count() > MAX_SEGMENTS {
+            let expected = format!("at most {MAX_SEGMENTS} segments");
+            self.problem(own, Severity::Error, "a path of very many segments", expected);
             return;
         }
         let find = |key: &str| sources.iter().find_map(|at| at.get(key));

@@ -539,3 +539,40 @@ fn path_keys_with_a_header() {
     assert!(matches!(with(Some("C")), Route::MethodNotAllowed { .. }));
     assert!(matches!(contract.route("POST", "/", None), Route::MethodNotAllowed { .. }));
 }
+
+#[test]
+fn hostile_documents_end_soon() {
+    let started = std::time::Instant::now();
+    // Alternatives that apply themselves, ten times over.
+    let twice: Vec<Value> = (0..10).map(|_| json!({"$ref": "#/components/schemas/A"})).collect();
+    let contract = load_json(
+        &json!({"openapi": "3.0.0", "components": {"schemas": {"A": {"anyOf": twice, "allOf": twice}}},
+        "paths": {"/x": {"post": {"parameters": [{"name": "p", "in": "query", "schema": {"$ref": "#/components/schemas/A"}}],
+        "requestBody": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/A"}}}}, "responses": {}}}}}),
+    );
+    body(&contract, "application/json", "{}");
+    let none = std::iter::empty::<(&str, &[u8])>();
+    contract.check_request_head(0, &[], Some("p=1&p=2"), none, Checks::default());
+    // As many problems as nodes.
+    let wrong: serde_json::Map<String, Value> =
+        (0..20_000).map(|n| (format!("p{n}"), json!({"type": n}))).collect();
+    let contract =
+        posting("3.1.0", &json!({"application/json": {"schema": {"properties": wrong}}}), &json!({}));
+    assert!(contract.operations()[0].unenforced.len() <= 20);
+    assert!(contract.problems().len() <= 10_000);
+    // One key over and over.
+    let keys = "\"k\": 1,".repeat(100_000);
+    assert!(
+        Contract::parse("t", format!("{{{keys} \"openapi\": \"3.0.0\"}}").as_bytes(), &Options::default())
+            .is_err()
+    );
+    // A chain of references.
+    let chain: serde_json::Map<String, Value> = (0..20_000)
+        .map(|n| (format!("S{n}"), json!({"items": {"$ref": format!("#/components/schemas/S{}", n + 1)}})))
+        .collect();
+    load_json(&json!({"openapi": "3.0.0", "components": {"schemas": chain}, "paths": {"/x": {"post": {
+        "requestBody": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/S0"}}}}, "responses": {}}}}}));
+    let long = format!("openapi: 3.0.0\npaths: {{'{}': {{get: {{responses: {{}}}}}}}}", "/a".repeat(5_000));
+    assert!(load(&long).operations().is_empty());
+    assert!(started.elapsed().as_secs() < 60);
+}

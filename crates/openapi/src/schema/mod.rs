@@ -17,6 +17,7 @@ mod tests;
 use std::sync::Arc;
 
 use serde_json::{Number, Value};
+use smallvec::SmallVec;
 
 pub(crate) use extras::{ExtraKind, Wanted};
 pub(crate) use format::Format;
@@ -246,6 +247,8 @@ pub(crate) struct Discriminator {
 #[derive(Debug)]
 pub(crate) struct Arena {
     pub(crate) schemas: Vec<Schema>,
+    /// For each schema: the types that it allows, with those it applies.
+    types: Vec<Types>,
     /// For each schema: whether a `readOnly`, a `writeOnly` property can be reached.
     pub(crate) reaches: Vec<Reaches>,
 }
@@ -261,7 +264,7 @@ pub(crate) struct Reaches {
 impl Arena {
     pub(crate) fn new() -> Self {
         let never = Schema { types: Types::NONE, ..Schema::default() };
-        Self { schemas: vec![Schema::default(), never], reaches: Vec::new() }
+        Self { schemas: vec![Schema::default(), never], types: Vec::new(), reaches: Vec::new() }
     }
 
     pub(crate) fn get(&self, id: SchemaId) -> &Schema {
@@ -303,6 +306,7 @@ impl Arena {
             });
         }
         self.reaches = self.reachability();
+        self.narrow();
     }
 
     /// Whether a schema is `readOnly`, `writeOnly`: itself, what it refers to, or a part of its `allOf`.
@@ -371,27 +375,32 @@ impl Arena {
 
     /// The types that a value may have to satisfy a schema: exact for `type`, wide where it is not certain.
     pub(crate) fn types_of(&self, id: SchemaId) -> Types {
-        self.types_within(id, 16)
+        self.types.get(id.0 as usize).copied().unwrap_or_else(|| self.get(id).types)
     }
 
-    fn types_within(&self, id: SchemaId, depth: usize) -> Types {
-        let schema = self.get(id);
-        let Some(depth) = depth.checked_sub(1) else { return Types::ANY };
-        let mut types = schema.types;
-        if let Some(constants) = &schema.constants {
-            let strings = if constants.strings.is_empty() { Types::NONE } else { Types::STRING };
-            types = types.and(constants.others.iter().map(Types::of).fold(strings, Types::with));
-        }
-        if let Some(applied) = &schema.applied {
-            for part in applied.reference.iter().chain(&applied.all_of) {
-                types = types.and(self.types_within(*part, depth));
+    /// Narrows the types of all schemas step by step, from what each says itself to what those say that it
+    /// applies. Every step is true; cycles only mean that the last one is not the narrowest.
+    fn narrow(&mut self) {
+        const STEPS: usize = 12;
+        self.types = self.schemas.iter().map(Schema::own_types).collect();
+        for _ in 0..STEPS {
+            let next: Vec<Types> = self.schemas.iter().map(|schema| self.types_within(schema)).collect();
+            if next == self.types {
+                return;
             }
-            for list in [&applied.any_of, &applied.one_of] {
-                if !list.is_empty() {
-                    let union =
-                        list.iter().map(|id| self.types_within(*id, depth)).fold(Types::NONE, Types::with);
-                    types = types.and(union);
-                }
+            self.types = next;
+        }
+    }
+
+    fn types_within(&self, schema: &Schema) -> Types {
+        let mut types = schema.own_types();
+        let Some(applied) = &schema.applied else { return types };
+        for part in applied.reference.iter().chain(&applied.all_of) {
+            types = types.and(self.types_of(*part));
+        }
+        for list in [&applied.any_of, &applied.one_of] {
+            if !list.is_empty() {
+                types = types.and(list.iter().map(|id| self.types_of(*id)).fold(Types::NONE, Types::with));
             }
         }
         if schema.nullable { types.with(Types::NULL) } else { types }
@@ -399,7 +408,7 @@ impl Arena {
 
     /// What is said about the items of an array: at `index`.
     pub(crate) fn item_schema(&self, id: SchemaId, index: usize) -> SchemaId {
-        self.find_within(id, 16, &mut |schema| {
+        self.find_within(id, &mut |schema| {
             let array = schema.array.as_ref()?;
             array.prefix.get(index).copied().or(array.items)
         })
@@ -408,7 +417,7 @@ impl Arena {
 
     /// What is said about a member of an object; nothing if it is not described.
     pub(crate) fn member_schema(&self, id: SchemaId, name: &str) -> Option<SchemaId> {
-        self.find_within(id, 16, &mut |schema| {
+        self.find_within(id, &mut |schema| {
             let object = schema.object.as_ref()?;
             let property = object.property(name).filter(|property| property.described);
             property.map(|property| property.schema).or_else(|| {
@@ -416,7 +425,7 @@ impl Arena {
             })
         })
         .or_else(|| {
-            self.find_within(id, 16, &mut |schema| {
+            self.find_within(id, &mut |schema| {
                 schema.object.as_ref()?.additional.filter(|additional| *additional != SchemaId::NEVER)
             })
         })
@@ -425,7 +434,7 @@ impl Arena {
     /// The names of all described properties, `allOf` and the like included.
     pub(crate) fn member_names(&self, id: SchemaId) -> Vec<Box<str>> {
         let mut names: Vec<Box<str>> = Vec::new();
-        self.find_within::<()>(id, 16, &mut |schema| {
+        self.find_within::<()>(id, &mut |schema| {
             let object = schema.object.as_ref()?;
             names.extend(object.properties.iter().filter(|p| p.described).map(|p| p.name.clone()));
             None
@@ -437,7 +446,7 @@ impl Arena {
 
     /// Whether an object may have members that are not described.
     pub(crate) fn is_open(&self, id: SchemaId) -> bool {
-        let closed = self.find_within(id, 16, &mut |schema| {
+        let closed = self.find_within(id, &mut |schema| {
             let object = schema.object.as_ref()?;
             (object.additional == Some(SchemaId::NEVER) || object.unevaluated == Some(SchemaId::NEVER))
                 .then_some(())
@@ -448,7 +457,7 @@ impl Arena {
     /// Whether an object says in so many words that it may have members that are not described.
     pub(crate) fn invites_members(&self, id: SchemaId) -> bool {
         let described = !self.member_names(id).is_empty();
-        let invited = self.find_within(id, 16, &mut |schema| {
+        let invited = self.find_within(id, &mut |schema| {
             let object = schema.object.as_ref()?;
             let additional = object.additional.is_some_and(|additional| additional != SchemaId::NEVER);
             (additional || !object.patterns.is_empty()).then_some(())
@@ -456,25 +465,41 @@ impl Arena {
         invited.is_some() || !described && self.is_open(id)
     }
 
-    /// The first answer among a schema and those it applies to the same value.
-    fn find_within<T>(
-        &self,
-        id: SchemaId,
-        depth: usize,
-        ask: &mut dyn FnMut(&Schema) -> Option<T>,
-    ) -> Option<T> {
-        let depth = depth.checked_sub(1)?;
-        let schema = self.get(id);
-        if let Some(found) = ask(schema) {
-            return Some(found);
+    /// The first answer among a schema and those it applies to the same value, each asked once.
+    fn find_within<T>(&self, id: SchemaId, ask: &mut dyn FnMut(&Schema) -> Option<T>) -> Option<T> {
+        const ASKED: usize = 512;
+        let mut seen: SmallVec<[SchemaId; 16]> = SmallVec::new();
+        let mut open: SmallVec<[SchemaId; 16]> = SmallVec::from_slice(&[id]);
+        while let Some(id) = open.pop() {
+            if seen.contains(&id) || seen.len() >= ASKED {
+                continue;
+            }
+            seen.push(id);
+            let schema = self.get(id);
+            if let Some(found) = ask(schema) {
+                return Some(found);
+            }
+            if let Some(applied) = &schema.applied {
+                let lists = applied.all_of.iter().chain(&applied.any_of).chain(&applied.one_of);
+                // The last one in is asked first.
+                open.extend(lists.copied().rev().chain(applied.reference));
+            }
         }
-        let applied = schema.applied.as_ref()?;
-        let lists = applied.all_of.iter().chain(&applied.any_of).chain(&applied.one_of);
-        applied.reference.iter().chain(lists).find_map(|id| self.find_within(*id, depth, ask))
+        None
     }
 }
 
 impl Schema {
+    /// The types that it allows by itself.
+    fn own_types(&self) -> Types {
+        let mut types = self.types;
+        if let Some(constants) = &self.constants {
+            let strings = if constants.strings.is_empty() { Types::NONE } else { Types::STRING };
+            types = types.and(constants.others.iter().map(Types::of).fold(strings, Types::with));
+        }
+        if self.nullable { types.with(Types::NULL) } else { types }
+    }
+
     /// Whether it only looks at the value itself: no sub-schema, so a scalar can be checked without a tree.
     pub(crate) fn is_plain(&self) -> bool {
         self.applied.is_none()

@@ -208,6 +208,13 @@ impl Document {
             yaml::parse(text, limits)
         };
         match parsed {
+            Ok(Parsed { duplicates, .. }) if duplicates.len() >= MAX_DUPLICATES => {
+                let place =
+                    duplicates.last().map(|last| lines.locate(text.as_bytes(), last.second.start as usize));
+                let what =
+                    format!("expected each key once, found more than {MAX_DUPLICATES} for the second time");
+                Err(SourceError { source: name.into(), location: place, what })
+            }
             Ok(Parsed { root, duplicates }) => {
                 Ok(Self { name: name.into(), text: text.into(), lines, root, duplicates })
             }
@@ -434,6 +441,9 @@ pub(crate) fn push_escaped(pointer: &mut String, key: &str) {
     }
 }
 
+/// Duplicate keys that a file may have; one with more is refused.
+const MAX_DUPLICATES: usize = 500;
+
 /// Bytes between two counts of characters.
 const STRIDE: usize = 4096;
 
@@ -516,6 +526,9 @@ impl Members {
     /// Adds a member, or notes that its key is there already.
     fn add(&mut self, member: Member, duplicates: &mut Vec<DuplicateKey>) {
         if self.contains(&member.key) {
+            if duplicates.len() >= MAX_DUPLICATES {
+                return;
+            }
             let first = self.list.iter().find(|known| known.key == member.key);
             duplicates.push(DuplicateKey {
                 first: first.map(|known| known.key_span).unwrap_or_default(),
