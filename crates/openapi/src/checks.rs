@@ -71,7 +71,8 @@ impl Contract {
     }
 
     /// Checks the body of a request: that it may and must be there, its media type, and its value. `parsed` is
-    /// the body as JSON, if the caller has parsed it already; without it a JSON body is parsed here.
+    /// the body as JSON, if the caller has parsed it already; without it a JSON body is parsed here. Bodies of
+    /// other media types are always read here.
     pub fn check_request_body(
         &self,
         operation: usize,
@@ -192,10 +193,12 @@ impl Contract {
         checks: Checks,
     ) -> Vec<Violation> {
         let schema = media.schema.unwrap_or(SchemaId::ANY);
+        let types = self.schemas.types_of(schema);
+        let is_text = types.has(Types::STRING.with(Types::NUMBER).with(Types::BOOLEAN));
         let malformed = |expected: &'static str| vec![violation(ViolationKind::MalformedBody, "", expected)];
         let owned;
         let value = match (sent.format(), parsed) {
-            (_, Some(value)) => value,
+            (BodyFormat::Json, Some(value)) => value,
             (BodyFormat::Json, None) if schema == SchemaId::ANY => {
                 let well_formed = serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok();
                 return if well_formed { Vec::new() } else { malformed("JSON") };
@@ -207,21 +210,21 @@ impl Contract {
                 }
                 Err(_) => return malformed("JSON"),
             },
-            (BodyFormat::Form, None) => match form_value(&self.schemas, media, body) {
+            (BodyFormat::Form, _) => match form_value(&self.schemas, media, body) {
                 Ok(value) => {
                     owned = value;
                     &owned
                 }
                 Err(issues) => return report(issues, ViolationKind::MalformedBody),
             },
-            (BodyFormat::Multipart, None) => match multipart_value(&self.schemas, media, sent, body) {
+            (BodyFormat::Multipart, _) => match multipart_value(&self.schemas, media, sent, body) {
                 Ok(value) => {
                     owned = value;
                     &owned
                 }
                 Err(issues) => return report(issues, ViolationKind::MalformedBody),
             },
-            (BodyFormat::Text, None) if schema != SchemaId::ANY => match std::str::from_utf8(body) {
+            (BodyFormat::Text, _) if schema != SchemaId::ANY && is_text => match std::str::from_utf8(body) {
                 Ok(text) => {
                     owned = coerce(&self.schemas, schema, text);
                     &owned
@@ -230,7 +233,6 @@ impl Contract {
             },
             _ => {
                 // A schema of texts describes bytes of any kind; one of objects says what cannot be seen here.
-                let types = self.schemas.types_of(schema);
                 return if types.has(Types::STRING) {
                     Vec::new()
                 } else {

@@ -98,7 +98,7 @@ fn schema(chance: &mut Chance, depth: usize) -> Value {
 fn schemas_by_chance_are_judged_alike() {
     let mut chance = Chance(0x9e37_79b9_7f4a_7c15);
     let (mut valid, mut invalid) = (0, 0);
-    for _ in 0..4_000 {
+    for _ in 0..2_500 {
         let schema = schema(&mut chance, 3);
         // One that is no schema, such as a `type` that names one twice, is passed over.
         let Ok(oracle) = jsonschema::draft202012::options().build(&schema) else { continue };
@@ -116,5 +116,5 @@ fn schemas_by_chance_are_judged_alike() {
             if expected { valid += 1 } else { invalid += 1 }
         }
     }
-    assert!(valid > 10_000 && invalid > 10_000, "{valid} {invalid}");
+    assert!(valid > 5_000 && invalid > 5_000, "{valid} {invalid}");
 }
