@@ -28,7 +28,8 @@ pub struct LogConfig {
     pub segment_bytes: u64,
     /// A segment is done once it is so old. Default one hour.
     pub segment_age: Duration,
-    /// The folder's segments together never take more. Default 1 GiB; at least 2 MiB for each writer.
+    /// The folder's segments together never take more, but for one segment a writer of each other process that
+    /// writes there too. Default 1 GiB; at least 2 MiB for each writer.
     pub total_bytes: u64,
     /// Segments whose last event is older are deleted. Default 30 days.
     pub keep: Duration,
@@ -149,8 +150,10 @@ const RETRY: Duration = Duration::from_secs(1);
 impl EventLog {
     /// Opens the log: makes the folder and its first segment, and starts the thread that keeps house.
     ///
+    /// A full disk is no error here: the log is opened, and is not [healthy](EventLog::healthy) until there is room.
+    ///
     /// # Errors
-    /// Where the folder cannot be made or written to, or there is no room for a segment.
+    /// Where the folder cannot be made or written to.
     pub fn open(config: LogConfig) -> Result<Arc<EventLog>, LogError> {
         let folder = config.folder.clone();
         let failed = |error| LogError { folder, error };
@@ -181,7 +184,11 @@ impl EventLog {
         });
         housekeeping::make_room(&shared)?;
         if let Some(writer) = shared.writers.first() {
-            writer.0.lock().spare = Some(shared.create(0)?);
+            match shared.create(0) {
+                Ok(segment) => writer.0.lock().spare = Some(segment),
+                Err(error) if is_full(&error) => shared.healthy.store(false, Ordering::Relaxed),
+                Err(error) => return Err(error),
+            }
         }
         let of_thread = Arc::clone(&shared);
         let housekeeper = std::thread::Builder::new()
@@ -339,6 +346,11 @@ impl fmt::Debug for EventLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EventLog").field("folder", &self.shared.config.folder).finish_non_exhaustive()
     }
+}
+
+/// Whether there is no room, now.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// Now, in nanoseconds since the Unix epoch.

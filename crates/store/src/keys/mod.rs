@@ -182,7 +182,8 @@ pub trait KeyStore: Send + Sync + fmt::Debug {
     /// Those of [`KeyStore::create`].
     fn import(&self, keys: &[KeyRow], now: u64) -> Result<Imported, KeyError>;
 
-    /// A number that grows with every change, by whatever process. Costs a few microseconds.
+    /// A number that differs after every change, by whatever process. Cheap enough to ask many times a
+    /// second.
     ///
     /// # Errors
     /// Where the store fails.

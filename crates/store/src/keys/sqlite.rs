@@ -23,6 +23,10 @@ struct Inner {
     connection: Connection,
     /// `PRAGMA data_version` and the version it stood for: the first tells other connections' changes cheaply.
     seen: Option<(i64, u64)>,
+    /// Device and inode of the file that is open.
+    file: (u64, u64),
+    /// How often the file was replaced under its name.
+    replaced: u64,
 }
 
 /// Marks the file as ours: `PCKY`.
@@ -62,11 +66,11 @@ impl SqliteKeys {
     /// fails.
     pub fn open(path: impl Into<PathBuf>) -> Result<SqliteKeys, KeyError> {
         let path = path.into();
-        let connection = Self::connect(&path).map_err(|error| failed(&path, error))?;
-        Ok(SqliteKeys { path, inner: Mutex::new(Inner { connection, seen: None }) })
+        let (connection, file) = Self::connect(&path).map_err(|error| failed(&path, error))?;
+        Ok(SqliteKeys { path, inner: Mutex::new(Inner { connection, seen: None, file, replaced: 0 }) })
     }
 
-    fn connect(path: &Path) -> Result<Connection, String> {
+    fn connect(path: &Path) -> Result<(Connection, (u64, u64)), String> {
         let io = |error: std::io::Error| format!("cannot be opened: {error}");
         let sql = |error: rusqlite::Error| format!("cannot be opened: {error}");
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
@@ -94,7 +98,18 @@ impl SqliteKeys {
         connection.pragma_update(None, "synchronous", "full").map_err(sql)?;
         connection.pragma_update(None, "foreign_keys", true).map_err(sql)?;
         migrate(&mut connection)?;
-        Ok(connection)
+        Ok((connection, (metadata.dev(), metadata.ino())))
+    }
+
+    /// Opens the file anew where another one has its name by now, as after a backup was restored.
+    fn keep_up(&self, inner: &mut Inner) -> Result<(), KeyError> {
+        let metadata = std::fs::metadata(&self.path)
+            .map_err(|error| failed(&self.path, format!("is gone: {error}; restore it from a backup")))?;
+        if (metadata.dev(), metadata.ino()) != inner.file {
+            let (connection, file) = Self::connect(&self.path).map_err(|error| failed(&self.path, error))?;
+            *inner = Inner { connection, seen: None, file, replaced: inner.replaced + 1 };
+        }
+        Ok(())
     }
 
     /// Runs `change` in a transaction that nobody else writes beside, and counts the version up where it did
@@ -104,6 +119,7 @@ impl SqliteKeys {
         change: impl FnOnce(&Transaction<'_>) -> Result<Done<T>, Fault>,
     ) -> Result<T, KeyError> {
         let mut inner = self.inner.lock();
+        self.keep_up(&mut inner)?;
         // This connection's own changes do not move `data_version`.
         inner.seen = None;
         let result = (|| {
@@ -120,7 +136,9 @@ impl SqliteKeys {
     }
 
     fn read<T>(&self, read: impl FnOnce(&mut Inner) -> Result<T, Fault>) -> Result<T, KeyError> {
-        read(&mut self.inner.lock()).map_err(|fault| self.error(fault))
+        let mut inner = self.inner.lock();
+        self.keep_up(&mut inner)?;
+        read(&mut inner).map_err(|fault| self.error(fault))
     }
 
     fn error(&self, fault: Fault) -> KeyError {
@@ -277,19 +295,21 @@ impl KeyStore for SqliteKeys {
 
     fn version(&self) -> Result<u64, KeyError> {
         self.read(|inner| {
-            let Inner { connection, seen } = inner;
+            let Inner { connection, seen, replaced, .. } = inner;
+            // A restored file may have any version, also the same.
+            let replaced = *replaced << 40;
             let data: i64 =
                 connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
             if let Some((at, version)) = *seen
                 && at == data
             {
-                return Ok(version);
+                return Ok(replaced | version);
             }
             let mut statement = connection.prepare_cached("SELECT version FROM version")?;
-            let version: u64 = statement.query_row([], |row| row.get(0))?;
+            let version = statement.query_row([], |row| row.get::<_, u64>(0))? & ((1 << 40) - 1);
             // Asked before the version was read: a change in between is only seen twice.
             *seen = Some((data, version));
-            Ok(version)
+            Ok(replaced | version)
         })
     }
 }

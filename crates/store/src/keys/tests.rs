@@ -204,6 +204,25 @@ fn sqlite_files_keep_their_modes_and_strangers_out() {
 }
 
 #[test]
+fn a_restored_file_is_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, backup) = (folder.path().join("keys.db"), folder.path().join("backup.db"));
+    let store = SqliteKeys::open(&path).unwrap();
+    store.create(&key("new", CredentialKind::ApiKey), NOW).unwrap();
+    SqliteKeys::open(&backup).unwrap().create(&key("old", CredentialKind::ApiKey), NOW).unwrap();
+    let mut changes = Changes::default();
+    assert!(changes.changed(&store).unwrap() && !changes.changed(&store).unwrap());
+    for ending in ["-wal", "-shm"] {
+        let _ = fs::remove_file(folder.path().join(format!("keys.db{ending}")));
+    }
+    fs::rename(&backup, &path).unwrap();
+    assert!(changes.changed(&store).unwrap() && !changes.changed(&store).unwrap());
+    assert!(store.get("new").unwrap().is_none() && store.get("old").unwrap().is_some());
+    fs::remove_file(&path).unwrap();
+    assert!(store.version().is_err() && store.list().is_err() && store.revoke("old", NOW).is_err());
+}
+
+#[test]
 fn damaged_rows_are_errors() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("keys.db");
