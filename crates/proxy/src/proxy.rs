@@ -295,6 +295,9 @@ fn probe(address: SocketAddr) -> std::io::Result<()> {
     socket.listen(1)
 }
 
+/// Bytes that the kernel takes beyond what the client's window allows to be sent.
+const NOT_SENT: u32 = 128 * 1024;
+
 /// A listening socket; what is set here holds for the connections that it accepts.
 fn open(address: SocketAddr, write: Duration) -> std::io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
@@ -303,6 +306,8 @@ fn open(address: SocketAddr, write: Duration) -> std::io::Result<std::net::TcpLi
     socket.set_tcp_nodelay(true)?;
     // The kernel gives up on a peer that takes nothing, also once everything was written and nobody here waits.
     socket.set_tcp_user_timeout(Some(write))?;
+    // Without this, the kernel takes megabytes for a client that reads them byte by byte, and we never notice.
+    socket.set_tcp_notsent_lowat(NOT_SENT)?;
     if address.is_ipv6() {
         socket.set_only_v6(false)?;
     }

@@ -53,7 +53,8 @@ pub(crate) async fn serve(
         let waits = idle.buffer.is_empty() && !readable;
         readable = false;
         if waits && !wait_for_data(&worker, &idle, &alarm).await {
-            return;
+            let client = H1Client::new(idle.io, BytesMut::new(), Outbox::default());
+            return Box::pin(close(&worker, client, &alarm)).await;
         }
         match Box::pin(active(&worker, idle, &connection, &alarm)).await {
             Some(again) => idle = again,
@@ -100,8 +101,7 @@ async fn active(worker: &Rc<Worker>, idle: Idle, connection: &Connection, alarm:
                 }
                 served += 1;
                 if !client.keep_alive || !drain_body(worker, &mut client, alarm).await {
-                    let unread = !client.reader.is_done() || !client.buffer.is_empty();
-                    close(worker, client, alarm, unread).await;
+                    close(worker, client, alarm).await;
                     return None;
                 }
                 until = alarm.now() + worker.timeouts().keep_alive.millis();
@@ -111,13 +111,20 @@ async fn active(worker: &Rc<Worker>, idle: Idle, connection: &Connection, alarm:
                 worker.recycle(buffer, out);
                 return Some(Idle { io, buffer: BytesMut::new(), served, until });
             }
-            Wanted::End => return None,
+            Wanted::End => {
+                worker.recycle(client.buffer, client.out);
+                return None;
+            }
+            Wanted::Expired => {
+                close(worker, client, alarm).await;
+                return None;
+            }
             Wanted::Refused(error) => {
                 client.reset_for_refusal();
                 let denial = denial(error);
                 let target = raw_target(&client.buffer).to_vec();
                 if exchange::refuse(worker, alarm, &mut client, &denial, &target, connection).await.is_ok() {
-                    close(worker, client, alarm, true).await;
+                    close(worker, client, alarm).await;
                 }
                 return None;
             }
@@ -126,7 +133,9 @@ async fn active(worker: &Rc<Worker>, idle: Idle, connection: &Connection, alarm:
                 client.reset_for_refusal();
                 let denial = Denial::new(&code::REQUEST_TIMEOUT, "the head came too slowly").close();
                 let target = raw_target(&client.buffer).to_vec();
-                let _ = exchange::refuse(worker, alarm, &mut client, &denial, &target, connection).await;
+                if exchange::refuse(worker, alarm, &mut client, &denial, &target, connection).await.is_ok() {
+                    close(worker, client, alarm).await;
+                }
                 return None;
             }
         }
@@ -138,8 +147,10 @@ enum Wanted {
     Request(Box<ParsedRequest>),
     /// Nothing came while the buffers were warm.
     Idle,
-    /// The client closed, or its time is up.
+    /// The client closed.
     End,
+    /// The time for a further request is up.
+    Expired,
     Refused(HeadError),
     /// A head was begun and not finished in time.
     TooSlow,
@@ -187,12 +198,12 @@ async fn read_head(worker: &Worker, client: &mut H1Client, alarm: &Alarm, again:
                 None => until.min(began + WARM),
             };
             if worker.is_cut() || (worker.is_draining() && again && head_began.is_none()) {
-                return Poll::Ready(Wanted::End);
+                return Poll::Ready(Wanted::Expired);
             }
             if now >= deadline {
                 return Poll::Ready(match head_began {
                     Some(_) => Wanted::TooSlow,
-                    None if now >= until => Wanted::End,
+                    None if now >= until => Wanted::Expired,
                     None => Wanted::Idle,
                 });
             }
@@ -233,25 +244,27 @@ async fn drain_body(worker: &Worker, client: &mut H1Client, alarm: &Alarm) -> bo
 }
 
 /// Closes a connection so that what was sent arrives: a socket that is closed with unread bytes resets the
-/// connection, and the client may lose the response (RFC 9112 section 9.6).
-async fn close(worker: &Worker, mut client: H1Client, alarm: &Alarm, linger: bool) {
+/// connection, and the client may lose the response (RFC 9112 section 9.6). A client that does not close its side in
+/// turn, since it takes its time to read or has vanished, is reset.
+async fn close(worker: &Worker, mut client: H1Client, alarm: &Alarm) {
     alarm.set(LINGER);
-    let _ = alarm
-        .within(async {
-            if client.io.shutdown().await.is_err() || !linger {
-                return;
+    let closed = alarm.within(async {
+        client.io.shutdown().await.ok()?;
+        let mut dropped = 0;
+        while dropped < LINGER_BYTES {
+            client.buffer.clear();
+            let (io, buffer) = (&mut client.io, &mut client.buffer);
+            match std::future::poll_fn(|cx| io.poll_fill(cx, buffer)).await.ok()? {
+                0 => return Some(()),
+                n => dropped += n,
             }
-            let mut dropped = 0;
-            while dropped < LINGER_BYTES {
-                client.buffer.clear();
-                let (io, buffer) = (&mut client.io, &mut client.buffer);
-                match std::future::poll_fn(|cx| io.poll_fill(cx, buffer)).await {
-                    Ok(n) if n > 0 => dropped += n,
-                    _ => return,
-                }
-            }
-        })
-        .await;
+        }
+        None
+    });
+    if !matches!(closed.await, Ok(Some(()))) {
+        client.io.reset_on_drop();
+    }
+    alarm.clear();
     worker.recycle(client.buffer, client.out);
 }
 
