@@ -22,7 +22,8 @@ impl Wire {
     /// The text that is meant. A broken escape, bytes that are no UTF-8, and NUL are refused.
     pub(crate) fn decode(self, raw: &str) -> Result<Cow<'_, str>, Reject> {
         if self == Self::Plain {
-            return Ok(Cow::Borrowed(raw));
+            // Lists in headers may have white space around their items (RFC 9110, section 5.6.1).
+            return Ok(Cow::Borrowed(raw.trim_matches([' ', '\t'])));
         }
         let plus = self == Self::Form;
         let bytes = raw.as_bytes();
