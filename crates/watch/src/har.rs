@@ -502,10 +502,12 @@ fn answer(response: &mut Value, method: &Method) -> (Option<RecordedResponse>, O
         Taken::None if size > 0 => RecordedBody::Missing,
         Taken::None => RecordedBody::Whole(Bytes::new()),
     };
-    if let Some(code) = own_refusal(&headers, &body) {
+    if let Some(code) = own_code(&headers, &body) {
+        // An error that was masked had gone through; what the upstream said is not in the recording.
+        let masked = code.ends_with("-masked");
         let past = PastDecision {
-            decision: DecisionWord::Refused,
-            code: Some(code),
+            decision: if masked { DecisionWord::Permitted } else { DecisionWord::Refused },
+            code: Some(code).filter(|_| !masked),
             guard: None,
             status: status.as_u16(),
         };
@@ -514,8 +516,8 @@ fn answer(response: &mut Value, method: &Method) -> (Option<RecordedResponse>, O
     (Some(RecordedResponse { status, headers, body }), None)
 }
 
-/// The code of a refusal of our own: the recording was made in front of a gateway.
-fn own_refusal(headers: &HeaderMap, body: &RecordedBody) -> Option<String> {
+/// The code of a reply of our own: the recording was made in front of a gateway.
+fn own_code(headers: &HeaderMap, body: &RecordedBody) -> Option<String> {
     #[derive(Deserialize)]
     struct Problem {
         r#type: String,

@@ -111,6 +111,18 @@ fn an_intercepting_proxy() {
 }
 
 #[test]
+fn masked_errors_had_gone_through() {
+    let har = br#"{"log": {"entries": [{"request": {"method": "GET", "url": "http://a/b", "headers": []},
+        "response": {"status": 500, "headers": [{"name": "content-type", "value": "application/problem+json"}],
+        "content": {"text": "{\"type\": \"urn:portcullis:error-masked\", \"code\": \"error-masked\"}"}}}]}}"#;
+    let recording = read(har);
+    let exchange = &recording.exchanges()[0];
+    let past = exchange.past.as_ref().unwrap();
+    assert_eq!((past.decision, past.code.as_deref(), past.status), (DecisionWord::Permitted, None, 500));
+    assert!(exchange.response.is_none());
+}
+
+#[test]
 fn what_is_no_har() {
     let error = |text: &str| Recording::from_har(text.as_bytes(), &HarLimits::default()).unwrap_err();
     for text in
