@@ -114,13 +114,28 @@ impl<'d> Compiler<'d> {
 
     /// Compiles everything that has been asked for, and what that leads to.
     pub(crate) fn drain(&mut self) {
+        let mut places = Vec::new();
         while let Some((id, at)) = self.queue.pop() {
             self.current = id;
+            places.push((id, at));
             let schema = self.read(at);
             self.note_duplicates(at);
             let flawed = self.flaws.contains_key(&id);
             if let Some(slot) = self.arena.schemas.get_mut(id.0 as usize) {
                 *slot = Schema { flawed, ..schema };
+            }
+        }
+        for (id, at) in places {
+            if self.arena.chooses_itself(id) {
+                self.current = id;
+                self.flaw(
+                    at,
+                    "a choice that leads back to itself",
+                    "alternatives that each say something of the value",
+                );
+                if let Some(schema) = self.arena.schemas.get_mut(id.0 as usize) {
+                    schema.flawed = true;
+                }
             }
         }
     }

@@ -202,6 +202,24 @@ fn cycles_end() {
         "openapi: 3.0.3\npaths: {/x: {post: {requestBody: {content: {application/json: {schema: {$ref: '#/components/schemas/A'}}}}, responses: {}}}}\ncomponents: {schemas: {A: {$ref: '#/components/schemas/B'}, B: {$ref: '#/components/schemas/A'}}}",
     );
     assert_eq!(contract.operations()[0].unenforced.len(), 1);
+    // A choice between itself and something else says nothing; with a discriminator it does.
+    let choice = |schemas: &Value| {
+        let schema = json!({"$ref": "#/components/schemas/A"});
+        let operation =
+            json!({"requestBody": {"content": {"application/json": {"schema": schema}}}, "responses": {}});
+        load_json(
+            &json!({"openapi": "3.0.3", "paths": {"/x": {"post": operation}}, "components": {"schemas": schemas}}),
+        )
+    };
+    let itself = json!({"$ref": "#/components/schemas/A"});
+    let contract = choice(&json!({"A": {"anyOf": [itself, {"type": "integer"}]}}));
+    assert_eq!(contract.operations()[0].unenforced.len(), 1);
+    let child = json!({"allOf": [itself, {"properties": {"k": {}, "n": {"type": "integer"}}}]});
+    let parent = json!({"type": "object", "oneOf": [{"$ref": "#/components/schemas/B"}], "discriminator": {"propertyName": "k"}});
+    let contract = choice(&json!({"A": parent, "B": child}));
+    assert!(contract.operations()[0].unenforced.is_empty());
+    assert!(body(&contract, "application/json", r#"{"k":"B","n":1}"#).is_empty());
+    assert_eq!(body(&contract, "application/json", r#"{"k":"B","n":"x"}"#)[0].0, ViolationKind::InvalidBody);
     // A schema that applies itself to the same value.
     let contract = load(
         "openapi: 3.0.3\npaths: {/x: {post: {requestBody: {content: {application/json: {schema: {$ref: '#/components/schemas/A'}}}}, responses: {}}}}\ncomponents: {schemas: {A: {type: object, properties: {n: {type: integer}}, allOf: [{$ref: '#/components/schemas/A'}]}}}",

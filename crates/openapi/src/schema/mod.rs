@@ -330,6 +330,36 @@ impl Arena {
         found
     }
 
+    /// Whether a schema offers a choice that leads back to itself on the same value: `A` is "`A` or a number".
+    /// Nothing follows from such a choice. With a discriminator something does, and with `allOf` it adds nothing.
+    pub(crate) fn chooses_itself(&self, id: SchemaId) -> bool {
+        let Some(applied) = &self.get(id).applied else { return false };
+        let dispatched = applied.discriminator.as_ref().is_some_and(|found| !found.mapping.is_empty());
+        let mut open: SmallVec<[SchemaId; 16]> =
+            [applied.not, applied.condition].into_iter().flatten().collect();
+        if !dispatched {
+            open.extend(applied.any_of.iter().chain(&applied.one_of).copied());
+        }
+        let mut seen: SmallVec<[SchemaId; 16]> = SmallVec::new();
+        while let Some(next) = open.pop() {
+            if next == id {
+                return true;
+            }
+            if seen.contains(&next) || seen.len() > 1_000 {
+                continue;
+            }
+            seen.push(next);
+            if let Some(applied) = &self.get(next).applied {
+                let lists = [&applied.all_of, &applied.any_of, &applied.one_of];
+                open.extend(lists.into_iter().flatten().copied());
+                let single =
+                    [applied.reference, applied.not, applied.condition, applied.then, applied.otherwise];
+                open.extend(single.into_iter().flatten());
+            }
+        }
+        false
+    }
+
     /// Spreads what each schema has to all that lead to it.
     fn reachability(&self) -> Vec<Reaches> {
         let mut parents: Vec<Vec<u32>> = vec![Vec::new(); self.schemas.len()];
