@@ -3,14 +3,14 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::harness::client::Client;
-use crate::harness::gateway::{Gateway, Options};
+use crate::harness::gateway::Options;
 use crate::harness::needs;
 use crate::harness::peers::{self, Peer};
 use crate::harness::recorder::Recorder;
@@ -63,10 +63,9 @@ fn run(test: &str, upstream: Upstream, mode: &[&str]) {
     };
     let gateway = Options::open(address, TIMEOUTS).start();
     let good = GoodClient::start(gateway.address);
-    let report = attack(&slowhttptest, &gateway, mode);
+    let most = attack(&slowhttptest, gateway.address, mode);
     let (calls, slowest) = good.stop().unwrap_or_else(|error| panic!("a good client's call failed: {error}"));
-    assert!(report.contains("No open connections left"), "connections outlived their deadline: {report}");
-    assert!(!report.contains("NO"), "slowhttptest's own probe was not served: {report}");
+    assert!(most > 50 || mode.contains(&"-R"), "the attack never had more than {most} connections");
     assert!(calls > 10, "only {calls} good calls in the whole time");
     assert!(slowest < Duration::from_secs(5), "a good client waited {slowest:?}");
 }
@@ -79,30 +78,45 @@ fn large_file(nginx: &Path) -> Peer {
     peer
 }
 
-/// 150 slow connections, which slowhttptest itself would hold for half a minute; what it says of their end.
-fn attack(program: &Path, gateway: &Gateway, mode: &[&str]) -> String {
-    let output = Command::new(program)
+/// Opens 150 slow connections, and waits until the kernel holds none of them for the gateway any more; answers
+/// how many there were at most. (slowhttptest's own count does not see that a connection was reset.)
+fn attack(program: &Path, gateway: SocketAddr, mode: &[&str]) -> usize {
+    let start = Instant::now();
+    let mut attacker = Command::new(program)
         .args(mode)
-        .args(["-c", "150", "-r", "150", "-l", "30", "-p", "5"])
-        .args(["-u", &format!("{}/large", gateway.url())])
-        .output()
+        .args(["-c", "150", "-r", "150", "-l", "60", "-p", "5", "-u", &format!("http://{gateway}/large")])
+        .stdout(Stdio::null())
+        .spawn()
         .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    // The last status screen and the verdict, without the colours.
-    let plain: String = strip_colours(&text);
-    let lines: Vec<&str> = plain.lines().filter(|line| !line.trim().is_empty()).collect();
-    lines[lines.len().saturating_sub(10)..].join("\n")
+    let (mut most, mut left) = (0, usize::MAX);
+    while start.elapsed() < Duration::from_secs(20) {
+        thread::sleep(Duration::from_millis(100));
+        left = held(gateway);
+        most = most.max(left);
+        // A good client's call may be under way.
+        if left <= 3 && start.elapsed() > Duration::from_secs(4) {
+            break;
+        }
+    }
+    let _ = attacker.kill();
+    let _ = attacker.wait();
+    assert!(left <= 3, "{left} connections are still there after {:?}, deadlines of 2 s", start.elapsed());
+    most
 }
 
-fn strip_colours(text: &str) -> String {
-    let mut plain = String::new();
-    let mut parts = text.split('\u{1b}');
-    plain.push_str(parts.next().unwrap_or_default());
-    for part in parts {
-        let end = part.find(|c: char| c.is_ascii_alphabetic()).map_or(part.len(), |at| at + 1);
-        plain.push_str(&part[end..]);
-    }
-    plain
+/// How many sockets the kernel holds at this end of a connection, listening and timed-wait ones aside: also
+/// those that the program has closed and whose data nobody fetches.
+fn held(gateway: SocketAddr) -> usize {
+    let local = format!("0100007F:{:04X}", gateway.port());
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    table
+        .lines()
+        .filter(|line| {
+            let mut columns = line.split_whitespace().skip(1);
+            let (address, _, state) = (columns.next(), columns.next(), columns.next());
+            address == Some(&local) && !matches!(state, Some("0A" | "06"))
+        })
+        .count()
 }
 
 /// Calls once in a while, each time on a new connection, and remembers the worst.
