@@ -47,7 +47,10 @@ pub(crate) fn run(args: &Args) -> Result {
 }
 
 fn compile(overrides: &Overrides) -> Result<(Config, Compiled)> {
-    let config = config::load(overrides).map_err(Failure::usage)?;
+    // What guards what can be asked of a contract alone; a file is a gateway's, and names its upstream.
+    let upstream_optional = overrides.config.is_none() && overrides.spec.is_some();
+    let config =
+        config::load(&Overrides { upstream_optional, ..overrides.clone() }).map_err(Failure::usage)?;
     let compiled = build::compile(&config, Keys::none().ring().clone(), Arc::new(State::new(1024)))
         .map_err(Failure::usage)?;
     Ok((config, compiled))

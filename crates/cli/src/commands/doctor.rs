@@ -57,7 +57,7 @@ pub(crate) fn run(args: &Args) -> Result {
     };
     match config::load(&args.overrides) {
         Err(errors) => {
-            show("configuration", Wrong(errors.to_string(), "correct it; the other checks need it"))
+            show("configuration", Wrong(errors.to_string(), "correct it; the other checks need it"));
         }
         Ok(config) => {
             show("configuration", Fine(config.file().unwrap_or("the command line").to_owned()));

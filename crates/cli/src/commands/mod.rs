@@ -9,6 +9,7 @@ mod explain;
 mod init;
 mod keys;
 mod log;
+mod replay;
 mod run;
 
 use std::process::ExitCode;
@@ -36,6 +37,7 @@ enum Command {
     Demo(demo::Args),
     Keys(keys::Args),
     Log(log::Args),
+    Replay(replay::Args),
     Init(init::Args),
     Doctor(doctor::Args),
     #[command(subcommand)]
@@ -71,6 +73,7 @@ fn run(command: Command) -> Result {
         Command::Init(args) => init::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Keys(args) => keys::run(&args),
+        Command::Replay(args) => replay::run(&args),
         Command::Log(args) => log::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Explain(args) => explain::run(&args),

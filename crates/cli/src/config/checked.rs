@@ -39,8 +39,6 @@ pub(crate) struct Gateway {
     pub(crate) drain: Period,
     /// What holds for every exchange.
     pub(crate) settings: Settings,
-    /// Bounds on bodies where no policy says otherwise.
-    pub(crate) bounds: portcullis_engine::Bounds,
 }
 
 /// The admin port.
@@ -109,7 +107,6 @@ pub(crate) fn check(written: Written, folder: &Path) -> Result<Gateway, Wrong> {
             secret_parameters: written.secret_parameters.into_iter().map(String::into_boxed_str).collect(),
             ..Settings::default()
         },
-        bounds: written.bounds,
     })
 }
 

@@ -120,7 +120,8 @@ pub(super) fn noticed(data: &Path) {
     heading("noticed and, by default, only recorded");
     let mut table = Table::new(&["", "calls", "code", "what it means"]);
     for ((guard, code), count) in counts {
-        let title = explain::all().into_iter().find(|known| known.name == code).map_or("", |known| known.title);
+        let title =
+            explain::all().into_iter().find(|known| known.name == code).map_or("", |known| known.title);
         table.row(vec![
             (String::new(), None),
             (count.to_string(), None),
