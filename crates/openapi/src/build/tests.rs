@@ -575,13 +575,13 @@ fn hostile_documents_end_soon() {
     contract.check_request_head(0, &[], Some("p=1&p=2"), none, Checks::default());
     // As many problems as nodes.
     let wrong: serde_json::Map<String, Value> =
-        (0..20_000).map(|n| (format!("p{n}"), json!({"type": n}))).collect();
+        (0..6_000).map(|n| (format!("p{n}"), json!({"type": n}))).collect();
     let contract =
         posting("3.1.0", &json!({"application/json": {"schema": {"properties": wrong}}}), &json!({}));
     assert!(contract.operations()[0].unenforced.len() <= 20);
     assert!(contract.problems().len() <= 10_000);
     // One key over and over.
-    let keys = "\"k\": 1,".repeat(100_000);
+    let keys = "\"k\": 1,".repeat(20_000);
     assert!(
         Contract::parse("t", format!("{{{keys} \"openapi\": \"3.0.0\"}}").as_bytes(), &Options::default())
             .is_err()
