@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use bytes::BytesMut;
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 use portcullis_engine::{Engine, EngineHandle, ExchangeId, Now, Observer};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -61,6 +61,7 @@ pub(crate) struct Worker {
     upstream: RefCell<Rc<Upstream>>,
     random: Cell<u64>,
     spare: RefCell<Vec<(BytesMut, Outbox)>>,
+    spare_fields: RefCell<Vec<HeaderMap>>,
     date: RefCell<(u64, HeaderValue)>,
     /// Unix time minus monotonic time, in nanoseconds; corrected with every tick.
     unix_offset: Cell<u64>,
@@ -87,6 +88,7 @@ impl Worker {
             upstream: RefCell::new(upstream),
             random: Cell::new(seed()),
             spare: RefCell::default(),
+            spare_fields: RefCell::default(),
             date: RefCell::new((0, HeaderValue::from_static(""))),
             unix_offset: Cell::new(0),
             shared,
@@ -252,6 +254,22 @@ impl Worker {
             buffer.clear();
             out.clear();
             spare.push((buffer, out));
+        }
+    }
+
+    /// An empty map with room for the fields of a usual message.
+    #[inline]
+    pub(crate) fn fields(&self) -> HeaderMap {
+        self.spare_fields.borrow_mut().pop().unwrap_or_else(|| HeaderMap::with_capacity(12))
+    }
+
+    /// Takes a map back.
+    #[inline]
+    pub(crate) fn recycle_fields(&self, mut fields: HeaderMap) {
+        let mut spare = self.spare_fields.borrow_mut();
+        if spare.len() < SPARE && fields.capacity() <= 48 {
+            fields.clear();
+            spare.push(fields);
         }
     }
 

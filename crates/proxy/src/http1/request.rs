@@ -34,6 +34,18 @@ pub struct ParsedRequest {
 /// # Errors
 /// Everything that RFC 9112 forbids, and every place where it leaves a choice to the recipient.
 pub fn parse_request(head: &Bytes, limits: &HeadLimits) -> Result<ParsedRequest, HeadError> {
+    parse_request_into(head, limits, HeaderMap::with_capacity(16))
+}
+
+/// As [`parse_request`], into the allocation of `headers`, which must be empty.
+///
+/// # Errors
+/// As [`parse_request`].
+pub fn parse_request_into(
+    head: &Bytes,
+    limits: &HeadLimits,
+    mut headers: HeaderMap,
+) -> Result<ParsedRequest, HeadError> {
     let line_end = memchr::memchr(b'\r', head).ok_or(HeadError::StartLine)?;
     let line = head.get(..line_end).unwrap_or_default();
     let first = memchr::memchr(b' ', line).ok_or(HeadError::StartLine)?;
@@ -64,7 +76,6 @@ pub fn parse_request(head: &Bytes, limits: &HeadLimits) -> Result<ParsedRequest,
     if block_start > block_end || !head.ends_with(b"\r\n") {
         return Err(HeadError::StartLine);
     }
-    let mut headers = HeaderMap::with_capacity(16);
     let mut seen = Seen::default();
     parse_fields(&head.slice(block_start..block_end), &mut headers, |name, value| {
         seen.field(name, value.as_bytes())

@@ -29,6 +29,18 @@ pub struct ParsedResponse {
 /// # Errors
 /// As strict as for requests: an answer that a client could frame differently than this gateway is not passed on.
 pub fn parse_response(head: &Bytes, method: &Method) -> Result<ParsedResponse, HeadError> {
+    parse_response_into(head, method, HeaderMap::with_capacity(16))
+}
+
+/// As [`parse_response`], into the allocation of `headers`, which must be empty.
+///
+/// # Errors
+/// As [`parse_response`].
+pub fn parse_response_into(
+    head: &Bytes,
+    method: &Method,
+    mut headers: HeaderMap,
+) -> Result<ParsedResponse, HeadError> {
     let line_end = memchr::memchr(b'\r', head).ok_or(HeadError::StartLine)?;
     let line = head.get(..line_end).unwrap_or_default();
     let (version, rest) = match line.split_at_checked(8) {
@@ -52,7 +64,6 @@ pub fn parse_response(head: &Bytes, method: &Method) -> Result<ParsedResponse, H
     if block_start > block_end || !head.ends_with(b"\r\n") {
         return Err(HeadError::StartLine);
     }
-    let mut headers = HeaderMap::with_capacity(16);
     let mut content_length = None;
     let mut codings = 0u32;
     let mut options = ConnectionOptions::default();

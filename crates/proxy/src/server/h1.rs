@@ -13,7 +13,7 @@ use super::client::{Client, Gone};
 use crate::alarm::Alarm;
 use crate::exchange;
 use crate::http1::{
-    self, HeadError, HeadLimits, HeadScanner, ParsedRequest, StartLine, chunked, encode, parse_request,
+    self, HeadError, HeadLimits, HeadScanner, ParsedRequest, StartLine, chunked, encode, parse_request_into,
 };
 use crate::io::{Io, Outbox};
 use crate::message::{BodyError, BodyReader, Frame};
@@ -100,6 +100,9 @@ async fn active(worker: &Rc<Worker>, idle: Idle, connection: &Connection, alarm:
                     return None;
                 }
                 served += 1;
+                if let Some(fields) = client.used.take() {
+                    worker.recycle_fields(fields);
+                }
                 if !client.keep_alive || !drain_body(worker, &mut client, alarm).await {
                     close(worker, client, alarm).await;
                     return None;
@@ -169,7 +172,7 @@ async fn read_head(worker: &Worker, client: &mut H1Client, alarm: &Alarm, again:
                         let mut head = client.buffer.split_to(found.end);
                         let head = if found.skip > 0 { head.split_off(found.skip) } else { head };
                         let head = head.freeze();
-                        return Poll::Ready(match parse_request(&head, &limits) {
+                        return Poll::Ready(match parse_request_into(&head, &limits, worker.fields()) {
                             Ok(request) => Wanted::Request(Box::new(request)),
                             Err(error) => {
                                 // What was asked for is in the record, as far as it can be told.
@@ -286,6 +289,8 @@ pub(crate) struct H1Client {
     /// The response has no body.
     bodiless: bool,
     gone: bool,
+    /// The fields of the last response, as an allocation to use again.
+    used: Option<HeaderMap>,
 }
 
 impl H1Client {
@@ -303,6 +308,7 @@ impl H1Client {
             chunked: false,
             bodiless: false,
             gone: false,
+            used: None,
         }
     }
 
@@ -434,6 +440,7 @@ impl Client for H1Client {
             text.extend_from_slice(b"connection: keep-alive\r\n");
         }
         text.extend_from_slice(b"\r\n");
+        self.used = Some(headers);
     }
 
     #[inline]

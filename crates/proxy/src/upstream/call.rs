@@ -8,7 +8,7 @@ use portcullis_engine::Request;
 
 use super::pool::Slot;
 use crate::http1::{
-    self, HeadError, HeadLimits, HeadScanner, ParsedResponse, StartLine, chunked, encode, parse_response,
+    self, HeadError, HeadLimits, HeadScanner, ParsedResponse, StartLine, chunked, encode, parse_response_into,
 };
 use crate::io::{Io, Outbox};
 use crate::message::{BodyError, BodyReader, Frame};
@@ -73,10 +73,18 @@ pub(crate) struct H1Call {
     answered: bool,
     reader: BodyReader,
     keep_alive: bool,
+    /// An empty map with room, for the fields of the answer.
+    fields: HeaderMap,
 }
 
 impl H1Call {
-    pub(crate) fn new(io: Io, slot: Slot, reused: bool, (buffer, out): (BytesMut, Outbox)) -> Self {
+    pub(crate) fn new(
+        io: Io,
+        slot: Slot,
+        reused: bool,
+        (buffer, out): (BytesMut, Outbox),
+        fields: HeaderMap,
+    ) -> Self {
         Self {
             io,
             slot,
@@ -92,6 +100,7 @@ impl H1Call {
             answered: false,
             reader: BodyReader::Done,
             keep_alive: false,
+            fields,
         }
     }
 
@@ -193,7 +202,8 @@ impl H1Call {
 
     fn head(&mut self, head: &Bytes) -> Result<Head, CallError> {
         let ParsedResponse { status, headers, body, content_length, keep_alive, version: _ } =
-            parse_response(head, &self.method).map_err(CallError::Malformed)?;
+            parse_response_into(head, &self.method, std::mem::take(&mut self.fields))
+                .map_err(CallError::Malformed)?;
         if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
             return Ok(Head::Informational(status, headers));
         }

@@ -55,7 +55,13 @@ impl Upstream {
         loop {
             if !fresh && let Some((io, slot)) = pool.take() {
                 worker.stats.upstream_reuses_total.up();
-                return Ok(Ready::H1(Box::new(H1Call::new(io, slot, true, worker.buffers()))));
+                return Ok(Ready::H1(Box::new(H1Call::new(
+                    io,
+                    slot,
+                    true,
+                    worker.buffers(),
+                    worker.fields(),
+                ))));
             }
             if let Some(slot) =
                 pool.slot(self.group.config.connections.div_ceil(worker.shared.workers).max(1))
@@ -123,7 +129,7 @@ impl Upstream {
             pool.speaks_h2.set(h2);
         }
         if !h2 {
-            return Ok(Ready::H1(Box::new(H1Call::new(io, slot, false, worker.buffers()))));
+            return Ok(Ready::H1(Box::new(H1Call::new(io, slot, false, worker.buffers(), worker.fields()))));
         }
         let connection = handshake(io, slot).await.map_err(|e| ConnectError::Failed(e.to_string()))?;
         pool.share(connection.clone());
