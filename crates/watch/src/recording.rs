@@ -164,20 +164,23 @@ impl Recording {
         &self.skipped
     }
 
-    /// How many exchanges each authority has. A browser's recording holds those of strangers too.
+    /// How many exchanges each authority has. A browser's recording holds those of strangers too. Those that name
+    /// none, or whose refusal came before it was read, are left out.
     pub fn authorities(&self) -> BTreeMap<String, usize> {
         let mut counts = BTreeMap::new();
-        for exchange in &self.exchanges {
+        for exchange in self.exchanges.iter().filter(|exchange| !exchange.authority().is_empty()) {
             *counts.entry(exchange.authority()).or_insert(0) += 1;
         }
         counts
     }
 
-    /// Keeps the exchanges whose authority (host, with its port where one stands there) is among `authorities`.
+    /// Keeps the exchanges whose authority (host, with its port where one stands there) is among `authorities`, and
+    /// those that name none.
     pub fn retain_authorities(&mut self, authorities: &[impl AsRef<str>]) {
         self.exchanges.retain(|exchange| {
             let own = exchange.authority();
-            authorities.iter().any(|authority| authority.as_ref().eq_ignore_ascii_case(&own))
+            own.is_empty()
+                || authorities.iter().any(|authority| authority.as_ref().eq_ignore_ascii_case(&own))
         });
     }
 }

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use portcullis_engine::{
     BodyLength, Code, Connection, Decision, Denial, End, Engine, ForwardBody, Inspection, LocalReply, Now,
     Outcome, Record, Recorded, ResponseHead, ResponseStep, Step, code,
@@ -126,6 +126,8 @@ struct About {
     fields: bool,
     redacted: bool,
     body_missing: bool,
+    /// Perhaps a preflight; its fields would tell.
+    options: bool,
     past: Option<PastDecision>,
 }
 
@@ -181,6 +183,7 @@ impl Replay<'_> {
             fields: exchange.fields,
             redacted: exchange.redacted,
             body_missing: exchange.body == RecordedBody::Missing,
+            options: exchange.head.method == Method::OPTIONS,
             past: exchange.past,
         };
         let engine = Arc::clone(self.engine);
@@ -414,6 +417,10 @@ fn unfounded(about: &About, decision: &Decision, reply: &LocalReply) -> Option<&
     if about.fields || decision.refusal().is_none() {
         return None;
     }
+    let stopped_then = about.past.as_ref().is_some_and(|past| is_stop(past.decision));
+    if about.options && !stopped_then {
+        return Some(FIELDS);
+    }
     let problem: Problem = serde_json::from_slice(&reply.body).ok()?;
     let mut missing = None;
     for error in &problem.errors {
@@ -428,15 +435,18 @@ fn unfounded(about: &About, decision: &Decision, reply: &LocalReply) -> Option<&
     missing
 }
 
+fn is_stop(decision: DecisionWord) -> bool {
+    matches!(decision, DecisionWord::Refused | DecisionWord::Withheld)
+}
+
 /// What changed, and what would have to be known to say so.
 fn compare(about: &About, now: &NowDecision) -> (Change, Option<&'static str>) {
-    let stopped = |decision| matches!(decision, DecisionWord::Refused | DecisionWord::Withheld);
     if now.decision == DecisionWord::Undecided {
         return (Change::Undecided, None);
     }
     let Some(past) = &about.past else {
         // An upstream's answer was recorded: the call went through.
-        return (if stopped(now.decision) { Change::NewlyStopped } else { Change::Same }, None);
+        return (if is_stop(now.decision) { Change::NewlyStopped } else { Change::Same }, None);
     };
     let same_guard = past.guard.as_deref().zip(now.guard).is_none_or(|(then, now)| then == now);
     let same_code = past.guard.is_some() || past.code.as_deref() == now.code;
@@ -446,7 +456,7 @@ fn compare(about: &About, now: &NowDecision) -> (Change, Option<&'static str>) {
     let unsaid = match past.decision {
         // Of these an event log keeps the outcome only.
         _ if about.fields => None,
-        DecisionWord::Withheld if !stopped(now.decision) => Some(RESPONSE),
+        DecisionWord::Withheld if !is_stop(now.decision) => Some(RESPONSE),
         DecisionWord::Answered if now.guard != past.guard.as_deref() => Some(FIELDS),
         _ if past.guard.as_deref() == Some("protocol") => Some(WIRE),
         _ => None,
@@ -454,7 +464,7 @@ fn compare(about: &About, now: &NowDecision) -> (Change, Option<&'static str>) {
     if unsaid.is_some() {
         return (Change::Undecided, unsaid);
     }
-    let change = match (stopped(past.decision), stopped(now.decision)) {
+    let change = match (is_stop(past.decision), is_stop(now.decision)) {
         (false, true) => Change::NewlyStopped,
         (true, false) => Change::NewlyPassed,
         (true, true) => Change::Otherwise,

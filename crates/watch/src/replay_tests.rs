@@ -271,6 +271,19 @@ fn nothing_is_refused_for_what_the_recording_lacks() {
 }
 
 #[test]
+fn a_refused_preflight_without_its_fields_is_no_change() {
+    let engine = enforcing(Probe { hooks: HEAD, per_second: 1, ..Probe::default() });
+    let options = |began, past| {
+        let mut exchange = event(began, past, Some("probe"), Some("overloaded"));
+        exchange.head.method = Method::OPTIONS;
+        exchange
+    };
+    let report = run(&engine, vec![options(0, Permitted), options(1, Permitted), options(2, Refused)]);
+    assert_eq!(decisions(&report), [Permitted, Undecided, Refused]);
+    assert_eq!(report.details[2].change, Change::Same);
+}
+
+#[test]
 fn a_recording_of_our_own_refusals_compares_by_code() {
     let har = br#"{"log": {"entries": [{"request": {"method": "GET", "url": "http://a//b", "headers": []},
         "response": {"status": 400, "headers": [{"name": "content-type", "value": "application/problem+json"}],

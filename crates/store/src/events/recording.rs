@@ -70,6 +70,10 @@ impl TryFrom<Event> for RecordedExchange {
         set(CONTENT_TYPE, event.content_type.as_deref());
         set(USER_AGENT, event.user_agent.as_deref());
         let (body, length) = match event.bytes_in {
+            // A call that was refused by its head: its body was not waited for, but announced a type.
+            0 if event.decision == EventDecision::Refused && event.content_type.is_some() => {
+                (RecordedBody::Missing, BodyLength::Unknown)
+            }
             0 => (RecordedBody::None, BodyLength::None),
             bytes => (RecordedBody::Missing, BodyLength::Exact(bytes)),
         };
@@ -138,6 +142,11 @@ mod tests {
         assert!(damage.is_empty());
         assert_eq!((recording.exchanges().len(), recording.skipped().len()), (4, 1));
         assert_eq!(recording.skipped()[0].name, Name::Reference(portcullis_engine::ExchangeId(5)));
+        assert_eq!(recording.exchanges()[3].head.body, BodyLength::Exact(12));
+        let mut early = reader.query(&Query::default()).unwrap().nth(3).unwrap().unwrap();
+        early.bytes_in = 0;
+        let early = RecordedExchange::try_from(early).unwrap();
+        assert_eq!((early.body, early.head.body), (RecordedBody::Missing, BodyLength::Unknown));
         let first = &recording.exchanges()[0];
         assert!(first.redacted && first.body == RecordedBody::Missing);
         assert_eq!(first.head.target, "/orders/7?api_key=***");

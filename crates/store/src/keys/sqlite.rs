@@ -87,10 +87,11 @@ impl SqliteKeys {
         let mut connection = Connection::open(path).map_err(sql)?;
         connection.busy_timeout(Duration::from_secs(5)).map_err(sql)?;
         connection.pragma_update(None, "trusted_schema", false).map_err(sql)?;
-        let application: i64 =
-            connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(sql)?;
+        // In this order: one that another process is just making gets its tables and its mark together.
         let tables: i64 =
             connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(sql)?;
+        let application: i64 =
+            connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(sql)?;
         if application != APPLICATION && (application != 0 || tables != 0) {
             return Err("is the database of another program: name another file".to_owned());
         }

@@ -145,10 +145,10 @@ fn suite(open: &dyn Fn() -> Box<dyn KeyStore>) {
 /// Two that write at once lose nothing.
 fn crowd(open: &(dyn Fn() -> Box<dyn KeyStore> + Sync)) {
     std::thread::scope(|scope| {
-        for thread in 0..4 {
+        for thread in 0..8 {
             scope.spawn(move || {
                 let store = open();
-                for i in 0..10 {
+                for i in 0..5 {
                     store.create(&key(&format!("t{thread}-{i}"), CredentialKind::ApiKey), NOW).unwrap();
                 }
             });
@@ -162,8 +162,10 @@ fn sqlite_passes_the_suite() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("new/keys.db");
     suite(&|| Box::new(SqliteKeys::open(&path).unwrap()));
-    let crowded = folder.path().join("crowd.db");
-    crowd(&|| Box::new(SqliteKeys::open(&crowded).unwrap()));
+    for round in 0..5 {
+        let crowded = folder.path().join(format!("crowd-{round}.db"));
+        crowd(&|| Box::new(SqliteKeys::open(&crowded).unwrap()));
+    }
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
 }
