@@ -1,6 +1,8 @@
 //! How commands talk to a running gateway: a socket in its data folder, one line of JSON each way.
 
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -31,13 +33,26 @@ pub(crate) struct Answer {
 const MAX_LINE: u64 = 64 << 10;
 
 /// Where the socket of the gateway over `data` is.
-pub(crate) fn path(data: &Path) -> PathBuf {
+fn path(data: &Path) -> PathBuf {
     data.join("control.sock")
+}
+
+/// The same under a name that is short enough for a socket's address (107 bytes), good while the folder that
+/// comes with it is open.
+fn short(data: &Path) -> io::Result<(Option<File>, PathBuf)> {
+    let path = path(data);
+    if path.as_os_str().len() <= 100 {
+        return Ok((None, path));
+    }
+    let folder = File::open(data)?;
+    let path = Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join("control.sock");
+    Ok((Some(folder), path))
 }
 
 /// Asks the gateway that runs over `data`; `None` where none does.
 pub(crate) fn ask(data: &Path, ask: Ask) -> io::Result<Option<Answer>> {
-    let stream = match UnixStream::connect(path(data)) {
+    let connected = short(data).and_then(|(_folder, path)| UnixStream::connect(path));
+    let stream = match connected {
         Ok(stream) => stream,
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
             return Ok(None);
@@ -57,7 +72,7 @@ pub(crate) fn ask(data: &Path, ask: Ask) -> io::Result<Option<Answer>> {
 /// Listens in `data` and has `handle` answer, one command after the other. Only the owner of the data folder can
 /// connect. A socket that a killed gateway left behind is taken over; one that answers is not.
 pub(crate) fn listen(data: &Path, handle: impl Fn(Ask) -> Answer + Send + 'static) -> io::Result<Guard> {
-    let path = path(data);
+    let (_folder, path) = short(data)?;
     if UnixStream::connect(&path).is_ok() {
         let what = "another gateway already runs over this data folder; give each its own";
         return Err(io::Error::new(io::ErrorKind::AddrInUse, what));
@@ -76,7 +91,7 @@ pub(crate) fn listen(data: &Path, handle: impl Fn(Ask) -> Answer + Send + 'stati
             }
         }
     })?;
-    Ok(Guard(path))
+    Ok(Guard(self::path(data)))
 }
 
 /// Removes the socket when the gateway ends.
@@ -110,6 +125,18 @@ fn serve(stream: &UnixStream, handle: &impl Fn(Ask) -> Answer) -> io::Result<()>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_folders_have_sockets_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let deep = folder.path().join("d".repeat(120));
+        std::fs::create_dir(&deep).unwrap();
+        assert_eq!(ask(&deep, Ask::Reload).unwrap(), None);
+        let guard = listen(&deep, |_| Answer { ok: false, message: "no".into() }).unwrap();
+        assert_eq!(ask(&deep, Ask::Reload).unwrap().unwrap().message, "no");
+        drop(guard);
+        assert!(!path(&deep).exists());
+    }
 
     #[test]
     fn commands_are_answered_once_a_gateway_listens() {

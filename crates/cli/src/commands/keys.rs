@@ -2,7 +2,7 @@
 
 mod import;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ipnet::IpNet;
@@ -14,7 +14,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::config::checked::DEFAULT_DATA;
+use crate::config::DataFolder;
 use crate::control::{self, Ask};
 use crate::exit::{Exit, Failure, Result};
 use crate::gateway::keys::open_store;
@@ -34,9 +34,8 @@ use crate::term::{self, Style, Table, out};
 pub(crate) struct Args {
     #[command(subcommand)]
     action: Action,
-    /// Folder of the event log and the keys
-    #[arg(long, global = true, value_name = "DIR", default_value = DEFAULT_DATA)]
-    data: PathBuf,
+    #[command(flatten)]
+    data: DataFolder,
     /// Write JSON
     #[arg(long, global = true)]
     json: bool,
@@ -112,25 +111,34 @@ struct Made<'a> {
     in_force: bool,
 }
 
+/// Where keys are, and how answers are written.
+#[derive(Debug, Clone, Copy)]
+struct Place<'a> {
+    data: &'a Path,
+    json: bool,
+}
+
 pub(crate) fn run(args: &Args) -> Result {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let data = args.data.path().map_err(Failure::usage)?;
+    let place = Place { data: &data, json: args.json };
     match &args.action {
-        Action::Create(create) => self::create(args, create, now),
-        Action::List { all, consumer } => list(args, *all, consumer.as_deref(), now),
+        Action::Create(create) => self::create(place, create, now),
+        Action::List { all, consumer } => list(place, *all, consumer.as_deref(), now),
         Action::Rotate { credential, keep_old, expires } => {
-            rotate(args, credential, *keep_old, expires.as_deref(), now)
+            rotate(place, credential, *keep_old, expires.as_deref(), now)
         }
-        Action::Revoke { credential } => revoke(args, credential, now),
-        Action::Import(import) => import::run(&args.data, args.json, import, now),
+        Action::Revoke { credential } => revoke(place, credential, now),
+        Action::Import(import) => import::run(place, import, now),
     }
 }
 
-fn create(args: &Args, create: &Create, now: u64) -> Result {
+fn create(place: Place<'_>, create: &Create, now: u64) -> Result {
     let networks = networks(&create.networks)?;
     let expires = create.expires.as_deref().map(|text| end(text, now)).transpose()?;
     let not_before = create.not_before.as_deref().map(moment).transpose()?;
-    make_data_folder(&args.data)?;
-    let (store, pepper) = open_store(&args.data)?;
+    make_data_folder(place.data)?;
+    let (store, pepper) = open_store(place.data)?;
     let (kind, secret, consumer, label) = match create.app {
         false => {
             let secret = Secret::api_key(&random::bytes()?);
@@ -156,8 +164,8 @@ fn create(args: &Args, create: &Create, now: u64) -> Result {
         label,
     };
     store.create(&row, now).map_err(Failure::usage)?;
-    let in_force = tell_gateway(&args.data)?;
-    show_made(args, &row, &secret, in_force);
+    let in_force = tell_gateway(place.data)?;
+    show_made(place, &row, &secret, in_force);
     Ok(Exit::Ok)
 }
 
@@ -172,9 +180,9 @@ fn app_id(create: &Create) -> Result<(String, String)> {
     }
 }
 
-fn show_made(args: &Args, row: &KeyRow, secret: &Secret, in_force: bool) {
+fn show_made(place: Place<'_>, row: &KeyRow, secret: &Secret, in_force: bool) {
     let app_id = (row.kind == CredentialKind::AppKey).then_some(row.consumer.as_str());
-    if args.json {
+    if place.json {
         let made = Made {
             credential: &row.credential,
             consumer: &row.consumer,
@@ -207,15 +215,15 @@ fn say_force(in_force: bool) {
     });
 }
 
-fn list(args: &Args, all: bool, consumer: Option<&str>, now: u64) -> Result {
-    let mut rows = match args.data.is_dir() {
-        true => open_store(&args.data)?.0.list().map_err(Failure::incomplete)?,
+fn list(place: Place<'_>, all: bool, consumer: Option<&str>, now: u64) -> Result {
+    let mut rows = match place.data.is_dir() {
+        true => open_store(place.data)?.0.list().map_err(Failure::incomplete)?,
         false => Vec::new(),
     };
     rows.retain(|row| consumer.is_none_or(|consumer| row.consumer == consumer || row.label == consumer));
     let hidden = rows.iter().filter(|row| !row.is_active(now)).count();
     rows.retain(|row| all || row.is_active(now));
-    if args.json {
+    if place.json {
         let rows: Vec<_> = rows.iter().map(|row| Shown::of(row, now)).collect();
         term::say(serde_json::to_string_pretty(&rows).unwrap_or_default());
         return Ok(Exit::Ok);
@@ -302,9 +310,9 @@ impl<'a> Shown<'a> {
     }
 }
 
-fn rotate(args: &Args, credential: &str, keep_old: Period, expires: Option<&str>, now: u64) -> Result {
+fn rotate(place: Place<'_>, credential: &str, keep_old: Period, expires: Option<&str>, now: u64) -> Result {
     let expires = expires.map(|text| end(text, now)).transpose()?;
-    let (store, pepper) = open_store(&args.data)?;
+    let (store, pepper) = open_store(place.data)?;
     let old = store.get(credential).map_err(Failure::incomplete)?;
     let Some(old) = old else {
         let error = portcullis_store::keys::KeyError::Unknown(credential.to_owned());
@@ -321,9 +329,9 @@ fn rotate(args: &Args, credential: &str, keep_old: Period, expires: Option<&str>
         old_until: now.saturating_add(keep_old.0.as_secs()),
     };
     let row = store.rotate(credential, &replacement, now).map_err(Failure::usage)?;
-    let in_force = tell_gateway(&args.data)?;
-    show_made(args, &row, &secret, in_force);
-    if !args.json {
+    let in_force = tell_gateway(place.data)?;
+    show_made(place, &row, &secret, in_force);
+    if !place.json {
         term::note(match keep_old.0.as_secs() {
             0 => format!("{credential} no longer holds"),
             _ => format!("{credential} holds until {}", show_time(replacement.old_until)),
@@ -332,11 +340,11 @@ fn rotate(args: &Args, credential: &str, keep_old: Period, expires: Option<&str>
     Ok(Exit::Ok)
 }
 
-fn revoke(args: &Args, credential: &str, now: u64) -> Result {
-    let (store, _) = open_store(&args.data)?;
+fn revoke(place: Place<'_>, credential: &str, now: u64) -> Result {
+    let (store, _) = open_store(place.data)?;
     let row = store.revoke(credential, now).map_err(Failure::usage)?;
-    let in_force = tell_gateway(&args.data)?;
-    if args.json {
+    let in_force = tell_gateway(place.data)?;
+    if place.json {
         let answer =
             serde_json::json!({ "credential": row.credential, "revoked": true, "in_force": in_force });
         term::say(serde_json::to_string_pretty(&answer).unwrap_or_default());

@@ -1,6 +1,5 @@
 //! `portcullis log`: asks the event log, and follows it.
 
-use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use portcullis_engine::ExchangeId;
@@ -8,7 +7,7 @@ use portcullis_store::events::{Event, EventDecision, Order, Query, Reader, Start
 use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, UtcOffset};
 
-use crate::config::checked::DEFAULT_DATA;
+use crate::config::DataFolder;
 use crate::exit::{Exit, Failure, Result};
 use crate::gateway::events_folder;
 use crate::term::{self, Style, out};
@@ -19,9 +18,8 @@ use crate::term::{self, Style, out};
                         portcullis log --refused --since 1h\n\
                         portcullis log --follow --json | jq .code")]
 pub(crate) struct Args {
-    /// Folder of the event log and the keys
-    #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA)]
-    data: PathBuf,
+    #[command(flatten)]
+    data: DataFolder,
     /// From then on: a span such as 15m, 2h or 7d, or a time such as 2026-01-31T09:00:00Z
     #[arg(long, value_name = "WHEN")]
     since: Option<String>,
@@ -77,7 +75,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result {
     let mut query = query(args)?;
-    let folder = events_folder(&args.data);
+    let folder = events_folder(&args.data.path().map_err(Failure::usage)?);
     let reader = Reader::open(&folder).map_err(|error| {
         Failure::Incomplete(format!("{error}; name the gateway's data folder with --data"))
     })?;

@@ -60,6 +60,9 @@ pub(crate) fn run(args: &Args) -> Result {
     Ok(Exit::Ok)
 }
 
+/// Open operations that are listed at start.
+const MOST_LISTED: usize = 100;
+
 /// Says what is open before anything else, then what cannot be proved or enforced.
 fn announce(report: &Report, contract: bool) {
     if !contract {
@@ -75,7 +78,7 @@ fn announce(report: &Report, contract: bool) {
             open.len(),
             report.operations.len()
         ));
-        for operation in &open {
+        for operation in open.iter().take(MOST_LISTED) {
             let why = match operation.access {
                 Access::OpenByContract => "the contract says so",
                 Access::OpenByPolicy => "a policy says `public: true`",
@@ -84,6 +87,9 @@ fn announce(report: &Report, contract: bool) {
             };
             term::say(format_args!("  {:7} {}  ({why})", operation.method, operation.template));
         }
+    }
+    if let Some(more) = open.len().checked_sub(MOST_LISTED).filter(|more| *more > 0) {
+        term::say(format_args!("  … and {more} more; `portcullis config show` lists all"));
     }
     for warning in &report.warnings {
         term::say(format_args!("{} {warning}", out(Style::Yellow, "warning:")));

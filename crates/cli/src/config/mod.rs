@@ -26,6 +26,33 @@ use written::{AdminWritten, Written};
 /// The file that is read when nothing else is said and it is there.
 pub(crate) const DEFAULT_FILE: &str = "portcullis.yaml";
 
+/// The data folder that a command over keys or events is about.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct DataFolder {
+    /// Folder of the event log and the keys [default: what the configuration says, or .portcullis]
+    #[arg(long, global = true, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Configuration file that names the folder [default: portcullis.yaml]
+    #[arg(long, short, global = true, value_name = "FILE", conflicts_with = "data")]
+    config: Option<PathBuf>,
+}
+
+impl DataFolder {
+    /// The folder. A configuration that cannot be read is an error: its keys would go elsewhere.
+    pub(crate) fn path(&self) -> Result<PathBuf, ConfigErrors> {
+        if let Some(data) = &self.data {
+            return Ok(data.clone());
+        }
+        let file = match &self.config {
+            Some(file) => file.clone(),
+            None if Path::new(DEFAULT_FILE).exists() => DEFAULT_FILE.into(),
+            None => return Ok(checked::DEFAULT_DATA.into()),
+        };
+        let overrides = Overrides { config: Some(file), upstream_optional: true, ..Overrides::default() };
+        load(&overrides).map(|config| config.gateway.data)
+    }
+}
+
 /// What the command line says about the gateway; it goes before what the file says.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct Overrides {

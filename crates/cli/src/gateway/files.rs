@@ -35,6 +35,23 @@ impl Files {
         Files { looks: looks.collect(), changing: None }
     }
 
+    /// The same files, as they are now.
+    pub(crate) fn again(&self) -> Files {
+        Files::new(self.looks.keys().cloned())
+    }
+
+    /// Other files, or the same: where one was looked at before, that look counts, since what was loaded may be
+    /// older than what is there now.
+    pub(crate) fn instead(&self, paths: impl IntoIterator<Item = PathBuf>) -> Files {
+        let mut files = Files::new(paths);
+        for (path, look) in &mut files.looks {
+            if let Some(before) = self.looks.get(path) {
+                *look = *before;
+            }
+        }
+        files
+    }
+
     /// Whether a file changed since the last `true`, and has stood still since the call before: whoever writes
     /// it piece by piece is waited for.
     pub(crate) fn changed(&mut self) -> bool {
@@ -72,6 +89,11 @@ mod tests {
         assert!(!files.changed());
         std::fs::write(&two, "").unwrap();
         assert!(!files.changed() && files.changed(), "a file that appears is a change");
+        let before = files.again();
+        std::fs::write(&two, "later").unwrap();
+        let mut later = before.instead([two.clone()]);
+        assert!(!later.changed() && later.changed(), "what changed while it was loaded is a change");
+        assert!(!files.changed() && files.changed());
         std::fs::remove_file(&one).unwrap();
         assert!(!files.changed() && files.changed(), "and so is one that goes");
     }

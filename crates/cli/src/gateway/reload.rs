@@ -120,9 +120,10 @@ impl Reloader {
     }
 
     fn reload(&self, parts: &Parts, files: &mut Files, why: &str) -> Answer {
+        *files = files.again();
         match attempt(parts) {
             Ok(now) => {
-                *files = Files::new(now);
+                *files = files.instead(now);
                 self.done.fetch_add(1, Ordering::Relaxed);
                 *lock(&self.problem) = None;
                 tracing::info!(why, "reloaded");

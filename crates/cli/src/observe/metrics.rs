@@ -1,12 +1,14 @@
 //! Metrics: counted on the workers without allocation, written out in the Prometheus text format on demand.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use portcullis_engine::{Decision, Record};
+use hashbrown::HashMap;
+use hashbrown::hash_map::EntryRef;
+use portcullis_engine::{Decision, End, Record};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
@@ -20,6 +22,7 @@ use super::histogram::{Histogram, Reading};
 const MAX_OPERATIONS: usize = 5_000;
 const DECISIONS: [&str; 4] = ["permitted", "refused", "withheld", "answered"];
 const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
+const ENDS: [End; 4] = [End::Complete, End::ClientGone, End::UpstreamBroke, End::Cut];
 const SHARDS: usize = 16;
 
 /// The gateway's counters.
@@ -45,7 +48,7 @@ struct Counts {
     unmatched: ByOutcome,
     other: ByOutcome,
     findings: HashMap<(&'static str, &'static str, bool), u64>,
-    ends: HashMap<&'static str, u64>,
+    ends: [u64; ENDS.len()],
 }
 
 impl Metrics {
@@ -69,10 +72,11 @@ impl Metrics {
             None => &mut counts.unmatched,
             Some(operation) => {
                 let full = counts.operations.len() >= MAX_OPERATIONS;
-                if !counts.operations.contains_key(&operation.id) && !full {
-                    counts.operations.insert(Arc::clone(&operation.id), ByOutcome::default());
+                match counts.operations.entry_ref(&*operation.id) {
+                    EntryRef::Occupied(entry) => entry.into_mut(),
+                    EntryRef::Vacant(_) if full => &mut counts.other,
+                    EntryRef::Vacant(entry) => entry.insert(ByOutcome::default()),
                 }
-                counts.operations.get_mut(&operation.id).unwrap_or(&mut counts.other)
             }
         };
         if let Some(count) = row.get_mut(decision).and_then(|row| row.get_mut(class)) {
@@ -82,7 +86,15 @@ impl Metrics {
         for finding in &record.findings {
             *counts.findings.entry((finding.guard, finding.code.name, finding.enforced)).or_default() += 1;
         }
-        *counts.ends.entry(record.end.word()).or_default() += 1;
+        let end = match record.end {
+            End::Complete => 0,
+            End::ClientGone => 1,
+            End::UpstreamBroke => 2,
+            End::Cut => 3,
+        };
+        if let Some(count) = counts.ends.get_mut(end) {
+            *count += 1;
+        }
     }
 
     fn shard(&self) -> &Shard {
@@ -116,8 +128,8 @@ impl Metrics {
             for (key, count) in &counts.findings {
                 *sum.findings.entry(*key).or_default() += count;
             }
-            for (end, count) in &counts.ends {
-                *sum.ends.entry(end).or_default() += count;
+            for (end, count) in ENDS.iter().zip(counts.ends) {
+                *sum.ends.entry(end.word()).or_default() += count;
             }
         }
         sum

@@ -9,7 +9,7 @@ use portcullis_identity::Pepper;
 use portcullis_store::keys::{KeyRow, KeyStore};
 use serde::Deserialize;
 
-use super::{new_id, say_force, tell_gateway};
+use super::{Place, new_id, say_force, tell_gateway};
 use crate::exit::{Exit, Failure, Result};
 use crate::gateway::keys::open_store;
 use crate::gateway::make_data_folder;
@@ -59,7 +59,8 @@ const MAX: u64 = 256 << 20;
 /// A secret that is shorter can be guessed.
 const MIN_SECRET: usize = 16;
 
-pub(super) fn run(data: &Path, json: bool, import: &Import, now: u64) -> Result {
+pub(super) fn run(place: Place<'_>, import: &Import, now: u64) -> Result {
+    let Place { data, json } = place;
     let text = read(&import.file)?;
     make_data_folder(data)?;
     let (store, pepper) = open_store(data)?;
