@@ -116,7 +116,7 @@ pub struct Timeouts {
     pub response_body: Period,
     /// Without a byte in either direction on an upgraded connection (WebSocket).
     pub tunnel: Period,
-    /// The whole exchange; none by default, so that streams may live.
+    /// The whole exchange, which is then broken off; none by default, so that streams may live.
     pub total: Option<Period>,
 }
 

@@ -30,7 +30,17 @@ pub(crate) async fn serve<C: Client>(
 ) -> Result<(), Gone> {
     let inspection = worker.engine().begin(head, connection, worker.id(), worker.now());
     let mut exchange = Exchange { worker, alarm, client, account: Account::new(worker, inspection) };
-    let served = exchange.run().await;
+    let total = worker.timeouts().total;
+    let served = match total {
+        None => exchange.run().await,
+        Some(most) => match tokio::time::timeout(most.0, exchange.run()).await {
+            Ok(served) => served,
+            Err(_) => {
+                exchange.account.finish(End::Cut);
+                Err(Gone)
+            }
+        },
+    };
     if served.is_err() {
         exchange.account.finish(End::ClientGone);
     }

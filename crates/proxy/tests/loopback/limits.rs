@@ -165,3 +165,26 @@ fn connections_are_bounded_by_client() {
     thread::sleep(Duration::from_millis(100));
     assert_eq!(proxy.client().get("/").status, 200);
 }
+
+#[test]
+fn the_whole_exchange_may_be_bounded() {
+    let upstream = upstream(|peer| {
+        peer.head()?;
+        peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
+        for _ in 0..200 {
+            peer.send("1\r\nx\r\n")?;
+            thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    });
+    let mut config = config(&[upstream.address]);
+    config.timeouts.total = Some(Period(Duration::from_millis(600)));
+    let proxy = start(config);
+    let began = Instant::now();
+    let mut client = proxy.client();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    let mut all = String::new();
+    let _ = std::io::Read::read_to_string(&mut client.reader, &mut all);
+    assert!(took(began) && all.contains("1\r\nx\r\n") && !all.ends_with("0\r\n\r\n"), "{all}");
+    assert_eq!(proxy.records(1)[0].end, portcullis_engine::End::Cut);
+}
