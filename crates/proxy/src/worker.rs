@@ -59,6 +59,8 @@ pub(crate) struct Worker {
     engine: EngineHandle,
     settings: RefCell<Arc<Settings>>,
     upstream: RefCell<Rc<Upstream>>,
+    /// Connections that wait for a request with their buffers in hand.
+    pub(crate) warm: Cell<usize>,
     random: Cell<u64>,
     spare: RefCell<Vec<(BytesMut, Outbox)>>,
     spare_fields: RefCell<Vec<HeaderMap>>,
@@ -86,6 +88,7 @@ impl Worker {
             engine,
             settings: RefCell::new(settings),
             upstream: RefCell::new(upstream),
+            warm: Cell::new(0),
             random: Cell::new(seed()),
             spare: RefCell::default(),
             spare_fields: RefCell::default(),

@@ -19,8 +19,10 @@ use crate::io::{Io, Outbox};
 use crate::message::{BodyError, BodyReader, Frame};
 use crate::worker::Worker;
 
-/// After a response the buffers are kept for this long, in case the next request follows at once.
+/// After a response the buffers are kept for this long, in case the next request follows at once...
 const WARM: u64 = 1_000;
+/// ...by so many connections of a worker; further ones give theirs back at once.
+const WARM_MOST: usize = 256;
 /// Bytes of an unread request body that are read and dropped to keep the connection.
 const DRAIN: u64 = 64 * 1024;
 /// How long the end of a refused connection is waited for, and how many bytes are dropped meanwhile.
@@ -164,7 +166,9 @@ async fn read_head(worker: &Worker, client: &mut H1Client, alarm: &Alarm, again:
     let mut scanner = HeadScanner::new(StartLine::Request);
     let began = alarm.now();
     let mut head_began = (!client.buffer.is_empty()).then_some(began);
-    std::future::poll_fn(|cx| {
+    let waiting = Waiting::new(worker);
+    let warm = if worker.warm.get() <= WARM_MOST { WARM } else { 0 };
+    let wanted = std::future::poll_fn(|cx| {
         loop {
             if !client.buffer.is_empty() {
                 match scanner.scan(&client.buffer, &limits) {
@@ -198,7 +202,7 @@ async fn read_head(worker: &Worker, client: &mut H1Client, alarm: &Alarm, again:
                 // The first head must be complete in time from the first byte on; the wait before it was bounded
                 // by `until`.
                 Some(began) => began + worker.timeouts().head.millis(),
-                None => until.min(began + WARM),
+                None => until.min(began + warm),
             };
             if worker.is_cut() || (worker.is_draining() && again && head_began.is_none()) {
                 return Poll::Ready(Wanted::Expired);
@@ -215,7 +219,25 @@ async fn read_head(worker: &Worker, client: &mut H1Client, alarm: &Alarm, again:
             return Poll::Pending;
         }
     })
-    .await
+    .await;
+    drop(waiting);
+    wanted
+}
+
+/// A connection that waits with its buffers in hand, as counted.
+struct Waiting<'a>(&'a Worker);
+
+impl<'a> Waiting<'a> {
+    fn new(worker: &'a Worker) -> Self {
+        worker.warm.set(worker.warm.get() + 1);
+        Self(worker)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.warm.set(self.0.warm.get().saturating_sub(1));
+    }
 }
 
 /// Reads and drops what is left of a small request body; `false` if the connection cannot be kept.
