@@ -1,13 +1,13 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
-use crate::Scheme;
 use crate::guard::{Guard, Hooks, Stage};
 use crate::plan::OperationInfo;
 use crate::record::End;
 use crate::routes::Routes;
 use crate::state::State;
 use crate::{Bounds, OperationInfo as Info};
+use crate::{PathParams, Scheme};
 
 #[derive(Debug, Default)]
 struct Probe {

@@ -29,6 +29,7 @@ mod guard;
 mod head;
 mod headers;
 mod inspection;
+mod normalise;
 mod plan;
 mod record;
 mod routes;

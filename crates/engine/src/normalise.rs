@@ -1,0 +1,198 @@
+//! A request head made into the one form that guards see and that goes upstream, and what of it may be recorded.
+
+use bytes::Bytes;
+use http::header::{self, HeaderValue};
+use http::{Method, Version};
+
+use crate::canonical;
+use crate::code;
+use crate::denial::Denial;
+use crate::engine::Settings;
+use crate::facts::Facts;
+use crate::head::{Connection, ExchangeId, Request, RequestHead};
+use crate::headers;
+use crate::routes::PathParams;
+
+/// Normalises a head. A denial leaves what could be made of it, for the record.
+pub(crate) fn normalise(
+    settings: &Settings,
+    head: RequestHead,
+    connection: &Connection,
+    id: ExchangeId,
+) -> (Request, Facts, Option<Denial>) {
+    let RequestHead { method, target, authority, version, headers, body } = head;
+    let (client, scheme) = settings.trusted_hops.client(connection.peer, connection.scheme, &headers);
+    let mut facts = Facts { client, principal: None, trace_id: id.0, allow: None, deprecated: false };
+    let mut request = Request {
+        method,
+        target: Bytes::new(),
+        path_len: 0,
+        authority: HeaderValue::from_static(""),
+        scheme,
+        version,
+        headers,
+        body,
+        upgrade: None,
+        params: PathParams::default(),
+    };
+    let refusal = fill(settings, &mut request, &mut facts, &target, authority, connection, id).err();
+    if refusal.is_some() && request.target.is_empty() {
+        request.target = escape(&target);
+        request.path_len = request.target.len();
+    }
+    (request, facts, refusal)
+}
+
+fn fill(
+    settings: &Settings,
+    request: &mut Request,
+    facts: &mut Facts,
+    raw_target: &Bytes,
+    authority: Option<Bytes>,
+    connection: &Connection,
+    id: ExchangeId,
+) -> Result<(), Denial> {
+    if matches!(request.method, Method::TRACE | Method::CONNECT) {
+        let allow = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+        let reason = format!("{} is never accepted", request.method);
+        return Err(Denial::new(&code::METHOD_REFUSED, reason).header(header::ALLOW, allow).close());
+    }
+    let target = canonical::target(raw_target, settings.encoded_slash)
+        .map_err(|ambiguous| Denial::new(&code::PATH_AMBIGUOUS, ambiguous.0).close())?;
+    if target.bytes.as_ref() == b"*" && request.method != Method::OPTIONS {
+        return Err(Denial::new(&code::REQUEST_MALFORMED, "`*` is a target of OPTIONS only").close());
+    }
+    request.target = target.bytes;
+    request.path_len = target.path_len;
+    request.authority = one_authority(request, authority, target.authority)?;
+    let mut stripped = headers::sanitise(&mut request.headers, &settings.protected_fields)?;
+    request.upgrade = stripped.upgrade.take();
+    let peer_is_trusted = settings.trusted_hops.trusts(connection.peer.ip());
+    let origin = headers::Origin {
+        client: facts.client,
+        peer: connection.peer,
+        scheme: request.scheme,
+        authority: &request.authority,
+        chain: stripped.forwarded_for.filter(|_| peer_is_trusted),
+    };
+    headers::set_forwarded(&mut request.headers, settings.forwarded, origin);
+    facts.trace_id = headers::continue_trace(&mut request.headers, id, settings.forwarded.trace);
+    Ok(())
+}
+
+/// The one authority that Host, `:authority` and an absolute-form target agree on.
+fn one_authority(
+    request: &Request,
+    pseudo: Option<Bytes>,
+    absolute: Option<Bytes>,
+) -> Result<HeaderValue, Denial> {
+    let invalid = |reason: &'static str| Denial::new(&code::HOST_INVALID, reason).close();
+    let mut hosts = request.headers.get_all(header::HOST).iter();
+    let host = hosts.next();
+    if hosts.next().is_some() {
+        return Err(invalid("several Host fields"));
+    }
+    if host.is_none() && pseudo.is_none() && request.version == Version::HTTP_11 {
+        return Err(invalid("no Host field"));
+    }
+    let normal = |value: &HeaderValue| canonical::authority(value).map_err(|ambiguous| invalid(ambiguous.0));
+    let as_value = |bytes: Bytes| {
+        HeaderValue::from_maybe_shared(bytes)
+            .map_err(|_| invalid("the host is not a name or address with an optional port"))
+    };
+    let host = host.map(normal).transpose()?;
+    let mut agreed = host;
+    for other in [pseudo, absolute].into_iter().flatten() {
+        let other = normal(&as_value(other)?)?;
+        match &agreed {
+            Some(first) if *first != other => return Err(invalid("the Host field contradicts the target")),
+            Some(_) => {}
+            None => agreed = Some(other),
+        }
+    }
+    let Some(agreed) = agreed else {
+        return match request.version {
+            Version::HTTP_2 | Version::HTTP_3 => Err(invalid("neither `:authority` nor Host")),
+            _ => Ok(HeaderValue::from_static("")),
+        };
+    };
+    Ok(agreed)
+}
+
+/// What a record keeps of a target that has no canonical form: printable ASCII, at most 512 bytes of it.
+pub(crate) fn escape(raw: &[u8]) -> Bytes {
+    let mut out = String::new();
+    for &byte in raw.iter().take_while(|&&byte| byte != b'?').take(512) {
+        out.extend(std::ascii::escape_default(byte).map(char::from));
+    }
+    out.into()
+}
+
+/// The query with secret-looking values replaced; `None` where there is nothing to replace.
+pub(crate) fn redact(query: &str, listed: &[Box<str>]) -> Option<String> {
+    let name_of = |pair: &str| pair.find('=').map_or(pair.len(), |at| at);
+    let secret = |pair: &str| {
+        let name = pair.get(..name_of(pair)).unwrap_or_default();
+        looks_secret(name) || listed.iter().any(|l| **l == *name)
+    };
+    if !query.split('&').any(secret) {
+        return None;
+    }
+    let shown = query.split('&').map(|pair| {
+        let name = pair.get(..name_of(pair)).unwrap_or_default();
+        if secret(pair) { format!("{name}=***") } else { pair.to_owned() }
+    });
+    Some(shown.collect::<Vec<_>>().join("&"))
+}
+
+/// Whether a parameter's name has a word that secrets go by; an encoded name could spell anything.
+fn looks_secret(name: &str) -> bool {
+    const WORDS: [&[u8]; 12] = [
+        b"token",
+        b"key",
+        b"secret",
+        b"pass",
+        b"pwd",
+        b"auth",
+        b"sig",
+        b"code",
+        b"session",
+        b"jwt",
+        b"credential",
+        b"otp",
+    ];
+    let bytes = name.as_bytes();
+    bytes.iter().enumerate().any(|(at, byte)| match byte.to_ascii_lowercase() {
+        b'%' => true,
+        b't' | b'k' | b's' | b'p' | b'a' | b'c' | b'j' | b'o' => WORDS
+            .iter()
+            .any(|word| bytes.get(at..at + word.len()).is_some_and(|part| part.eq_ignore_ascii_case(word))),
+        _ => false,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secret_looking_parameters_are_redacted() {
+        for (query, shown) in [
+            ("a=1&b=2", None),
+            ("", None),
+            ("page=2&api_key=s3cret", Some("page=2&api_key=***")),
+            ("ACCESS_TOKEN=x&a=1", Some("ACCESS_TOKEN=***&a=1")),
+            ("%74oken=x", Some("%74oken=***")),
+            ("listed=x&a", Some("listed=***&a")),
+            ("key", Some("key=***")),
+        ] {
+            assert_eq!(redact(query, &["listed".into()]).as_deref(), shown, "{query}");
+        }
+    }
+
+    #[test]
+    fn a_recorded_raw_target_is_printable_and_bounded() {
+        assert_eq!(escape(b"/a\x00\xff?token=1"), &br"/a\x00\xff"[..]);
+        assert!(escape(&[0xff; 10_000]).len() <= 4 * 512);
+    }
+}
