@@ -92,7 +92,7 @@ fn contract(config: &Config) -> Outcome {
     };
     match build::load_contract(config, source) {
         Err(errors) => Wrong(errors.to_string(), "correct the document, or name another"),
-        Ok(contract) => {
+        Ok((contract, _)) => {
             let operations = contract.operations();
             let errors =
                 contract.problems().iter().filter(|problem| problem.severity == Severity::Error).count();

@@ -31,7 +31,8 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result {
     let contract = args.spec.as_deref().map(load).transpose()?;
     let spec = args.spec.as_deref().map(|spec| beside(&args.output, spec)).transpose()?;
-    let facts = contract.as_ref().map(Facts::of).unwrap_or_default();
+    let without = || Facts { uncontracted: true, ..Facts::default() };
+    let facts = contract.as_ref().map_or_else(without, Facts::of);
     let text = render(spec.as_deref(), &args.upstream, &facts);
     write(&args.output, &text, args.force)?;
     let file = args.output.display();
@@ -103,6 +104,8 @@ struct Facts {
     /// The header of the contract's own API key, where there is one.
     keys: bool,
     login: Option<String>,
+    /// Whether there is no contract at all.
+    uncontracted: bool,
 }
 
 impl Facts {
@@ -227,7 +230,7 @@ fn render(spec: Option<&str>, upstream: &str, facts: &Facts) -> String {
 }
 
 fn authenticate(line: &mut impl FnMut(std::fmt::Arguments<'_>), facts: &Facts) {
-    let silent = !facts.silent.is_empty();
+    let silent = !facts.silent.is_empty() || facts.uncontracted;
     if facts.upstream.is_empty() && !silent {
         if facts.keys {
             line(format_args!(
@@ -240,10 +243,15 @@ fn authenticate(line: &mut impl FnMut(std::fmt::Arguments<'_>), facts: &Facts) {
     line(format_args!("# Who calls."));
     line(format_args!("authenticate:"));
     if silent {
-        line(format_args!(
-            "  # The contract does not say who may call {} of its operations. They ask for an API key in",
-            facts.silent.len()
-        ));
+        match facts.uncontracted {
+            true => line(format_args!(
+                "  # There is no contract that says who may call: every call needs an API key in"
+            )),
+            false => line(format_args!(
+                "  # The contract does not say who may call {} of its operations. They ask for an API key in",
+                facts.silent.len()
+            )),
+        }
         line(format_args!(
             "  # this header (`portcullis keys create`); what anyone may call needs `public: true` below."
         ));
@@ -332,8 +340,11 @@ components:
 
     #[test]
     fn without_a_contract_it_is_still_a_configuration() {
-        let text = render(None, "http://127.0.0.1:1", &Facts::default());
-        config::load_text("t", &text, Path::new("."), &Overrides::default()).unwrap();
+        let facts = Facts { uncontracted: true, ..Facts::default() };
+        let text = render(None, "http://127.0.0.1:1", &facts);
+        let config = config::load_text("t", &text, Path::new("."), &Overrides::default()).unwrap();
+        build::compile(&config, Keys::none().ring().clone(), Arc::new(State::new(64)))
+            .unwrap_or_else(|error| panic!("{error}\n{text}"));
     }
 
     #[test]

@@ -66,8 +66,9 @@ const MOST_LISTED: usize = 100;
 /// Says what is open before anything else, then what cannot be proved or enforced.
 fn announce(report: &Report, contract: bool) {
     if !contract {
-        let what = "no contract: HTTP is checked, bodies are bounded, answers are hardened; paths, parameters, \
-                    bodies and callers are not checked. Give --spec openapi.yaml for that";
+        let what = "no contract: paths, parameters, bodies and answers are not checked against any, and who calls only \
+                    where `authenticate` asks for a key; HTTP itself is checked, bodies are bounded, answers hardened. \
+                    Give --spec openapi.yaml for the rest";
         term::say(format_args!("{} {what}", out(Style::Yellow, "note:")));
     }
     let open: Vec<_> = report.open().collect();

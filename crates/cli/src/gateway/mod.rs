@@ -47,8 +47,8 @@ impl Gateway {
         make_data_folder(&config.gateway.data)?;
         let keys = Keys::open(&config.gateway.data)?;
         let state = Arc::new(State::default());
-        let compiled =
-            build::compile(&config, keys.ring().clone(), Arc::clone(&state)).map_err(Failure::usage)?;
+        let (compiled, files) = build::compile_watched(&config, keys.ring().clone(), Arc::clone(&state))
+            .map_err(Failure::usage)?;
         let events = open_events(&config)?;
         let access =
             AccessLog::open(config.gateway.log.access, &config.gateway.log.access_to).map_err(|error| {
@@ -68,7 +68,7 @@ impl Gateway {
             .map_err(Failure::incomplete)?;
         let reloader = Reloader::start(reload::Parts {
             overrides,
-            files: config.files.clone(),
+            files,
             listen: config.gateway.proxy.listen.clone(),
             engine,
             proxy: proxy.handle(),

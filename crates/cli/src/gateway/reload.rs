@@ -161,8 +161,9 @@ impl Reloader {
 /// Loads, compiles and puts in force. The files that it was made of.
 fn attempt(parts: &Parts) -> Result<Vec<PathBuf>, String> {
     let config = config::load(&parts.overrides).map_err(|error| error.to_string())?;
-    let compiled = build::compile(&config, parts.keys.ring().clone(), Arc::clone(&parts.state))
-        .map_err(|error| error.to_string())?;
+    let (compiled, files) =
+        build::compile_watched(&config, parts.keys.ring().clone(), Arc::clone(&parts.state))
+            .map_err(|error| error.to_string())?;
     if config.gateway.proxy.listen != parts.listen {
         tracing::warn!("`listen` changed; that takes a restart, all else is reloaded");
     }
@@ -171,7 +172,7 @@ fn attempt(parts: &Parts) -> Result<Vec<PathBuf>, String> {
     for warning in &compiled.report.warnings {
         tracing::warn!("{warning}");
     }
-    Ok(config.files)
+    Ok(files)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

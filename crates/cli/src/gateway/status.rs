@@ -27,10 +27,11 @@ impl Status for GatewayStatus {
                 .label("version", env!("CARGO_PKG_VERSION")),
         ];
         for reading in self.proxy.stats().read() {
-            samples.push(match reading.kind {
+            let sample = match reading.kind {
                 Kind::Counter => Sample::counter(reading.name, reading.help, reading.value),
                 Kind::Gauge => Sample::gauge(reading.name, reading.help, reading.value as f64),
-            });
+            };
+            samples.push(sample.of("proxy"));
         }
         if let Some(events) = &self.events {
             let stats = events.stats();

@@ -1,5 +1,6 @@
 //! Metrics: counted on the workers without allocation, written out in the Prometheus text format on demand.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -149,7 +150,7 @@ struct Sum {
 #[derive(Debug, Clone)]
 pub(crate) struct Sample {
     /// The name, without the program's prefix; a counter's without `_total`.
-    pub(crate) name: &'static str,
+    pub(crate) name: Cow<'static, str>,
     /// One line of help.
     pub(crate) help: &'static str,
     /// Whether it only goes up.
@@ -164,12 +165,12 @@ impl Sample {
     /// A number that only goes up.
     pub(crate) fn counter(name: &'static str, help: &'static str, value: u64) -> Sample {
         let name = name.strip_suffix("_total").unwrap_or(name);
-        Sample { name, help, counter: true, labels: Vec::new(), value: value as f64 }
+        Sample { name: name.into(), help, counter: true, labels: Vec::new(), value: value as f64 }
     }
 
     /// A number that goes up and down.
     pub(crate) fn gauge(name: &'static str, help: &'static str, value: f64) -> Sample {
-        Sample { name, help, counter: false, labels: Vec::new(), value }
+        Sample { name: name.into(), help, counter: false, labels: Vec::new(), value }
     }
 
     fn encode(&self, encoder: MetricEncoder<'_>) -> Result<(), fmt::Error> {
@@ -177,6 +178,12 @@ impl Sample {
             true => ConstCounter::new(self.value as u64).encode(encoder),
             false => ConstGauge::new(self.value).encode(encoder),
         }
+    }
+
+    /// Sets the name apart from others of the same kind.
+    pub(crate) fn of(mut self, whose: &str) -> Sample {
+        self.name = format!("{whose}_{}", self.name).into();
+        self
     }
 
     /// Adds a label.
@@ -240,7 +247,7 @@ impl Collector for Page {
         let mut at = 0;
         while let Some(first) = self.samples.get(at) {
             let kind = if first.counter { MetricType::Counter } else { MetricType::Gauge };
-            let mut family = encoder.encode_descriptor(first.name, first.help, None, kind)?;
+            let mut family = encoder.encode_descriptor(&first.name, first.help, None, kind)?;
             if first.labels.is_empty() {
                 first.encode(family)?;
                 at += 1;
