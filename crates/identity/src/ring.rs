@@ -1,5 +1,6 @@
 //! Key rings: all keys of a gateway, as one immutable snapshot.
 
+use std::cmp::Reverse;
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::net::IpAddr;
@@ -12,7 +13,8 @@ use portcullis_engine::{CredentialKind, Principal};
 
 use crate::pepper::{Digest, Pepper};
 
-/// Keys of one App ID that may overlap, so that one can be rotated while the others still work.
+/// Keys of one App ID that may overlap, so that one can be rotated while the others still work. Whoever makes keys
+/// holds to it ([`KeyRing::app_keys`] counts them); a ring looks up more, if it is given more.
 pub const MAX_APP_KEYS: usize = 5;
 
 /// One key: what is kept of its secret, whose it is and when it holds.
@@ -86,11 +88,6 @@ pub enum RingError {
     /// Two keys have one identifier.
     #[error("two credentials are named `{0}`: identifiers must be unique")]
     SameId(Arc<str>),
-    /// More overlapping keys than [`MAX_APP_KEYS`].
-    #[error(
-        "the App ID `{0}` has more than {MAX_APP_KEYS} keys that are neither revoked nor expired: revoke the oldest"
-    )]
-    TooManyKeys(Arc<str>),
 }
 
 /// All keys, immutable. Looking one up costs a digest of the secret and one table access, however many keys
@@ -113,7 +110,7 @@ struct Entry {
     networks: Box<[IpNet]>,
 }
 
-/// The keys of an App ID: those that may hold first, old ones after them.
+/// The keys of an App ID: those that hold longest, and the others.
 #[derive(Debug, Default)]
 struct App {
     current: [Option<u32>; MAX_APP_KEYS],
@@ -124,7 +121,7 @@ impl KeyRing {
     /// A ring of `entries`. Revoked entries stay in it, so that their use is told from guessing.
     ///
     /// # Errors
-    /// If two entries share a secret or an identifier, or an App ID has too many keys at once.
+    /// If two entries share a secret or an identifier.
     pub fn new(pepper: Pepper, entries: impl IntoIterator<Item = KeyEntry>) -> Result<KeyRing, RingError> {
         let mut ring = KeyRing {
             pepper,
@@ -158,23 +155,7 @@ impl KeyRing {
                             entry.credential,
                         ));
                     }
-                    // Expiry is left to the look-up, which knows the time: it frees a place only with others.
-                    let place = (!entry.revoked).then(|| app.current.iter_mut().find(|p| p.is_none()));
-                    match place {
-                        Some(Some(place)) => *place = Some(index),
-                        Some(None) => {
-                            // The one that ends first may have ended already: it makes place for the new one.
-                            let ends = |i: u32| kept.get(i as usize).map_or(u64::MAX, |e| e.expires);
-                            let first = app.current.iter_mut().flatten().min_by_key(|i| ends(**i));
-                            match first {
-                                Some(first) if ends(*first) < entry.not_before.unwrap_or(0) => {
-                                    app.past.push(std::mem::replace(first, index));
-                                }
-                                _ => return Err(RingError::TooManyKeys(entry.consumer)),
-                            }
-                        }
-                        None => app.past.push(index),
-                    }
+                    app.past.push(index);
                 }
             }
             kept.push(Entry {
@@ -190,6 +171,17 @@ impl KeyRing {
                     scopes: entry.scopes,
                 }),
             });
+        }
+        // Those that hold longest first: they are compared on every look-up, what is over only where none fits.
+        let ends = |index: &u32| {
+            kept.get(*index as usize).map(|entry| (entry.revoked, Reverse(entry.expires), Reverse(*index)))
+        };
+        for app in ring.apps.values_mut() {
+            app.past.sort_unstable_by_key(ends);
+            let current = app.past.drain(..app.past.len().min(MAX_APP_KEYS));
+            for (place, index) in app.current.iter_mut().zip(current) {
+                *place = Some(index);
+            }
         }
         ring.entries = kept.into();
         Ok(ring)
@@ -242,6 +234,14 @@ impl KeyRing {
     pub fn by_id(&self, id: &str, now: u64, client: IpAddr) -> Verdict {
         let entry = self.by_id.get(id).and_then(|&index| self.entries.get(index as usize));
         entry.map_or(Verdict::Unknown, |entry| entry.judge(now, client))
+    }
+
+    /// How many keys of `app_id` hold at `now` or will later.
+    pub fn app_keys(&self, app_id: &str, now: u64) -> usize {
+        let app = self.apps.get(app_id);
+        let keys = app.into_iter().flat_map(|app| app.current.iter().flatten().chain(&app.past));
+        let entries = keys.filter_map(|&index| self.entries.get(index as usize));
+        entries.filter(|entry| !entry.revoked && now < entry.expires).count()
     }
 
     /// How many keys there are, revoked and expired ones included.
