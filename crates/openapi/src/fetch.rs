@@ -80,3 +80,33 @@ impl Fetch for Folder {
         std::fs::read(&path).map_err(unreadable)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_gives_nothing_from_outside() {
+        let outer = tempfile::tempdir().unwrap();
+        let inner = outer.path().join("api");
+        std::fs::create_dir_all(inner.join("parts")).unwrap();
+        std::fs::write(outer.path().join("secret.yaml"), "s").unwrap();
+        std::fs::write(inner.join("parts/a.yaml"), "a").unwrap();
+        let folder = Folder::new(&inner);
+        assert_eq!(folder.fetch("parts/a.yaml"), Ok(b"a".to_vec()));
+        assert_eq!(folder.fetch("./parts/a.yaml"), Ok(b"a".to_vec()));
+        let absolute = inner.join("parts/a.yaml");
+        for uri in ["../secret.yaml", "parts/../../secret.yaml", "none.yaml", "", "parts", "https://a/b.yaml"]
+        {
+            assert!(folder.fetch(uri).is_err(), "{uri}");
+        }
+        assert!(folder.fetch(&absolute.to_string_lossy()).is_err());
+        assert!(folder.fetch("file:///etc/passwd").is_err());
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink(outer.path().join("secret.yaml"), inner.join("link.yaml")).unwrap();
+            assert!(folder.fetch("link.yaml").unwrap_err().to_string().contains("leads out"));
+        }
+        assert!(Alone.fetch("parts/a.yaml").is_err());
+    }
+}

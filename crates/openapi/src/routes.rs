@@ -633,4 +633,65 @@ mod tests {
         let path = "/a".repeat(13) + "/b/c";
         assert_eq!(find(&routes, "GET", &path), Err(None));
     }
+
+    #[test]
+    fn as_a_list_of_expressions_would() {
+        let mut seed = 88_172_645_463_325_252_u64;
+        let mut below = |end: u64| {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            (seed >> 20) % end
+        };
+        let pieces = ["a", "b", "{p}", "{p}.a", "a{p}", "{p}-{q}", "{p}b", "ab", "a-b.a"];
+        let name = regex::Regex::new(r"\\\{[pq]\\\}").unwrap();
+        for _ in 0..300 {
+            let mut templates: Vec<String> = Vec::new();
+            for _ in 0..1 + below(8) {
+                let segments = 1 + below(3);
+                let next: String = (0..segments)
+                    .map(|_| format!("/{}", pieces[below(pieces.len() as u64) as usize]))
+                    .collect();
+                if !templates.contains(&next) {
+                    templates.push(next);
+                }
+            }
+            let all: Vec<(&str, &str)> = templates.iter().map(|path| ("GET", path.as_str())).collect();
+            let routes = routes(&all, TrailingSlash::Strict, CaseOf::Sensitive);
+            let expression = |template: &String| {
+                regex::Regex::new(&format!("^{}$", name.replace_all(&regex::escape(template), "([^/]+?)")))
+                    .unwrap()
+            };
+            let expressions: Vec<regex::Regex> = templates.iter().map(expression).collect();
+            let rank = |segment: &str| if segment == "{p}" { 2 } else { u8::from(segment.contains('{')) };
+            // Where two templates part, the more literal one goes first.
+            let goes_first = |first: &str, second: &str| {
+                let parting = first.split('/').zip(second.split('/')).find(|(one, other)| one != other);
+                parting.is_none_or(|(one, other)| rank(one) <= rank(other))
+            };
+            for _ in 0..60 {
+                let segments = 1 + below(3);
+                let texts = ["a", "b", "ab", "a-b", "a-b.a", "x.a", "-", "a.a", "", "bb"];
+                let path: String = (0..segments)
+                    .map(|_| format!("/{}", texts[below(texts.len() as u64) as usize]))
+                    .collect();
+                let matching: Vec<usize> =
+                    (0..templates.len()).filter(|at| expressions[*at].is_match(&path)).collect();
+                match find(&routes, "GET", &path) {
+                    Ok((operation, captures)) => {
+                        assert!(matching.contains(&operation), "{path} {templates:?}");
+                        let found = &templates[operation];
+                        let before = matching.iter().all(|other| goes_first(found, &templates[*other]));
+                        assert!(before, "{path} {found} {templates:?}");
+                        assert!(
+                            captures
+                                .iter()
+                                .all(|capture| !capture.is_empty() && path.contains(capture.as_str()))
+                        );
+                    }
+                    Err(_) => assert!(matching.is_empty(), "{path} {templates:?}"),
+                }
+            }
+        }
+    }
 }
