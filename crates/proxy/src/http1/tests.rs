@@ -359,3 +359,105 @@ fn what_is_encoded_is_read_back() {
     assert_eq!(request.headers["host"], "h:1");
     assert_eq!(request.headers.len(), 3);
 }
+
+/// Numbers that look random (xorshift), from a fixed seed, so that a failure can be seen again.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % n as u64) as usize
+    }
+
+    /// Changes, drops, doubles or inserts a few bytes of `wire`, mostly ones that mean something to a parser.
+    fn mutate(&mut self, wire: &[u8]) -> Vec<u8> {
+        const TELLING: &[u8] = b"\r\n\t :;,0179afAFxX-_/\\#?%@[]\"\0\x0b\x7f\x80\xff";
+        let mut wire = wire.to_vec();
+        for _ in 0..=self.below(3) {
+            let at = self.below(wire.len() + 1);
+            let byte = TELLING[self.below(TELLING.len())];
+            match self.below(4) {
+                0 => wire.insert(at, byte),
+                1 if at < wire.len() => wire[at] = byte,
+                2 if at < wire.len() => drop(wire.remove(at)),
+                3 => {
+                    let end = (at + self.below(20)).min(wire.len());
+                    let piece = wire[at.min(end)..end].to_vec();
+                    wire.splice(at..at, piece);
+                }
+                _ => {}
+            }
+        }
+        wire
+    }
+}
+
+#[test]
+fn mutated_messages_are_read_alike_in_pieces_and_written_back_unchanged() {
+    let limits = HeadLimits::default();
+    let seeds: [&[u8]; 4] = [
+        b"GET /a/b?c=d HTTP/1.1\r\nHost: a.example:80\r\nConnection: close, te\r\nTE: trailers\r\n\r\n",
+        b"POST http://a.example/x HTTP/1.1\r\nHost: a.example\r\nContent-Length: 12\r\nExpect: 100-continue\r\n\r\n",
+        b"PUT / HTTP/1.0\r\nHost: [::1]\r\nTransfer-Encoding: chunked\r\nX:  y \t\r\n\r\n",
+        b"\r\nOPTIONS * HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+    ];
+    let mut numbers = Numbers(0x1234_5678_9abc_def1);
+    let mut accepted = 0;
+    for round in 0..30_000 {
+        let wire = numbers.mutate(seeds[round % seeds.len()]);
+        let whole = read_split(&wire, 0, &limits);
+        let split = read_split(&wire, numbers.below(wire.len() + 1), &limits);
+        let told = |r: &Result<Option<ParsedRequest>, HeadError>| match r {
+            Ok(Some(r)) => Some((r.method.clone(), r.target.clone(), r.headers.clone(), r.body)),
+            _ => None,
+        };
+        assert_eq!(told(&whole), told(&split), "{:?}", String::from_utf8_lossy(&wire));
+        let Ok(Some(request)) = whole else { continue };
+        accepted += 1;
+        let mut out = Vec::new();
+        let host = request.headers["host"].as_bytes();
+        encode::write_request_start(
+            &mut out,
+            request.method.as_str(),
+            &request.target,
+            host,
+            &request.headers,
+        );
+        encode::write_framing(&mut out, request.body, false);
+        out.extend_from_slice(b"\r\n");
+        let again = read_split(&out, 0, &limits).unwrap().unwrap();
+        assert_eq!(
+            (&again.method, &again.target, again.body),
+            (&request.method, &request.target, request.body)
+        );
+    }
+    assert!(accepted > 1_000, "only {accepted} were accepted: the mutations are too wild to test anything");
+}
+
+#[test]
+fn mutated_chunked_bodies_are_read_alike_in_pieces() {
+    fn told(wire: &[u8], step: usize) -> Option<(Vec<u8>, HeaderMap)> {
+        let mut decoder = ChunkedDecoder::new();
+        let (mut buffer, mut content) = (BytesMut::new(), Vec::new());
+        let mut pieces = wire.chunks(step);
+        loop {
+            match decoder.decode(&mut buffer).ok()? {
+                Decoded::Data(data) => content.extend_from_slice(&data),
+                Decoded::End(trailers) => return Some((content, trailers)),
+                Decoded::Incomplete => buffer.extend_from_slice(pieces.next()?),
+            }
+        }
+    }
+    let seed = b"5\r\nhello\r\n00a;ext=\"v\"\r\n0123456789\r\n0;last\r\nGrpc-Status: 0\r\n\r\n";
+    let mut numbers = Numbers(0xfeed_beef_dead_f00d);
+    let mut accepted = 0;
+    for _ in 0..30_000 {
+        let wire = numbers.mutate(seed);
+        let whole = told(&wire, wire.len().max(1));
+        assert_eq!(whole, told(&wire, 1 + numbers.below(7)), "{:?}", String::from_utf8_lossy(&wire));
+        accepted += usize::from(whole.is_some());
+    }
+    assert!(accepted > 300, "only {accepted} were accepted");
+}
