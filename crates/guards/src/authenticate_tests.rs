@@ -207,6 +207,32 @@ fn what_cannot_be_verified_is_named() {
 }
 
 #[test]
+fn without_a_configuration_swagger_tokens_are_the_apis_own() {
+    let document = "{swagger: '2.0', info: {title: t, version: '1'}, securityDefinitions: {token: {type: apiKey, in: header, name: Authorization}, key: {type: apiKey, in: header, name: X-Api-Key}, basic: {type: basic}}, security: [{token: []}, {key: []}, {basic: []}], paths: {/a: {get: {responses: {'200': {description: ok}}}}}}";
+    let zero = build(document, &json!({}), true).unwrap();
+    let said = |part: &str| zero.report.warnings.iter().any(|warning| warning.contains(part));
+    assert!(said("`token` (an api key in a header, `Authorization`) is left to the API"));
+    assert!(said("`key` (an api key in a header) takes the keys that `portcullis keys` makes"));
+    for value in ["Bearer ey.J.x", "token abc", "Basic dTpw"] {
+        let went = send(&zero.engine, &call("GET", "/a").with("authorization", value));
+        assert_eq!(went.code(), "permitted", "{value}");
+        assert_eq!(went.upstream.unwrap().1["authorization"], value);
+    }
+    assert_eq!(send(&zero.engine, &call("GET", "/a")).code(), "credential-missing");
+    // A key of the gateway is still verified, and ends here.
+    let went =
+        send(&zero.engine, &call("GET", "/a").with("x-api-key", "wrong").with("authorization", "Bearer x"));
+    assert_eq!(went.code(), "credential-invalid");
+    let went = send(&zero.engine, &call("GET", "/a").with("x-api-key", "alice-key"));
+    assert!(!went.upstream.unwrap().1.contains_key("x-api-key"));
+    // A configuration says what it is.
+    let own = json!({ "authenticate": { "schemes": { "token": "api_key", "basic": "upstream" } } });
+    let own = build(document, &own, false).unwrap().engine;
+    assert_eq!(send(&own, &call("GET", "/a").with("authorization", "Bearer x")).code(), "credential-invalid");
+    assert_eq!(send(&own, &call("GET", "/a").with("authorization", "alice-key")).code(), "permitted");
+}
+
+#[test]
 fn access_is_reported() {
     let report =
         shop(json!({ "policies": [{ "match": { "operation": "getOrder" }, "public": true }] })).report;

@@ -67,8 +67,9 @@ impl Default for Config {
     }
 }
 
-/// Cookies that frameworks give to scripts on purpose, to be sent back in a header.
-const READABLE: [&str; 4] = ["XSRF-TOKEN", "csrftoken", "_csrf", "csrf_token"];
+/// What the names of cookies contain that frameworks give to scripts on purpose, to be sent back in a header or form:
+/// `XSRF-TOKEN`, `csrftoken`, `_xsrf`.
+const READABLE: [&[u8]; 2] = [b"csrf", b"xsrf"];
 
 impl Protection for Cookies {
     const NAME: &'static str = "cookies";
@@ -179,8 +180,8 @@ fn harden(value: &[u8], config: &Config, tls: bool) -> Option<Vec<u8>> {
         add(b"Secure");
     }
     let readable = || {
-        let named = |known: &str| known.as_bytes() == name;
-        READABLE.into_iter().any(named) || config.readable.iter().any(|known| named(known))
+        let has = |part: &[u8]| name.windows(part.len()).any(|window| window.eq_ignore_ascii_case(part));
+        READABLE.into_iter().any(has) || config.readable.iter().any(|known| known.as_bytes() == name)
     };
     if !http_only && config.http_only && !readable() {
         add(b"HttpOnly");
@@ -205,6 +206,9 @@ mod tests {
             ("sid=1; HttpOnly; SameSite=Lax", false, None),
             ("a=b; SameSite=None", true, Some("a=b; SameSite=None; Secure; HttpOnly")),
             ("XSRF-TOKEN=x; SameSite=Lax; Secure", true, None),
+            ("_xsrf=2|a|b; SameSite=Lax", false, None),
+            ("my_CsrfToken=x; SameSite=Lax", false, None),
+            ("sid=csrf; SameSite=Lax", false, Some("sid=csrf; SameSite=Lax; HttpOnly")),
             (
                 "__Host-s=1; Domain=a.com; Path=/x; Secure; HttpOnly; SameSite=Lax",
                 true,

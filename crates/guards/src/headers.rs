@@ -36,6 +36,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use portcullis_engine::{Cx, Guard, GuardError, Hooks, Scheme, Stage, Verdict};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use smallvec::SmallVec;
 
 use crate::protection::{CompileCx, Fault, Part, Protection};
 
@@ -126,6 +127,38 @@ const BANNERS: [&str; 20] = [
     "via",
 ];
 
+/// Names to look for in every response. A response has few of them: most are told apart by first letter and length.
+#[derive(Debug)]
+struct Names {
+    names: Box<[HeaderName]>,
+    /// By first letter: which lengths there are, one bit each.
+    lengths: [u32; 128],
+}
+
+impl Names {
+    fn new(names: Vec<HeaderName>) -> Names {
+        let mut lengths = [0; 128];
+        for name in &names {
+            let (first, bit) = Names::mark(name);
+            if let Some(lengths) = lengths.get_mut(first) {
+                *lengths |= bit;
+            }
+        }
+        Names { names: names.into(), lengths }
+    }
+
+    fn mark(name: &HeaderName) -> (usize, u32) {
+        let text = name.as_str();
+        (usize::from(text.bytes().next().unwrap_or(0)), 1 << text.len().min(31))
+    }
+
+    fn find(&self, name: &HeaderName) -> Option<&HeaderName> {
+        let (first, bit) = Names::mark(name);
+        let maybe = self.lengths.get(first).is_some_and(|lengths| lengths & bit != 0);
+        if maybe { self.names.iter().find(|known| *known == name) } else { None }
+    }
+}
+
 #[derive(Debug)]
 struct Shape {
     hsts: Option<HeaderValue>,
@@ -133,7 +166,7 @@ struct Shape {
     csp: Option<HeaderValue>,
     referrer: Option<HeaderValue>,
     cache: Option<HeaderValue>,
-    remove: Box<[HeaderName]>,
+    remove: Names,
     set: Box<[(HeaderName, HeaderValue)]>,
 }
 
@@ -174,7 +207,7 @@ impl Protection for Headers {
             csp: value(&config.content_security_policy, "content_security_policy")?,
             referrer: value(&config.referrer_policy, "referrer_policy")?,
             cache: value(&config.cache_control, "cache_control")?,
-            remove: remove.into(),
+            remove: Names::new(remove),
             set: set.into(),
         };
         Ok(vec![Part::new(Stage::Shape, shape)])
@@ -194,11 +227,10 @@ impl Guard for Shape {
         let tls = cx.request.scheme == Scheme::Https;
         let Some(response) = cx.response.as_deref_mut() else { return Ok(Verdict::Pass) };
         let headers = &mut response.headers;
-        // Most responses have fewer fields than there are banners: look at each field once.
-        if headers.keys().any(|name| self.remove.contains(name)) {
-            for name in &self.remove {
-                headers.remove(name);
-            }
+        let gone: SmallVec<[&HeaderName; 4]> =
+            headers.keys().filter_map(|name| self.remove.find(name)).collect();
+        for name in gone {
+            headers.remove(name);
         }
         let html = headers.get(header::CONTENT_TYPE).is_some_and(|value| {
             let essence = value.as_bytes().split(|&b| b == b';').next().unwrap_or_default();

@@ -207,7 +207,12 @@ fn alternative(
         let role = config.schemes.get(&*scheme.name).copied();
         let place = match (&scheme.kind, role) {
             (SchemeKind::ApiKey { .. }, Some(Role::Upstream)) => None,
-            (SchemeKind::ApiKey { location, name }, _) => Some(api_key_place(*location, name, cx)?),
+            (SchemeKind::ApiKey { location, name }, role) => {
+                if role.is_none() && cx.zero_config {
+                    cx.warn_once(zero_config_key(scheme));
+                }
+                if is_token(scheme, role, cx) { None } else { Some(api_key_place(*location, name, cx)?) }
+            }
             (SchemeKind::Bearer { .. }, Some(Role::ApiKey)) => Some(Place::Bearer),
             (_, Some(Role::Upstream)) => None,
             (_, Some(_)) => {
@@ -256,6 +261,31 @@ fn alternative(
     }
     found.extend(own(&keys, config, cx, needs)?);
     Ok(found)
+}
+
+/// Whether what the contract calls an API key is a token that the API issues: Swagger 2.0 has no other words for
+/// `Authorization: Bearer` than an API key in the header `Authorization`.
+fn is_token(scheme: &SecurityScheme, role: Option<Role>, cx: &CompileCx<'_>) -> bool {
+    let SchemeKind::ApiKey { location: In::Header, name } = &scheme.kind else { return false };
+    cx.zero_config && role.is_none() && name.eq_ignore_ascii_case("authorization")
+}
+
+/// What is said of an API key that no configuration speaks of.
+fn zero_config_key(scheme: &SecurityScheme) -> String {
+    let (name, kind) = (&scheme.name, kind(&scheme.kind));
+    match &scheme.kind {
+        SchemeKind::ApiKey { location: In::Header, name: header }
+            if header.eq_ignore_ascii_case("authorization") =>
+        {
+            format!(
+                "the security scheme `{name}` ({kind}, `Authorization`) is left to the API to verify: here it must only be present"
+            )
+        }
+        _ => format!(
+            "the security scheme `{name}` ({kind}) takes the keys that `portcullis keys` makes; if the API has keys of \
+             its own, say `authenticate: {{ schemes: {{ {name}: upstream }} }}` in a configuration file"
+        ),
+    }
 }
 
 fn api_key_place(location: In, name: &str, cx: &CompileCx<'_>) -> Result<Place, Fault> {
@@ -411,7 +441,8 @@ pub(crate) fn gateway_headers(config: &Config, cx: &CompileCx<'_>) -> Result<Vec
         }
     }
     for scheme in cx.contract.map_or(&[][..], |contract| contract.security_schemes()) {
-        let upstream = config.schemes.get(&*scheme.name) == Some(&Role::Upstream);
+        let role = config.schemes.get(&*scheme.name).copied();
+        let upstream = role == Some(Role::Upstream) || is_token(scheme, role, cx);
         if let SchemeKind::ApiKey { location: In::Header, name } = &scheme.kind
             && !upstream
             && let Ok(name) = HeaderName::try_from(&**name)
