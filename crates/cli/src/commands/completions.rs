@@ -23,3 +23,19 @@ pub(crate) fn run(args: &Args) -> Result {
     term::print(String::from_utf8_lossy(&script));
     Ok(Exit::Ok)
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::ValueEnum;
+
+    #[test]
+    fn every_shell_learns_the_commands() {
+        for shell in clap_complete::Shell::value_variants() {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut crate::commands::command_line(), "portcullis", &mut script);
+            let script = String::from_utf8(script).unwrap();
+            assert!(script.contains("explain") && script.contains("doctor"), "{shell}");
+        }
+        crate::commands::command_line().debug_assert();
+    }
+}

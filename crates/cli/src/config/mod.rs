@@ -107,7 +107,14 @@ impl Config {
     /// An error found after reading, at the node that `pointer` names, or at the nearest one above that is there.
     pub(crate) fn error_at(&self, pointer: &str, fault: Fault) -> ConfigError {
         match &self.document {
-            Some(document) => at_pointer(document, pointer, fault),
+            Some(document) => {
+                let error = at_pointer(document, pointer, fault.clone());
+                // What has no place of its own is about what the contract says, or leaves out.
+                match error.line() {
+                    None => at_pointer(document, "/contract", fault),
+                    Some(_) => error,
+                }
+            }
             None => {
                 let error = ConfigError::whole("command line", fault.what);
                 match fault.hint {
@@ -178,7 +185,7 @@ fn parse(
         read(&document, folder, variable).map_err(|fault| ConfigError::new(&document, fault))?;
     let policies = Policies::from_value(&guards).map_err(|errors| {
         let one = |error: CompileError| at_pointer(&document, &error.pointer, Fault::new(error.message));
-        ConfigErrors(errors.into_iter().map(one).collect())
+        ConfigErrors::new(errors.into_iter().map(one))
     })?;
     Ok((document, written, policies))
 }

@@ -48,6 +48,11 @@ impl ConfigError {
         }
     }
 
+    /// The line that it is about, where it is about one.
+    pub(crate) fn line(&self) -> Option<u32> {
+        self.excerpt.as_ref().map(|excerpt| excerpt.line)
+    }
+
     /// Adds what to do.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> ConfigError {
         self.hint = Some(hint.into());
@@ -86,7 +91,16 @@ impl std::error::Error for ConfigError {}
 
 /// All that is wrong with a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ConfigErrors(pub(crate) Vec<ConfigError>);
+pub(crate) struct ConfigErrors(Vec<ConfigError>);
+
+impl ConfigErrors {
+    /// Errors in the order of the file.
+    pub(crate) fn new(errors: impl Iterator<Item = ConfigError>) -> ConfigErrors {
+        let mut errors: Vec<ConfigError> = errors.collect();
+        errors.sort_by_key(ConfigError::line);
+        ConfigErrors(errors)
+    }
+}
 
 impl From<ConfigError> for ConfigErrors {
     fn from(error: ConfigError) -> ConfigErrors {

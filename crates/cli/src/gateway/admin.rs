@@ -3,12 +3,12 @@
 use std::convert::Infallible;
 use std::fmt::Debug;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -109,6 +109,9 @@ fn answer(request: &Request<Incoming>, token: Option<&str>, status: &dyn Status)
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return plain(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are answered here\n");
     }
+    if token.is_none() && !names_this_machine(request) {
+        return plain(StatusCode::MISDIRECTED_REQUEST, "call this by its address, or as localhost\n");
+    }
     match request.uri().path() {
         "/metrics" if known => {
             let mut response = plain(StatusCode::OK, status.metrics());
@@ -149,6 +152,18 @@ fn plain(status: StatusCode, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
     response
 }
 
+/// Whether the Host is an address or `localhost`. Another name means that a web page had its own name point
+/// here (DNS rebinding), to read with its visitor's browser what is meant for this machine only.
+fn names_this_machine(request: &Request<Incoming>) -> bool {
+    let Some(host) = request.headers().get(HOST).and_then(|value| value.to_str().ok()) else { return true };
+    let bare = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let bare = bare.trim_matches(['[', ']']);
+    bare.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok()
+}
+
 fn presents(request: &Request<Incoming>, token: &str) -> bool {
     let Some(given) = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()) else {
         return false;
@@ -156,4 +171,62 @@ fn presents(request: &Request<Incoming>, token: &str) -> bool {
     let Some(given) = given.strip_prefix("Bearer ") else { return false };
     // Compared whole, whatever the first difference: the time taken tells nothing but the length.
     given.len() == token.len() && given.bytes().zip(token.bytes()).fold(0, |diff, (a, b)| diff | (a ^ b)) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+
+    #[derive(Debug)]
+    struct Fixed(&'static str);
+
+    impl Status for Fixed {
+        fn metrics(&self) -> String {
+            "# EOF\n".into()
+        }
+
+        fn health(&self) -> Health {
+            let reasons = vec![Reason { what: "reload".into(), reason: "line 3".into() }];
+            Health { status: self.0, reasons, version: "1", ready: self.0 == "ok" }
+        }
+    }
+
+    fn ask(address: SocketAddr, path: &str, fields: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\n{fields}Connection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
+    }
+
+    #[test]
+    fn probes_see_the_state_and_only_the_token_sees_more() {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let open = serve(any, None, Arc::new(Fixed("degraded"))).unwrap();
+        assert_eq!(ask(open, "/metrics", "Host: 127.0.0.1:9600\r\n"), (200, "# EOF\n".into()));
+        assert_eq!(ask(open, "/metrics", "Host: localhost\r\n").0, 200);
+        assert_eq!(ask(open, "/metrics", "Host: [::1]:9600\r\n").0, 200);
+        assert_eq!(ask(open, "/metrics", "Host: evil.example\r\n").0, 421);
+        assert_eq!(ask(open, "/nowhere", "Host: localhost\r\n").0, 404);
+        let (status, body) = ask(open, "/healthz", "Host: localhost\r\n");
+        assert!(status == 200 && body.contains("line 3"), "{body}");
+        assert_eq!(ask(open, "/readyz", "Host: localhost\r\n").0, 503);
+
+        let token = Some("0123456789abcdef".into());
+        let closed = serve(any, token, Arc::new(Fixed("ok"))).unwrap();
+        assert_eq!(ask(closed, "/metrics", "Host: metrics.example\r\n").0, 401);
+        for wrong in
+            ["Basic 0123456789abcdef", "Bearer 0123456789abcdeF", "Bearer ", "Bearer 0123456789abcdef0"]
+        {
+            assert_eq!(ask(closed, "/metrics", &format!("Host: x\r\nAuthorization: {wrong}\r\n")).0, 401);
+        }
+        let right = "Host: x\r\nAuthorization: Bearer 0123456789abcdef\r\n";
+        assert_eq!(ask(closed, "/metrics", right).0, 200);
+        let (status, body) = ask(closed, "/healthz", "Host: x\r\n");
+        assert!(status == 200 && !body.contains("line 3"), "{body}");
+    }
 }

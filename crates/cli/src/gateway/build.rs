@@ -38,7 +38,7 @@ pub(crate) fn compile_watched(
     let compiled = portcullis_guards::compile(contract, &config.policies, settings, keys, state);
     let compiled = compiled.map_err(|errors| {
         let one = |error: CompileError| config.error_at(&error.pointer, Fault::new(error.message));
-        ConfigErrors(errors.into_iter().map(one).collect())
+        ConfigErrors::new(errors.into_iter().map(one))
     })?;
     Ok((compiled, files))
 }

@@ -199,8 +199,9 @@ pub(super) fn try_it(doors: &Doors, data: &Path) {
         }
     }
     term::say(out(Style::Dim, "  # what was decided, and why"));
-    term::say(format_args!("  portcullis log --data {} --limit 20", data.display()));
-    term::say("  portcullis explain path-unknown");
+    let program = std::env::args().next().unwrap_or_else(|| "portcullis".into());
+    term::say(format_args!("  {program} log --data {} --limit 20", data.display()));
+    term::say(format_args!("  {program} explain path-unknown"));
     if let Some(admin) = admin {
         term::say(format_args!("  curl -s http://{admin}/metrics"));
     }
