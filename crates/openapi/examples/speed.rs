@@ -104,10 +104,10 @@ fn time(what: &str, mut run: impl FnMut()) {
     (0..1_000).for_each(|_| run());
     let mut best = f64::INFINITY;
     let before = ALLOCATIONS.load(Ordering::Relaxed);
-    for _ in 0..20 {
+    for _ in 0..500 {
         let clock = Instant::now();
-        (0..5_000).for_each(|_| run());
-        best = best.min(clock.elapsed().as_secs_f64() / 5_000.0);
+        (0..200).for_each(|_| run());
+        best = best.min(clock.elapsed().as_secs_f64() / 200.0);
     }
     let allocations = (ALLOCATIONS.load(Ordering::Relaxed) - before) / 100_000;
     println!("{:>8.3} µs {allocations:>5} allocations  {what}", best * 1e6);
