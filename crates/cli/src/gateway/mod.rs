@@ -66,16 +66,16 @@ impl Gateway {
         let tls = config.gateway.proxy.listen.iter().map(|listen| listen.tls).collect();
         let proxy = Proxy::bind(config.gateway.proxy.clone(), engine.clone(), observer)
             .map_err(Failure::incomplete)?;
-        let reloader = Reloader::start(reload::Parts {
+        let parts = reload::Parts {
             overrides,
             files,
             listen: config.gateway.proxy.listen.clone(),
             engine,
             proxy: proxy.handle(),
-            keys,
             state,
-        })
-        .map_err(|error| Failure::Incomplete(format!("a thread cannot be started: {error}")))?;
+        };
+        let reloader = Reloader::start(parts, keys)
+            .map_err(|error| Failure::Incomplete(format!("a thread cannot be started: {error}")))?;
         let control = {
             let reloader = Arc::clone(&reloader);
             control::listen(&config.gateway.data, move |ask| reloader.answer(ask))

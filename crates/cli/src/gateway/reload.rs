@@ -24,7 +24,6 @@ pub(crate) struct Parts {
     pub(crate) listen: Vec<Listen>,
     pub(crate) engine: EngineHandle,
     pub(crate) proxy: ProxyHandle,
-    pub(crate) keys: Keys,
     pub(crate) state: Arc<State>,
 }
 
@@ -36,6 +35,7 @@ pub(crate) struct Reloader {
     pub(crate) done: AtomicU64,
     /// Reloads that did not.
     pub(crate) failed: AtomicU64,
+    keys: Keys,
     problem: Mutex<Option<String>>,
     key_problem: Mutex<Option<String>>,
 }
@@ -43,7 +43,6 @@ pub(crate) struct Reloader {
 #[derive(Debug)]
 enum Job {
     Reload(Option<Sender<Answer>>),
-    Keys(Option<Sender<Answer>>),
     Stop,
 }
 
@@ -52,12 +51,13 @@ const LOOK: Duration = Duration::from_millis(500);
 
 impl Reloader {
     /// Starts the thread.
-    pub(crate) fn start(parts: Parts) -> std::io::Result<Arc<Reloader>> {
+    pub(crate) fn start(parts: Parts, keys: Keys) -> std::io::Result<Arc<Reloader>> {
         let (jobs, queue) = channel();
         let reloader = Arc::new(Reloader {
             jobs: Mutex::new(jobs),
             done: AtomicU64::new(0),
             failed: AtomicU64::new(0),
+            keys,
             problem: Mutex::default(),
             key_problem: Mutex::default(),
         });
@@ -78,12 +78,15 @@ impl Reloader {
 
     /// Does what a command asks for and says how it went.
     pub(crate) fn answer(&self, ask: Ask) -> Answer {
+        // A revocation does not wait until a large contract is compiled.
+        if ask == Ask::Keys {
+            return self.refresh(true);
+        }
         let (reply, wait) = channel();
-        let job = match ask {
-            Ask::Keys => Job::Keys(Some(reply)),
-            Ask::Reload => Job::Reload(Some(reply)),
-        };
-        let answer = self.send(job).ok().and_then(|()| wait.recv_timeout(Duration::from_secs(25)).ok());
+        let answer = self
+            .send(Job::Reload(Some(reply)))
+            .ok()
+            .and_then(|()| wait.recv_timeout(Duration::from_secs(25)).ok());
         answer.unwrap_or(Answer { ok: false, message: "the gateway did not answer in time".into() })
     }
 
@@ -104,13 +107,9 @@ impl Reloader {
                     let answer = self.reload(&parts, &mut files, "asked for");
                     reply.map(|reply| reply.send(answer));
                 }
-                Ok(Job::Keys(reply)) => {
-                    let answer = self.refresh(&parts, true);
-                    reply.map(|reply| reply.send(answer));
-                }
                 Ok(Job::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {
-                    self.refresh(&parts, false);
+                    self.refresh(false);
                     if files.changed() {
                         self.reload(&parts, &mut files, "a file changed");
                     }
@@ -121,7 +120,7 @@ impl Reloader {
 
     fn reload(&self, parts: &Parts, files: &mut Files, why: &str) -> Answer {
         *files = files.again();
-        match attempt(parts) {
+        match self.attempt(parts) {
             Ok(now) => {
                 *files = files.instead(now);
                 self.done.fetch_add(1, Ordering::Relaxed);
@@ -138,8 +137,25 @@ impl Reloader {
         }
     }
 
-    fn refresh(&self, parts: &Parts, always: bool) -> Answer {
-        match parts.keys.refresh(always) {
+    /// Loads, compiles and puts in force. The files that it was made of.
+    fn attempt(&self, parts: &Parts) -> Result<Vec<PathBuf>, String> {
+        let config = config::load(&parts.overrides).map_err(|error| error.to_string())?;
+        let (compiled, files) =
+            build::compile_watched(&config, self.keys.ring().clone(), Arc::clone(&parts.state))
+                .map_err(|error| error.to_string())?;
+        if config.gateway.proxy.listen != parts.listen {
+            tracing::warn!("`listen` changed; that takes a restart, all else is reloaded");
+        }
+        parts.proxy.reload(&config.gateway.proxy).map_err(|error| error.to_string())?;
+        parts.engine.swap(compiled.engine);
+        for warning in &compiled.report.warnings {
+            tracing::warn!("{warning}");
+        }
+        Ok(files)
+    }
+
+    fn refresh(&self, always: bool) -> Answer {
+        match self.keys.refresh(always) {
             Ok(count) => {
                 *lock(&self.key_problem) = None;
                 if let Some(count) = count {
@@ -156,23 +172,6 @@ impl Reloader {
             }
         }
     }
-}
-
-/// Loads, compiles and puts in force. The files that it was made of.
-fn attempt(parts: &Parts) -> Result<Vec<PathBuf>, String> {
-    let config = config::load(&parts.overrides).map_err(|error| error.to_string())?;
-    let (compiled, files) =
-        build::compile_watched(&config, parts.keys.ring().clone(), Arc::clone(&parts.state))
-            .map_err(|error| error.to_string())?;
-    if config.gateway.proxy.listen != parts.listen {
-        tracing::warn!("`listen` changed; that takes a restart, all else is reloaded");
-    }
-    parts.proxy.reload(&config.gateway.proxy).map_err(|error| error.to_string())?;
-    parts.engine.swap(compiled.engine);
-    for warning in &compiled.report.warnings {
-        tracing::warn!("{warning}");
-    }
-    Ok(files)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
