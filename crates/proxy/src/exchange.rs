@@ -8,8 +8,8 @@ use bytes::{Bytes, BytesMut};
 use http::header::{DATE, HeaderValue, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
 use portcullis_engine::{
-    Connection, Denial, End, Inspection, LocalReply, Outcome, RequestHead, ResponseHead, ResponseStep, Step,
-    UpstreamFailure, code,
+    Connection, Denial, End, Inspection, LocalReply, Now, Outcome, RequestHead, ResponseHead, ResponseStep,
+    Step, UpstreamFailure, code,
 };
 
 use crate::alarm::{Alarm, Patience};
@@ -182,7 +182,7 @@ impl<C: Client> Exchange<'_, C> {
                     let now = self.worker.now();
                     self.account.upstream_ns = Some(now.mono_ns.saturating_sub(began.mono_ns));
                     return match answer {
-                        Ok(answer) => self.response(answer, upgrade).await,
+                        Ok(answer) => self.response(answer, upgrade, now).await,
                         Err(error) => self.forward_failed(error).await,
                     };
                 }
@@ -261,14 +261,13 @@ impl<C: Client> Exchange<'_, C> {
         }
     }
 
-    async fn response(&mut self, answer: Answer, upgrade: bool) -> Result<(), Gone> {
+    async fn response(&mut self, answer: Answer, upgrade: bool, now: Now) -> Result<(), Gone> {
         let Answer { head: UpstreamHead { status, headers, body, content_length }, exchange } = answer;
         let mut outbound = Some(exchange);
         if let Some(outbound) = &outbound {
             self.account.upstream = Some(Arc::clone(&outbound.lease.origin.label));
             self.account.bytes_in += outbound.upload.received;
         }
-        let now = self.worker.now();
         let Some(inspection) = self.account.inspection.as_mut() else { return Ok(()) };
         if status == StatusCode::SWITCHING_PROTOCOLS {
             if !upgrade || !is_websocket(&headers) {

@@ -27,21 +27,18 @@ pub fn parse_fields(
                 _ => HeadError::FieldName,
             });
         }
-        let line_end = memchr::memchr2(b'\r', b'\n', rest).ok_or(HeadError::BareCr)?;
-        if rest.get(line_end..line_end + 2) != Some(b"\r\n") {
-            return Err(if rest.get(line_end) == Some(&b'\n') {
-                HeadError::BareLf
-            } else {
-                HeadError::BareCr
-            });
-        }
-        if colon > line_end {
-            return Err(HeadError::FieldName);
+        // A line feed or a carriage return anywhere else is a control character in the value, and refused below.
+        let value_start = colon + 1;
+        let line_end = memchr::memchr(b'\r', rest.get(value_start..).unwrap_or_default())
+            .map(|offset| value_start + offset)
+            .ok_or(HeadError::BareCr)?;
+        if rest.get(line_end + 1) != Some(&b'\n') {
+            return Err(HeadError::BareCr);
         }
         let name = HeaderName::from_bytes(rest.get(..colon).unwrap_or_default())
             .map_err(|_| HeadError::FieldName)?;
-        let raw = rest.get(colon + 1..line_end).unwrap_or_default();
-        let start = colon + 1 + raw.iter().take_while(|b| matches!(b, b' ' | b'\t')).count();
+        let raw = rest.get(value_start..line_end).unwrap_or_default();
+        let start = value_start + raw.iter().take_while(|b| matches!(b, b' ' | b'\t')).count();
         let end = line_end - raw.iter().rev().take_while(|b| matches!(b, b' ' | b'\t')).count();
         let value = if start < end { block.slice(at + start..at + end) } else { Bytes::new() };
         if !is_value(&value) {

@@ -71,6 +71,8 @@ async fn sniff(
                 match io.poll_fill(cx, buffer) {
                     Poll::Ready(Ok(n)) if n > 0 => continue,
                     Poll::Ready(_) => return Poll::Ready(None),
+                    // A false alarm must not leave a silent connection with a buffer.
+                    Poll::Pending if buffer.is_empty() => *buffer = BytesMut::new(),
                     Poll::Pending => {}
                 }
             }
