@@ -501,8 +501,8 @@ impl Inspection {
     fn deliver(&mut self) -> ResponseStep {
         match self.response.take() {
             Some(mut head) => {
-                for (name, value) in &self.reply_headers {
-                    head.headers.insert(name.clone(), value.clone());
+                for (name, value) in self.reply_headers.drain(..) {
+                    head.headers.insert(name, value);
                 }
                 ResponseStep::Deliver(head)
             }

@@ -340,7 +340,7 @@ impl Guard for Disarm {
         if cx.enforcing {
             response.headers.remove(header::ACCESS_CONTROL_ALLOW_CREDENTIALS);
         }
-        cx.find(&CORS_UNSAFE, reason);
+        cx.correct(&CORS_UNSAFE, reason);
         Ok(Verdict::Pass)
     }
 }

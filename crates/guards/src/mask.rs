@@ -136,7 +136,7 @@ impl Guard for Errors {
         }
         // A clean 5xx is no finding against the API: it is in the record as what it is.
         if leak.is_some() || !cx.enforcing {
-            cx.find(code, reason);
+            cx.correct(code, reason);
         }
         Ok(Verdict::Answer(Box::new(reply)))
     }

@@ -49,7 +49,8 @@ use portcullis_engine::{
     Body, BodyLength, BodyNeed, Code, Cx, Denial, Guard, GuardError, Hooks, ProblemError, Stage, Verdict,
 };
 use portcullis_openapi::{
-    BodyFormat, Checks, Contract, Location, MediaType, Operation, Route, Violation, ViolationKind,
+    BodyFormat, Checks, Contract, In, Location, MediaType, Operation, Parameter, Route, Violation,
+    ViolationKind,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -239,7 +240,15 @@ impl Protection for Validate {
                 cx.warn(format!("open, although the contract cannot be enforced here: {what}"));
             }
         }
-        let rules = Arc::new(Rules { contract: Arc::clone(contract), index, config: config.clone() });
+        let described = |parameter: &Parameter| matches!(parameter.location, In::Header | In::Cookie);
+        let unknown = config.unknown_header != GuardMode::Off || config.unknown_cookie != GuardMode::Off;
+        let rules = Arc::new(Rules {
+            contract: Arc::clone(contract),
+            index,
+            config: config.clone(),
+            request_fields: unknown || operation.parameters.iter().any(described),
+            response_fields: operation.responses.iter().any(|response| !response.headers.is_empty()),
+        });
         let any = |switches: &[GuardMode], mode| switches.contains(&mode);
         let head = [
             config.parameters,
@@ -337,6 +346,10 @@ struct Rules {
     contract: Arc<Contract>,
     index: usize,
     config: Config,
+    /// Whether anything is said about the request's fields.
+    request_fields: bool,
+    /// Whether anything is said about the response's fields.
+    response_fields: bool,
 }
 
 impl Rules {
@@ -437,8 +450,11 @@ fn problem(violation: Violation) -> ProblemError {
     ProblemError { location: violation.location.as_str(), pointer, expected }
 }
 
-/// The fields in a form that can be walked more than once.
-fn fields(headers: &HeaderMap) -> SmallVec<[(&str, &[u8]); 24]> {
+/// The fields in a form that can be walked more than once; none where nobody looks at them.
+fn fields(headers: &HeaderMap, wanted: bool) -> SmallVec<[(&str, &[u8]); 24]> {
+    if !wanted {
+        return SmallVec::new();
+    }
     headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect()
 }
 
@@ -467,7 +483,7 @@ impl Guard for RequestHead {
                 self.rules.index,
                 &captures,
                 request.query(),
-                fields(&request.headers).iter().copied(),
+                fields(&request.headers, self.rules.request_fields).iter().copied(),
                 self.rules.checks(GuardMode::Off, GuardMode::Off),
             )
         };
@@ -554,7 +570,7 @@ impl Guard for Response {
             self.rules.index,
             response.status.as_u16(),
             content_type(&response.headers),
-            fields(&response.headers).iter().copied(),
+            fields(&response.headers, self.rules.response_fields).iter().copied(),
         );
         if violations.is_empty() {
             return Ok(Verdict::Pass);
