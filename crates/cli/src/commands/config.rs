@@ -178,6 +178,15 @@ pub(crate) fn schema() -> Value {
         if let Some(properties) = root.get_mut("properties").and_then(Value::as_object_mut) {
             properties.extend(guards);
         }
+        // An instance may be written as its URL alone, and one where a list is meant.
+        if let Some(origins) =
+            root.get_mut("$defs").and_then(|d| d.pointer_mut("/UpstreamConfig/properties/origins"))
+        {
+            let (url, origin) = (json!({ "type": "string" }), json!({ "$ref": "#/$defs/OriginConfig" }));
+            let description = origins.get("description").cloned().unwrap_or_default();
+            let list = json!({ "type": "array", "items": { "anyOf": [url, origin] } });
+            *origins = json!({ "description": description, "anyOf": [url, origin, list] });
+        }
     }
     schema
 }

@@ -208,7 +208,7 @@ fn text_of<'a>(property: &'a Value, root: &'a Value) -> Option<&'a str> {
 
 /// What may stand there, in a few words.
 fn kind(schema: &Value, depth: usize) -> String {
-    if depth > 3 {
+    if depth > 5 {
         return "…".into();
     }
     if let Some(target) = schema.get("$ref").and_then(Value::as_str) {

@@ -183,15 +183,19 @@ pub(super) fn summary(bare: &Played, guarded: &Played) {
     }
 }
 
+const SQL: &str = "0%20UNION%20SELECT%20id%2Cusername%2CpasswordHash%2C1%2C1%2C1%2C1%2C1%2C1%20FROM%20users%20\
+                   WHERE%20id%3D1";
+
 /// Commands for the reader.
 pub(super) fn try_it(doors: &Doors, data: &Path) {
     let Doors { bare, guarded, admin, credentials } = doors;
     heading("your turn");
     for (what, tail) in [
         ("an ordinary call", format!("/v2/products?limit=2' -H 'X-Api-Key: {}", credentials.api_key)),
-        ("SQL in a search", "/v2/products?search=%27%20UNION%20SELECT%20*%20FROM%20users--".to_owned()),
-        ("a page that nobody documented", "/debug".to_owned()),
-        ("no key at all", "/v2/orders".to_owned()),
+        ("a stack trace", "/v2/products/abc".to_owned()),
+        ("the users' table, through a product's number", format!("/v2/products/{SQL}")),
+        ("a page that nobody documented", "/internal/debug".to_owned()),
+        ("somebody's order, from a version that was forgotten", "/v1/orders/1001".to_owned()),
     ] {
         term::say(out(Style::Dim, format_args!("  # {what}: bare, then guarded")));
         for door in [bare, guarded] {
