@@ -27,7 +27,8 @@ const WARM_MOST: usize = 256;
 const DRAIN: u64 = 64 * 1024;
 /// How long the end of a refused connection is waited for, and how many bytes are dropped meanwhile.
 const LINGER: u64 = 2_000;
-const LINGER_BYTES: usize = 1 << 20;
+/// Most clients send their whole body before they read, and lose the refusal when they cannot.
+const LINGER_BYTES: usize = 64 << 20;
 
 /// A connection between two stretches of work.
 #[derive(Debug)]

@@ -52,6 +52,7 @@ impl Upstream {
         if multiplexed {
             return self.multiplexed(worker, origin, pool).await;
         }
+        let mut deadline = None;
         loop {
             if !fresh && let Some((io, slot)) = pool.take() {
                 worker.stats.upstream_reuses_total.up();
@@ -72,8 +73,10 @@ impl Upstream {
             if fresh && pool.take().is_some() {
                 continue;
             }
+            // One deadline for the whole wait, however often someone else was quicker.
             let most = worker.timeouts().connect.0;
-            let waited = tokio::time::timeout(most, pool.wait(self.group.config.queue)).await;
+            let until = *deadline.get_or_insert_with(|| tokio::time::Instant::now() + most);
+            let waited = tokio::time::timeout_at(until, pool.wait(self.group.config.queue)).await;
             match waited {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) => return Err(ConnectError::QueueFull),

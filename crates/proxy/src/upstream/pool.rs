@@ -90,7 +90,7 @@ impl Pool {
         }
         let waiter = Rc::new(Waiter::default());
         self.waiters.borrow_mut().push_back(Rc::clone(&waiter));
-        let ticket = Ticket { pool: self, waiter };
+        let ticket = Ticket { pool: self, waiter, used: Cell::new(false) };
         std::future::poll_fn(|cx| {
             if ticket.waiter.woken.get() {
                 return Poll::Ready(());
@@ -99,6 +99,7 @@ impl Pool {
             Poll::Pending
         })
         .await;
+        ticket.used.set(true);
         Ok(())
     }
 
@@ -158,6 +159,8 @@ impl Drop for Slot {
 struct Ticket<'a> {
     pool: &'a Pool,
     waiter: Rc<Waiter>,
+    /// The wait has ended as it should.
+    used: Cell<bool>,
 }
 
 impl Drop for Ticket<'_> {
@@ -166,6 +169,9 @@ impl Drop for Ticket<'_> {
         let place = waiters.borrow().iter().position(|w| Rc::ptr_eq(w, &self.waiter));
         if let Some(place) = place {
             waiters.borrow_mut().remove(place);
+        } else if self.waiter.woken.get() && !self.used.get() {
+            // Whoever left after being called passes the call on.
+            self.pool.wake_one();
         }
     }
 }

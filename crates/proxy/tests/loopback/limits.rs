@@ -74,11 +74,13 @@ fn silent_and_slow_clients_are_closed_by_the_deadline() {
 fn a_slow_reader_is_cut_off() {
     let upstream = upstream(|peer| {
         peer.head()?;
-        let body = "x".repeat(64 << 20);
-        peer.send(&format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()))
+        peer.send(&format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", 64 << 20))?;
+        let piece = "x".repeat(1 << 20);
+        (0..64).try_for_each(|_| peer.send(&piece))
     });
     let mut config = config(&[upstream.address]);
     quick(&mut config);
+    config.timeouts.response = Period::seconds(10);
     config.limits.min_rate = 100_000;
     let proxy = start(config);
     let began = Instant::now();
