@@ -87,6 +87,12 @@ pub(crate) fn say(line: impl Display) {
     print(format_args!("{line}\n"));
 }
 
+/// Writes one line to standard output for whoever reads it: a gateway goes on when nobody does any more.
+pub(crate) fn tell(line: impl Display) {
+    let mut stdout = io::stdout().lock();
+    let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+}
+
 /// Writes one line to standard error.
 pub(crate) fn note(line: impl Display) {
     let _ = writeln!(io::stderr(), "{line}");

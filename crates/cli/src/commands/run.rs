@@ -40,10 +40,10 @@ pub(crate) fn run(args: &Args) -> Result {
     let gateway = Gateway::start(config, args.overrides.clone())?;
     announce(&gateway.report, contract);
     for url in gateway.urls() {
-        term::say(format_args!("listening on {url}"));
+        term::tell(format_args!("listening on {url}"));
     }
     if let Some(admin) = gateway.admin() {
-        term::say(format_args!("admin on http://{admin}"));
+        term::tell(format_args!("admin on http://{admin}"));
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -69,11 +69,11 @@ fn announce(report: &Report, contract: bool) {
         let what = "no contract: paths, parameters, bodies and answers are not checked against any, and who calls only \
                     where `authenticate` asks for a key; HTTP itself is checked, bodies are bounded, answers hardened. \
                     Give --spec openapi.yaml for the rest";
-        term::say(format_args!("{} {what}", out(Style::Yellow, "note:")));
+        term::tell(format_args!("{} {what}", out(Style::Yellow, "note:")));
     }
     let open: Vec<_> = report.open().collect();
     if !open.is_empty() {
-        term::say(format_args!(
+        term::tell(format_args!(
             "{} {} of {} operations:",
             out(Style::Yellow, "open to anyone:"),
             open.len(),
@@ -86,23 +86,23 @@ fn announce(report: &Report, contract: bool) {
                 Access::OpenBySilence => "neither contract nor policy says who may call",
                 Access::Credentials(_) => "",
             };
-            term::say(format_args!("  {:7} {}  ({why})", operation.method, operation.template));
+            term::tell(format_args!("  {:7} {}  ({why})", operation.method, operation.template));
         }
     }
     if let Some(more) = open.len().checked_sub(MOST_LISTED).filter(|more| *more > 0) {
-        term::say(format_args!("  … and {more} more; `portcullis config show` lists all"));
+        term::tell(format_args!("  … and {more} more; `portcullis config show` lists all"));
     }
     for warning in &report.warnings {
-        term::say(format_args!("{} {warning}", out(Style::Yellow, "warning:")));
+        term::tell(format_args!("{} {warning}", out(Style::Yellow, "warning:")));
     }
     for operation in report.operations.iter().filter(|operation| !operation.unenforced.is_empty()) {
-        term::say(format_args!(
+        term::tell(format_args!(
             "{} `{}` is refused, since its contract cannot be enforced:",
             out(Style::Yellow, "warning:"),
             operation.id
         ));
         for problem in &operation.unenforced {
-            term::say(format_args!("  {problem}"));
+            term::tell(format_args!("  {problem}"));
         }
     }
 }
