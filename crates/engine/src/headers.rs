@@ -85,6 +85,13 @@ fn stays_here(name: &HeaderName) -> bool {
             | "upgrade"
             | "forwarded"
             | "x-real-ip"
+            | "x-client-ip"
+            | "x-original-host"
+            | "x-original-uri"
+            | "x-original-method"
+            | "true-client-ip"
+            | "cf-connecting-ip"
+            | "x-cluster-client-ip"
             | "connection"
             | "keep-alive"
             | "content-length"
@@ -92,6 +99,11 @@ fn stays_here(name: &HeaderName) -> bool {
             | "x-original-url"
             | "x-rewrite-url"
             | "x-forwarded-for"
+            | "x-forwarded-ssl"
+            | "x-forwarded-uri"
+            | "x-forwarded-method"
+            | "x-forwarded-scheme"
+            | "x-forwarded-server"
             | "x-forwarded-host"
             | "x-forwarded-port"
             | "x-forwarded-proto"
@@ -101,6 +113,11 @@ fn stays_here(name: &HeaderName) -> bool {
             | "proxy-authenticate"
             | "proxy-authorization"
     )
+}
+
+/// Fields by which frameworks take another method than that of the request line.
+fn overrides_method(name: &HeaderName) -> bool {
+    matches!(name.as_str(), "x-http-method-override" | "x-http-method" | "x-method-override")
 }
 
 /// What was taken out of the fields on the way.
@@ -123,6 +140,9 @@ pub(crate) fn sanitise(headers: &mut HeaderMap, extra: &[HeaderName]) -> Result<
         }
         if stays_here(name) {
             gone.push(name.clone());
+        } else if overrides_method(name) {
+            let reason = format!("`{name}`: what is checked is one method, what the API would do another");
+            return Err(Denial::new(&code::HEADER_AMBIGUOUS, reason).close());
         }
     }
     if gone.is_empty() {
@@ -193,7 +213,11 @@ fn refuse_repeated(headers: &HeaderMap, extra: &[HeaderName]) -> Result<(), Deni
 
 fn refuse_twin(name: &str, extra: &[HeaderName]) -> Result<(), Denial> {
     let hyphened = name.replace('_', "-");
-    if PROTECTED.contains(&hyphened.as_str()) || extra.iter().any(|e| e.as_str() == hyphened) {
+    let known = HeaderName::from_bytes(hyphened.as_bytes());
+    if PROTECTED.contains(&hyphened.as_str())
+        || extra.iter().any(|e| e.as_str() == hyphened)
+        || known.is_ok_and(|name| stays_here(&name) || overrides_method(&name))
+    {
         let reason = format!("a field imitates `{hyphened}` with an underscore");
         return Err(Denial::new(&code::HEADER_AMBIGUOUS, reason).close());
     }
@@ -376,6 +400,8 @@ mod tests {
             ("te", "trailers"),
             ("x-forwarded-for", "10.0.0.1"),
             ("x-real-ip", "10.0.0.1"),
+            ("true-client-ip", "10.0.0.1"),
+            ("x-forwarded-uri", "/admin"),
             ("accept", "*/*"),
         ]);
         let stripped = sanitise(&mut headers, &[]).unwrap();
@@ -396,6 +422,10 @@ mod tests {
             &[("connection", "authorization")],
             &[("connection", "x y")],
             &[("x_custom_key", "1")],
+            &[("x-http-method-override", "DELETE")],
+            &[("x-method-override", "DELETE")],
+            &[("x_method-override", "DELETE")],
+            &[("true_client_ip", "10.0.0.1")],
         ] {
             let extra = [HeaderName::from_static("x-custom-key")];
             assert!(sanitise(&mut map(fields), &extra).is_err(), "{fields:?}");
