@@ -94,7 +94,8 @@ pub struct Finding {
     pub guard: &'static str,
     /// What exactly, for the operator. No secret, no body.
     pub reason: Cow<'static, str>,
-    /// Whether the call was refused for it; `false` is what monitor mode would have refused.
+    /// Whether the guard acted on it: refused the call, or set right what was wrong. `false` is what monitor mode
+    /// only saw.
     pub enforced: bool,
 }
 
@@ -136,6 +137,15 @@ impl Cx<'_> {
     /// Notes something wrong that is no reason to refuse by itself.
     pub fn find(&mut self, code: &'static Code, reason: impl Into<Cow<'static, str>>) {
         self.findings.push(Finding { code, guard: self.guard, reason: reason.into(), enforced: false });
+    }
+
+    /// Notes something wrong that the guard sets right by itself: a masked error, a hardened cookie. In monitor
+    /// mode it was only seen.
+    pub fn correct(&mut self, code: &'static Code, reason: impl Into<Cow<'static, str>>) {
+        self.find(code, reason);
+        if let Some(finding) = self.findings.last_mut() {
+            finding.enforced = self.enforcing;
+        }
     }
 
     /// Keeps a concurrency slot until the exchange ends.
