@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::{Failure, Outcome, cache, process};
 
 /// A proxy to measure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// nginx, what all others are compared with.
     Nginx,
