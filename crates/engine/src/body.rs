@@ -60,6 +60,21 @@ impl<'a> MediaType<'a> {
             || essence.eq_ignore_ascii_case("text/json")
             || suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case("+json"))
     }
+
+    /// Whether whoever obeys its `charset` reads `bytes` as they are read here: as UTF-8. UTF-7 and its like give
+    /// plain ASCII bytes another meaning.
+    pub fn reads_as_utf8(self, bytes: &[u8]) -> bool {
+        let same =
+            |charset: &str, names: &[&str]| names.iter().any(|name| charset.eq_ignore_ascii_case(name));
+        self.text.split(';').skip(1).all(|parameter| {
+            let Some((name, value)) = parameter.split_once('=') else { return true };
+            let charset = value.trim().trim_matches('"');
+            !name.trim().eq_ignore_ascii_case("charset")
+                || same(charset, &["utf-8", "utf8"])
+                || same(charset, &["us-ascii", "ascii", "iso-8859-1", "latin1", "windows-1252"])
+                    && bytes.is_ascii()
+        })
+    }
 }
 
 /// A whole body, decoded, and parsed where its content type has a form that guards read.
@@ -348,6 +363,23 @@ mod tests {
         }
         for other in ["application/jsonx", "text/plain", "", "json", "application/json-seq"] {
             assert!(!MediaType { text: other }.is_json(), "{other}");
+        }
+    }
+
+    #[test]
+    fn only_utf8_is_read() {
+        for (text, bytes, expected) in [
+            ("application/json", "{\"a\":\"\u{e9}\"}", true),
+            ("application/json; Charset=\"UTF-8\"", "{\"a\":\"\u{e9}\"}", true),
+            ("application/json;charset=ISO-8859-1", "{}", true),
+            ("application/json;charset=ISO-8859-1", "\"\u{e9}\"", false),
+            ("application/json; charset=utf-7", "\"+ADw-\"", false),
+            ("application/json; charset=utf-8; charset=utf-7", "\"+ADw-\"", false),
+            ("application/json; profile=x; charset=hz-gb-2312", "{}", false),
+            ("application/json; charset=", "{}", false),
+            ("application/json; profile=\"charset\"", "{}", true),
+        ] {
+            assert_eq!(MediaType { text }.reads_as_utf8(bytes.as_bytes()), expected, "{text} {bytes}");
         }
     }
 }

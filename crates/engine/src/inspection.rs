@@ -312,6 +312,12 @@ impl Inspection {
             .map_err(|()| Denial::new(&code::BODY_MALFORMED, "`content-type` is not ASCII"))?;
         let plain = body::decode(bytes, encoding, bounds.request_body, bounds)?;
         let is_json = content_type.is_some_and(|text| MediaType { text }.is_json());
+        if is_json && !content_type.is_some_and(|text| MediaType { text }.reads_as_utf8(&plain)) {
+            return Err(Denial::new(
+                &code::BODY_ENCODING,
+                "the charset of JSON is not UTF-8 (RFC 8259 section 8.1)",
+            ));
+        }
         let json = match need.any {
             BodyNeed::Parsed if is_json && !plain.is_empty() => Some(body::parse_json(&plain, bounds)?),
             _ => None,
@@ -463,8 +469,9 @@ impl Inspection {
     fn accept_upgrade(&mut self) -> Result<bool, Denial> {
         let Some(protocol) = self.request.upgrade.take() else { return Ok(false) };
         // RFC 9110 section 7.8: a server may ignore an upgrade it does not offer. The field is gone already,
-        // so the upstream never sees h2c.
-        if !protocol.eq_ignore_ascii_case(b"websocket") {
+        // so the upstream never sees h2c. In HTTP/1.0 it means nothing.
+        let spoken = self.request.version != Version::HTTP_10;
+        if !spoken || !protocol.eq_ignore_ascii_case(b"websocket") {
             return Ok(false);
         }
         let allowed = match &self.plan().operation {

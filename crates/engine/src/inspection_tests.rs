@@ -311,6 +311,10 @@ fn upgrades_pass_only_where_offered() {
     let engine = engine(vec![]);
     let mut inspection = begin(&engine, head(Method::GET, "/orders/7", &upgrade, BodyLength::None));
     assert!(matches!(inspection.request_head(), Step::Reply(reply) if reply.status == 400));
+    let mut old = head(Method::GET, "/orders/7", &upgrade, BodyLength::None);
+    old.version = Version::HTTP_10;
+    let mut inspection = begin(&engine, old);
+    assert!(matches!(inspection.request_head(), Step::Forward(permit) if !permit.upgrade()));
     let h2c = [("upgrade", "h2c"), ("connection", "Upgrade, HTTP2-Settings"), ("http2-settings", "AAMAAABk")];
     let mut inspection = begin(&engine, head(Method::GET, "/orders/7", &h2c, BodyLength::None));
     let Step::Forward(permit) = inspection.request_head() else { panic!() };
