@@ -192,17 +192,25 @@ fn calls_go_round_an_instance_that_is_down() {
 
 #[test]
 fn a_connection_that_went_stale_costs_no_call() {
-    // An upstream that answers one call a connection and then closes it without saying so.
+    // An upstream that closes a connection, without having said so, once it was idle for 20 ms.
     let address = upstream(|mut stream, _| {
-        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
-        thread::sleep(Duration::from_millis(20));
+        stream.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+        let mut chunk = [0; 4096];
+        loop {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+            // A call is sent in one piece.
+            if !matches!(stream.read(&mut chunk), Ok(1..)) {
+                return;
+            }
+        }
     });
     let gateway = Options::open(address, "").start();
     let mut client = Client::connect(gateway.address);
     for number in 0..30 {
         let response = client.get("/x").unwrap();
         assert_eq!(response.status, 200, "call {number}");
-        thread::sleep(Duration::from_millis(10 * (number % 4)));
+        // Every third call comes just when the upstream closes: too late to see it beforehand.
+        thread::sleep(Duration::from_millis(if number % 3 == 2 { 20 } else { 1 }));
     }
 }
 
