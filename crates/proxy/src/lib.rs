@@ -31,5 +31,5 @@ pub use proxy::{BindError, Proxy, ProxyHandle};
 pub use stats::{Counter, Kind, ProxyStats, Reading, WorkerStats};
 pub use tls::TlsError;
 pub use units::{Period, Size, UnitError};
-pub use upstream::OriginError;
 pub use upstream::control::UpstreamError;
+pub use upstream::{OriginError, OriginState};

@@ -18,8 +18,8 @@ use crate::config::{Listen, ProxyConfig};
 use crate::limits::{Gate, Memory};
 use crate::stats::ProxyStats;
 use crate::tls::{self, TlsError};
-use crate::upstream::Group;
 use crate::upstream::control::{Control, UpstreamError};
+use crate::upstream::{Group, OriginState};
 use crate::worker::{Settings, Shared, Worker};
 
 /// Why the proxy cannot be set up.
@@ -263,6 +263,12 @@ impl ProxyHandle {
     #[must_use]
     pub fn is_draining(&self) -> bool {
         self.shared.draining.load(Ordering::Relaxed)
+    }
+
+    /// How each instance of the upstream stands.
+    #[must_use]
+    pub fn origins(&self) -> Vec<OriginState> {
+        self.shared.settings.load().group.origins.iter().map(|origin| origin.state()).collect()
     }
 
     /// Client connections that are open now.

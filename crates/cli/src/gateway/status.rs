@@ -33,6 +33,19 @@ impl Status for GatewayStatus {
             };
             samples.push(sample.of("proxy"));
         }
+        for origin in self.proxy.origins() {
+            let gauge =
+                |name, help, value: f64| Sample::gauge(name, help, value).label("origin", &*origin.url);
+            samples.extend([
+                gauge("upstream_healthy", "Whether health checks pass", f64::from(u8::from(origin.healthy))),
+                gauge(
+                    "upstream_circuit_open",
+                    "Whether it is left alone after failures",
+                    f64::from(u8::from(origin.circuit_open)),
+                ),
+                gauge("upstream_active", "Calls under way", origin.active as f64),
+            ]);
+        }
         if let Some(events) = &self.events {
             let stats = events.stats();
             samples.extend([
@@ -69,6 +82,10 @@ impl Status for GatewayStatus {
         let draining = self.proxy.is_draining();
         if draining {
             add("drain", "the gateway was told to stop and takes no further calls".into());
+        }
+        for origin in self.proxy.origins().iter().filter(|origin| !origin.healthy || origin.circuit_open) {
+            let why = if origin.healthy { "its calls failed in a row" } else { "its health checks fail" };
+            add("upstream", format!("{} is left out: {why}", origin.url));
         }
         let [reload, keys] = self.reloader.problems();
         if let Some(error) = reload {

@@ -44,6 +44,19 @@ pub(crate) struct Origin {
     trial: AtomicBool,
 }
 
+/// How one instance of the upstream stands.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct OriginState {
+    /// Its URL.
+    pub url: Arc<str>,
+    /// What active checks say; `true` where there are none.
+    pub healthy: bool,
+    /// Its calls failed in a row, and it is left alone for a while.
+    pub circuit_open: bool,
+    /// Calls under way.
+    pub active: usize,
+}
+
 /// Whether an instance may be called now.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Availability {
@@ -100,6 +113,16 @@ impl Origin {
             trips: AtomicU32::new(0),
             trial: AtomicBool::new(false),
         })
+    }
+
+    /// How it stands now.
+    pub(crate) fn state(&self) -> OriginState {
+        OriginState {
+            url: Arc::clone(&self.label),
+            healthy: self.healthy.load(Ordering::Relaxed),
+            circuit_open: self.open_until.load(Ordering::Relaxed) != 0,
+            active: self.active.load(Ordering::Relaxed),
+        }
     }
 
     /// Whether its host is a name that must be resolved.
