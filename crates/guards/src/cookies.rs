@@ -107,7 +107,7 @@ impl Guard for Harden {
         }
         let Some(weak) = weak else { return Ok(Verdict::Pass) };
         if !cx.enforcing {
-            cx.correct(&COOKIE_WEAK, format!("the cookie `{weak}` lacks attributes"));
+            cx.find(&COOKIE_WEAK, format!("the cookie `{weak}` lacks attributes"));
             return Ok(Verdict::Pass);
         }
         if let header::Entry::Occupied(mut entry) = response.headers.entry(header::SET_COOKIE) {
