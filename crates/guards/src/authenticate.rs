@@ -94,6 +94,7 @@ pub(crate) struct Authenticate;
 /// Who calls.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "AuthenticateGuard")]
 pub(crate) struct Config {
     /// A header in which an API key is asked for, beside what the contract says.
     pub(crate) api_key: Option<String>,

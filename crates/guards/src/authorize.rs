@@ -41,6 +41,7 @@ pub(crate) struct Authorize;
 /// Scopes and consumers.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "AuthorizeGuard")]
 pub(crate) struct Config {
     /// Scopes of which the credential must carry all.
     scopes: Vec<Box<str>>,

@@ -41,6 +41,7 @@ pub(crate) struct Cookies;
 /// Cookies, hardened.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "CookiesGuard")]
 pub(crate) struct Config {
     /// Whether cookies get `Secure` over TLS.
     secure: bool,

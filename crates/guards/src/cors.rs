@@ -56,6 +56,7 @@ pub(crate) struct Cors;
 /// Cross-origin access.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "CorsGuard")]
 pub(crate) struct Config {
     /// Who is let in: `https://app.example.com`, `https://*.example.com`, or `*` for everyone.
     origins: Option<Vec<String>>,

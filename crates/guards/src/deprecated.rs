@@ -48,6 +48,7 @@ pub(crate) struct Deprecated;
 /// Operations on their way out.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "DeprecatedGuard")]
 pub(crate) struct Config {
     /// Since when it is deprecated.
     since: Option<String>,

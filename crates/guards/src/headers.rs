@@ -47,6 +47,7 @@ pub(crate) struct Headers;
 /// Security fields of responses.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "HeadersGuard")]
 pub(crate) struct Config {
     /// `Strict-Transport-Security`, over TLS only; or `off`.
     hsts: Setting,

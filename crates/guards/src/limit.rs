@@ -71,6 +71,7 @@ pub(crate) struct Limit;
 /// Rates, quotas and concurrency.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "LimitGuard")]
 pub(crate) struct Config {
     /// What holds for everyone: a rule, or `off`. Default 100 calls a second, 200 at once, for each client.
     baseline: Baseline,

@@ -51,6 +51,7 @@ pub(crate) struct Mask;
 /// Error masking.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "MaskGuard")]
 pub(crate) struct Config {
     /// Which answers with status 500 and above are replaced.
     server_errors: ServerErrors,

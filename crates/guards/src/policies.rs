@@ -293,7 +293,8 @@ impl Policies {
             }
             let known = operations.iter().map(Some).chain([None]).any(|o| policy.matches.holds(o));
             if !known && errors.is_empty() {
-                let message = "no operation of the contract matches: `portcullis contract show` lists them";
+                let message =
+                    "no operation of the contract matches: `portcullis config show --spec FILE` lists them";
                 errors.push(CompileError::new(at, message));
             }
         }

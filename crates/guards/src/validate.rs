@@ -136,6 +136,7 @@ pub(crate) struct Validate;
 /// The contract's checks.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "ValidateGuard")]
 pub(crate) struct Config {
     /// A path that the contract does not have.
     unknown_path: GuardMode,

@@ -77,7 +77,7 @@ pub(crate) struct Overrides {
     /// Worker threads; 0 means one for each core
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<usize>,
-    /// Refuse nothing; record what would have been refused
+    /// Guards refuse nothing and record what they would have; ambiguous HTTP is refused all the same
     #[arg(long)]
     pub(crate) monitor: bool,
     /// Whether it does not matter where the API is.

@@ -1,9 +1,10 @@
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use portcullis_proxy::{Protocol, ProxyConfig, TlsConfig};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ProtocolVersion, RootCertStore};
@@ -14,9 +15,31 @@ use tokio_rustls::client::TlsStream;
 
 use crate::harness::{Running, config, echo, start};
 
-/// Signed by `ca.pem` for `localhost` and 127.0.0.1; known to everyone and good for nothing but this test.
+/// A certificate authority and what it signed for `localhost` and 127.0.0.1, made anew for each run.
 fn data(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
+    static FOLDER: OnceLock<tempfile::TempDir> = OnceLock::new();
+    FOLDER.get_or_init(issue).path().join(name)
+}
+
+fn issue() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let key = || KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+    let mut authority = CertificateParams::default();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    authority.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    let authority_key = key();
+    let authority = CertifiedIssuer::self_signed(authority, authority_key).unwrap();
+    let server_key = key();
+    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let server = CertificateParams::new(names).unwrap().signed_by(&server_key, &authority).unwrap();
+    for (name, text) in [
+        ("ca.pem", authority.pem()),
+        ("server.pem", server.pem()),
+        ("server.key", server_key.serialize_pem()),
+    ] {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    folder
 }
 
 fn with_tls(mut config: ProxyConfig) -> ProxyConfig {
