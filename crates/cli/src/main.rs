@@ -13,6 +13,11 @@ mod term;
 
 use std::process::ExitCode;
 
+/// A call allocates in short-lived pieces of a few sizes, on the thread that frees them: what a thread-local
+/// allocator is best at. Measured by `cargo dev bench proxy`: a tenth of the CPU time of a call.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     commands::main()
 }
