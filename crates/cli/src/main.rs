@@ -9,6 +9,8 @@ mod gateway;
 mod nearest;
 mod observe;
 mod random;
+#[allow(dead_code, reason = "the commands that fill every part of it are being added")]
+mod report;
 mod term;
 
 use std::process::ExitCode;
