@@ -73,6 +73,7 @@ mod routes;
 mod schema;
 pub mod source;
 
+pub use build::{References, Tree};
 pub use checks::Checks;
 pub use contract::{Contract, LoadError, Options};
 pub use fetch::{Alone, Fetch, FetchError, Folder};

@@ -6,9 +6,12 @@ mod operations;
 mod schemas;
 mod security;
 mod swagger;
+mod tree;
 
 #[cfg(test)]
 mod tests;
+
+pub use tree::{References, Tree};
 
 use std::collections::{HashMap, HashSet};
 
