@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use http::Method;
+use http::{HeaderMap, Method};
 use smallvec::SmallVec;
 
 /// Where the parameters of a path template stand in the canonical path: byte spans, in template order.
@@ -36,6 +36,18 @@ pub trait Routes: Debug + Send + Sync {
     /// Which operation `method` on the canonical, percent-encoded `path` is. `query` matters only to contracts
     /// whose path templates hold one.
     fn route(&self, method: &Method, path: &str, query: Option<&str>) -> Routed<'_>;
+
+    /// [`Routes::route`] for contracts that tell operations apart by a header as well (path keys such as
+    /// `/#X-Target=Orders.List`).
+    fn route_with(
+        &self,
+        method: &Method,
+        path: &str,
+        query: Option<&str>,
+        _headers: &HeaderMap,
+    ) -> Routed<'_> {
+        self.route(method, path, query)
+    }
 }
 
 /// No contract: every path is unknown.
