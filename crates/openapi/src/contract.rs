@@ -18,6 +18,10 @@ pub struct Options {
     pub trailing_slash: TrailingSlash,
     /// Whether `/A` is `/a`.
     pub case: CaseOf,
+    /// Path keys with a parameter that may hold slashes, marked with a star: `/files/{path*}` for the
+    /// document's `/files/{path}`. The document may say so itself: by the same mark, or at the parameter by
+    /// `x-multi-segment: true` or `x-ms-skip-url-encoding: true`.
+    pub multi_segment: Vec<String>,
     /// What each file may hold.
     pub limits: Limits,
 }

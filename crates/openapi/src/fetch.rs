@@ -40,38 +40,87 @@ impl Fetch for Alone {
 
 /// The files of one folder and the folders below. URIs are paths relative to it; nothing outside is read,
 /// links that lead out included, and no network is used.
+///
+/// A URL is read from a copy in the folder of pinned copies, [`PINNED`] unless [`Folder::pinned`] names another:
+/// `https://example.com/a/b.yaml` from `pinned/example.com/a/b.yaml`. So a contract does not change, nor fail to
+/// load, by what a server far away answers.
 #[derive(Debug, Clone)]
 pub struct Folder {
     root: PathBuf,
+    pinned: PathBuf,
     limit: u64,
 }
+
+/// The folder of pinned copies of URLs, in the document's folder.
+pub const PINNED: &str = "pinned";
 
 impl Folder {
     /// The files under `root`, each up to 128 MiB.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into(), limit: 128 << 20 }
+        let root = root.into();
+        Self { pinned: root.join(PINNED), root, limit: 128 << 20 }
+    }
+
+    /// With another folder of pinned copies; it need not be below the root.
+    #[must_use]
+    pub fn pinned(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.pinned = folder.into();
+        self
+    }
+
+    /// The file that a URI is read from; nothing if it names none that may be read.
+    pub fn path_of(&self, uri: &str) -> Option<PathBuf> {
+        let (folder, relative) = self.place(uri).ok()?;
+        Some(folder.join(relative))
+    }
+
+    /// The folder and the path below it that a URI names.
+    fn place<'a>(&'a self, uri: &'a str) -> Result<(&'a Path, PathBuf), FetchError> {
+        let inside = |path: &Path| {
+            path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+        };
+        let error = |what: String| FetchError { what };
+        let Some((scheme, rest)) = uri.split_once("://") else {
+            let path = Path::new(uri);
+            return if inside(path) {
+                Ok((&self.root, path.to_owned()))
+            } else {
+                Err(error(format!("`{uri}` leads out of the document's folder; move the file inside")))
+            };
+        };
+        if !matches!(scheme.to_ascii_lowercase().as_str(), "http" | "https") {
+            return Err(error(format!(
+                "`{uri}` is no file in the document's folder; save it there and refer to it by a relative path"
+            )));
+        }
+        // A colon is not allowed in file names everywhere; a query names another file than the path alone.
+        let name = rest.replace(':', "_").replace('?', "@");
+        let path = PathBuf::from(name);
+        let has_path = rest.trim_end_matches('/').contains('/') && !rest.ends_with('/');
+        if !has_path || !inside(&path) || rest.contains(['\\', '\0']) {
+            return Err(error(format!("`{uri}` names no file")));
+        }
+        Ok((&self.pinned, path))
     }
 }
 
 impl Fetch for Folder {
     fn fetch(&self, uri: &str) -> Result<Vec<u8>, FetchError> {
         let error = |what: String| FetchError { what };
-        if uri.contains("://") {
-            return Err(error(format!(
-                "`{uri}` is not in the document's folder; save it there and refer to it by a relative path"
-            )));
-        }
-        let relative = Path::new(uri);
-        let inside =
-            relative.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
-        if !inside {
-            return Err(error(format!("`{uri}` leads out of the document's folder; move the file inside")));
-        }
-        let unreadable = |cause: std::io::Error| error(format!("`{uri}` cannot be read: {cause}"));
-        let root = self.root.canonicalize().map_err(unreadable)?;
-        let path = root.join(relative).canonicalize().map_err(unreadable)?;
+        let (folder, relative) = self.place(uri)?;
+        let unreadable = |cause: std::io::Error| {
+            error(match uri.contains("://") {
+                true => format!(
+                    "a copy of `{uri}` at `{}` ({cause}); save it there, nothing is fetched",
+                    folder.join(&relative).display()
+                ),
+                false => format!("`{uri}` cannot be read: {cause}"),
+            })
+        };
+        let root = folder.canonicalize().map_err(unreadable)?;
+        let path = root.join(&relative).canonicalize().map_err(unreadable)?;
         if !path.starts_with(&root) {
-            return Err(error(format!("`{uri}` is a link that leads out of the document's folder")));
+            return Err(error(format!("`{uri}` is a link that leads out of the folder")));
         }
         let size = std::fs::metadata(&path).map_err(unreadable)?.len();
         if size > self.limit {
@@ -108,5 +157,35 @@ mod tests {
             assert!(folder.fetch("link.yaml").unwrap_err().to_string().contains("leads out"));
         }
         assert!(Alone.fetch("parts/a.yaml").is_err());
+    }
+
+    #[test]
+    fn urls_are_read_from_pinned_copies() {
+        let folder = tempfile::tempdir().unwrap();
+        let host = folder.path().join("pinned/example.com_8080/v1");
+        std::fs::create_dir_all(&host).unwrap();
+        std::fs::write(host.join("a.yaml"), "a").unwrap();
+        std::fs::write(host.join("a.yaml@v=2"), "b").unwrap();
+        let here = Folder::new(folder.path());
+        assert_eq!(here.fetch("https://example.com:8080/v1/a.yaml"), Ok(b"a".to_vec()));
+        assert_eq!(here.fetch("http://example.com:8080/v1/a.yaml?v=2"), Ok(b"b".to_vec()));
+        for uri in [
+            "https://example.com:8080/v1/none.yaml",
+            "https://example.com:8080/v1/../../../etc/passwd",
+            "https://../a.yaml",
+            "https://example.com/",
+            "https://example.com",
+            "https://",
+            "ftp://example.com:8080/v1/a.yaml",
+        ] {
+            assert!(here.fetch(uri).is_err(), "{uri}");
+        }
+        let missing = here.fetch("https://example.com/b.yaml").unwrap_err().what;
+        assert!(
+            missing.contains("pinned/example.com/b.yaml") && missing.contains("save it there"),
+            "{missing}"
+        );
+        let elsewhere = Folder::new("/nowhere").pinned(folder.path().join("pinned"));
+        assert_eq!(elsewhere.fetch("https://example.com:8080/v1/a.yaml"), Ok(b"a".to_vec()));
     }
 }

@@ -76,7 +76,7 @@ pub mod source;
 pub use build::{References, Tree};
 pub use checks::Checks;
 pub use contract::{Contract, LoadError, Options};
-pub use fetch::{Alone, Fetch, FetchError, Folder};
+pub use fetch::{Alone, Fetch, FetchError, Folder, PINNED};
 pub use media::{BodyFormat, MediaRange, MediaType};
 pub use model::{
     Encoding, In, Info, Media, Method, Operation, Parameter, RequestBody, Requirement, Response, SchemeKind,

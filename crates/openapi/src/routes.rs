@@ -1,8 +1,9 @@
 //! Paths to operations: a trie over segments.
 //!
-//! A literal segment goes before one that is partly literal, that before a parameter; a path that fails under
-//! one is tried under the next. The trie is a tree and a path has one segment for each level, so a look-up
-//! visits each node at most once.
+//! A literal segment goes before one that is partly literal, that before a parameter, and that before one that
+//! may hold slashes; a path that fails under one is tried under the next. The trie is a tree and a path has one
+//! segment for each level, so a look-up visits each node at most once; below a parameter that may hold slashes
+//! at most once for each segment of the path.
 
 use std::cmp::Ordering;
 
@@ -57,6 +58,8 @@ pub enum Route<'c, 'p> {
 enum Piece {
     Literal(Box<[u8]>),
     Capture,
+    /// A parameter whose value may hold slashes: always a segment by itself.
+    Rest,
 }
 
 #[derive(Debug, Default)]
@@ -67,6 +70,9 @@ struct Node {
     partials: Vec<(Vec<Piece>, u32)>,
     /// A segment that is one parameter.
     capture: Option<u32>,
+    /// One or more segments that are one parameter. There is none below it, so that a look-up tries each
+    /// number of segments once.
+    rest: Option<u32>,
     leaf: Option<Leaf>,
 }
 
@@ -99,6 +105,8 @@ pub(crate) struct Template {
     pub(crate) in_fragment: bool,
     /// Two parameters stand side by side, so that none can tell where one ends.
     pub(crate) ambiguous: bool,
+    /// The parameter that may hold slashes.
+    pub(crate) rest: Option<Box<str>>,
 }
 
 impl Template {
@@ -115,6 +123,7 @@ impl Template {
             fixed: Vec::new(),
             in_fragment: suffix.starts_with('#'),
             ambiguous: false,
+            rest: None,
         };
         for pair in suffix.split(['?', '#', '&']).filter(|pair| !pair.is_empty()) {
             match pair.split_once('=') {
@@ -149,16 +158,55 @@ impl Template {
                 pieces.push(Piece::Literal(decoded(rest.get(..open).unwrap_or_default())));
             }
             let name = rest.get(open + 1..close).unwrap_or_default();
-            // RFC 6570 operators and modifiers that documents borrow: `{+path}`, `{path*}`.
-            self.names.push(name.trim_matches(['+', '*', ' ']).into());
+            self.names.push(bare_name(name).into());
             if pieces.last() == Some(&Piece::Capture) {
                 self.ambiguous = true;
             }
             pieces.push(Piece::Capture);
             rest = rest.get(close + 1..).unwrap_or_default();
+            // `{+path}` is reserved expansion (RFC 6570, section 3.2.3), `{path*}` and `{path+}` are what
+            // frameworks and gateways write for the same.
+            let wide = bare_name(name) != name.trim();
+            if wide && pieces.len() == 1 && rest.is_empty() && self.rest.is_none() {
+                self.rest = Some(bare_name(name).into());
+                pieces = vec![Piece::Rest];
+            }
         }
         pieces
     }
+
+    /// Lets a parameter hold slashes. False if it is not a segment by itself, or if another one does already:
+    /// then nothing could tell where one ends.
+    pub(crate) fn widen(&mut self, name: &str) -> bool {
+        if self.rest.is_some() {
+            return self.rest.as_deref() == Some(name);
+        }
+        let mut names = self.names.iter();
+        for segment in &mut self.segments {
+            let captures = segment.iter().filter(|piece| !matches!(piece, Piece::Literal(_))).count();
+            let found = names.by_ref().take(captures).any(|known| **known == *name);
+            if found {
+                let alone = matches!(segment.as_slice(), [Piece::Capture]);
+                if alone {
+                    *segment = vec![Piece::Rest];
+                    self.rest = Some(name.into());
+                }
+                return alone;
+            }
+        }
+        false
+    }
+
+    /// Whether two path keys are the same but for the marks of parameters that may hold slashes.
+    pub(crate) fn is_marked_copy(marked: &str, key: &str) -> bool {
+        let bare = |key: &str| key.replace("{+", "{").replace("+}", "}").replace("*}", "}");
+        bare(marked) == bare(key)
+    }
+}
+
+/// A parameter's name in a path key, without the marks of one that may hold slashes.
+pub(crate) fn bare_name(name: &str) -> &str {
+    name.trim_matches(['+', '*', ' '])
 }
 
 fn in_braces(key: &str, at: usize) -> bool {
@@ -244,6 +292,7 @@ impl Routes {
             [] => slot(&mut node.literals, Box::default(), next, case),
             [Piece::Literal(text)] => slot(&mut node.literals, text.clone(), next, case),
             [Piece::Capture] => *node.capture.get_or_insert(next),
+            [Piece::Rest] => *node.rest.get_or_insert(next),
             pieces => match node.partials.iter().find(|(known, _)| known == pieces) {
                 Some((_, found)) => *found,
                 None => {
@@ -274,7 +323,7 @@ impl Routes {
             segments.pop();
         }
         let mut search =
-            Search { routes: self, method, choose: &choose, captures: Captures::new(), allow: None };
+            Search { routes: self, path, method, choose: &choose, captures: Captures::new(), allow: None };
         match search.descend(0, &segments) {
             Some(operation) => Route::Found { operation, captures: search.captures },
             None => match search.allow {
@@ -287,6 +336,7 @@ impl Routes {
 
 struct Search<'s, 'c, 'p, F> {
     routes: &'c Routes,
+    path: &'p str,
     method: &'s str,
     choose: &'s F,
     captures: Captures<'p>,
@@ -333,6 +383,29 @@ impl<'c, 'p, F: Fn(&[u32]) -> Option<usize>> Search<'_, 'c, 'p, F> {
             }
             self.captures.truncate(before);
         }
+        if let Some(child) = node.rest {
+            return self.descend_wide(child, segments);
+        }
+        None
+    }
+
+    /// Gives a parameter that may hold slashes as few segments as the template after it allows. None of them
+    /// is empty but the last one of the path.
+    fn descend_wide(&mut self, child: u32, segments: &[&'p str]) -> Option<usize> {
+        let before = self.captures.len();
+        let start = offset_in(self.path, segments.first()?);
+        for taken in 1..=segments.len() {
+            let last = segments.get(taken - 1)?;
+            if last.is_empty() && (taken < segments.len() || taken == 1) {
+                return None;
+            }
+            let end = offset_in(self.path, last) + last.len();
+            self.captures.push(self.path.get(start..end)?);
+            if let Some(operation) = self.descend(child, segments.get(taken..)?) {
+                return Some(operation);
+            }
+            self.captures.truncate(before);
+        }
         None
     }
 
@@ -351,6 +424,11 @@ impl<'c, 'p, F: Fn(&[u32]) -> Option<usize>> Search<'_, 'c, 'p, F> {
         }
         operation
     }
+}
+
+/// Where a part of a text starts in it.
+fn offset_in(whole: &str, part: &str) -> usize {
+    (part.as_ptr() as usize).saturating_sub(whole.as_ptr() as usize)
 }
 
 /// The `Allow` value: what is declared, and HEAD where GET is.
@@ -394,8 +472,8 @@ fn split_pieces<'p>(pieces: &[Piece], segment: &'p str, case: CaseOf, captures: 
     for (index, piece) in pieces.iter().enumerate() {
         let is_last = index + 1 == pieces.len();
         match (piece, capture_from) {
-            (Piece::Capture, None) => capture_from = Some(at),
-            (Piece::Capture, Some(from)) => {
+            (Piece::Capture | Piece::Rest, None) => capture_from = Some(at),
+            (Piece::Capture | Piece::Rest, Some(from)) => {
                 // Side by side: the first takes one character.
                 let Some(width) =
                     segment.get(from..).and_then(|rest| rest.chars().next()).map(char::len_utf8)
@@ -604,6 +682,45 @@ mod tests {
         assert_eq!(find(&routes, "GET", "/C/"), Ok((1, vec![])));
         assert_eq!(find(&routes, "GET", "/q/d"), Ok((2, vec!["q".into()])));
         assert_eq!(find(&routes, "GET", "/a/b//"), Err(None));
+    }
+
+    #[test]
+    fn slashes_in_a_parameter() {
+        let all = [
+            ("GET", "/files/{path*}"),
+            ("GET", "/files/{id}/meta"),
+            ("GET", "/{+scope}/providers/{name}"),
+            ("GET", "/files/static/x"),
+            ("PUT", "/proxy/{proxy+}"),
+        ];
+        let strict = routes(&all, TrailingSlash::Strict, CaseOf::Sensitive);
+        let found = |path: &str, index: usize, captures: &[&str]| {
+            let (operation, got) = find(&strict, "GET", path).unwrap_or_else(|e| panic!("{path}: {e:?}"));
+            assert_eq!((operation, got), (index, captures.iter().map(|s| s.to_string()).collect()), "{path}");
+        };
+        found("/files/a", 0, &["a"]);
+        found("/files/a/b%2Fc/d", 0, &["a/b%2Fc/d"]);
+        found("/files/a/", 0, &["a/"]);
+        found("/files/a/meta", 1, &["a"]);
+        found("/files/a/b/meta", 0, &["a/b/meta"]);
+        found("/files/static/x", 3, &[]);
+        found("/files/static/y", 0, &["static/y"]);
+        found("/s/1/g/2/providers/n", 2, &["s/1/g/2", "n"]);
+        found("/s/providers/p/providers/n", 2, &["s/providers/p", "n"]);
+        for path in ["/files/", "/files", "/files//a", "/files/a//b", "/s/providers", "//providers/n", "/x/y"]
+        {
+            assert_eq!(find(&strict, "GET", path), Err(None), "{path}");
+        }
+        assert_eq!(find(&strict, "GET", "/proxy/a/b"), Err(Some("PUT".into())));
+
+        let mut template = Template::parse("/{a}/x/{b}.{c}/{d}");
+        assert!(!template.widen("b") && !template.widen("none") && template.rest.is_none());
+        assert!(template.widen("d") && template.widen("d") && !template.widen("a"));
+        assert!(Template::is_marked_copy("/files/{path*}", "/files/{path}"));
+        assert!(!Template::is_marked_copy("/files/{path*}", "/files/{other}"));
+        // Only one may, and only as a segment by itself.
+        assert_eq!(Template::parse("/{a*}/{b*}").rest.as_deref(), Some("a"));
+        assert_eq!(Template::parse("/{+name}:cancel").rest, None);
     }
 
     #[test]

@@ -46,8 +46,12 @@ impl<'d> At<'d> {
 #[derive(Debug)]
 pub(crate) struct Files {
     documents: Vec<Document>,
+    /// Files by the URI they were fetched by, and by the one they give themselves.
     uris: HashMap<String, usize>,
     names: Vec<String>,
+    /// What references in a file count from, the first that leads somewhere: `$self` of OpenAPI 3.2, then the
+    /// place where the file was found.
+    bases: Vec<Vec<String>>,
     /// Files that could not be had, and why.
     failed: HashMap<String, String>,
     /// Problems so far: the first ones are located to the node, any further only to the line.
@@ -62,38 +66,33 @@ impl Files {
         fetch: &dyn Fetch,
         limits: Limits,
     ) -> Result<Self, SourceError> {
-        let root = Document::parse_with(name, bytes, limits)?;
         let mut files = Self {
-            documents: vec![root],
-            uris: HashMap::from([(name.to_owned(), 0)]),
-            names: vec![name.to_owned()],
+            documents: Vec::new(),
+            uris: HashMap::new(),
+            names: Vec::new(),
+            bases: Vec::new(),
             failed: HashMap::new(),
             problems: Cell::new(0),
         };
+        files.add(name.to_owned(), Document::parse_with(name, bytes, limits)?);
         let mut open = VecDeque::from([0]);
         while let Some(index) = open.pop_front() {
-            for uri in files.external(index) {
-                if files.uris.contains_key(&uri) || files.failed.contains_key(&uri) {
-                    continue;
-                }
-                let loaded = if files.documents.len() >= MAX_FILES {
-                    Err(format!("the contract has more than {MAX_FILES} files"))
-                } else {
-                    let bytes = fetch.fetch(&uri).map_err(|error| error.what);
-                    bytes.and_then(|bytes| {
-                        Document::parse_with(&uri, &bytes, limits).map_err(|error| error.to_string())
-                    })
-                };
-                match loaded {
-                    Ok(document) => {
-                        let next = files.documents.len();
-                        files.documents.push(document);
-                        files.names.push(uri.clone());
-                        files.uris.insert(uri, next);
-                        open.push_back(next);
+            for reference in files.external(index) {
+                for uri in files.candidates(index, &reference) {
+                    if files.uris.contains_key(&uri) {
+                        break;
                     }
-                    Err(why) => {
-                        files.failed.insert(uri, why);
+                    if files.failed.contains_key(&uri) {
+                        continue;
+                    }
+                    match files.fetch(&uri, fetch, limits) {
+                        Ok(document) => {
+                            open.push_back(files.add(uri, document));
+                            break;
+                        }
+                        Err(why) => {
+                            files.failed.insert(uri, why);
+                        }
                     }
                 }
             }
@@ -101,11 +100,40 @@ impl Files {
         Ok(files)
     }
 
-    /// The other files that one refers to.
+    fn fetch(&self, uri: &str, fetch: &dyn Fetch, limits: Limits) -> Result<Document, String> {
+        if self.documents.len() >= MAX_FILES {
+            return Err(format!("the contract has more than {MAX_FILES} files"));
+        }
+        let bytes = fetch.fetch(uri).map_err(|error| error.what)?;
+        Document::parse_with(uri, &bytes, limits).map_err(|error| error.to_string())
+    }
+
+    fn add(&mut self, uri: String, document: Document) -> usize {
+        let index = self.documents.len();
+        let own = document.root().get("$self").and_then(Node::as_str);
+        let own = own.map(|own| join(&uri, own.split('#').next().unwrap_or_default()));
+        let own = own.filter(|own| !own.is_empty() && *own != uri);
+        if let Some(own) = &own {
+            self.uris.entry(own.clone()).or_insert(index);
+        }
+        self.uris.insert(uri.clone(), index);
+        self.bases.push(own.into_iter().chain([uri.clone()]).collect());
+        self.names.push(uri);
+        self.documents.push(document);
+        index
+    }
+
+    /// The URIs that a reference in a file may mean, the likeliest first.
+    fn candidates(&self, file: usize, reference: &str) -> Vec<String> {
+        let mut list: Vec<String> =
+            self.bases.get(file).into_iter().flatten().map(|base| join(base, reference)).collect();
+        list.dedup();
+        list
+    }
+
+    /// What stands before `#` in a file's references to other files, each once.
     fn external(&self, index: usize) -> Vec<String> {
-        let (Some(document), Some(base)) = (self.documents.get(index), self.names.get(index)) else {
-            return Vec::new();
-        };
+        let Some(document) = self.documents.get(index) else { return Vec::new() };
         let mut found = HashSet::new();
         let mut open = vec![document.root()];
         while let Some(node) = open.pop() {
@@ -116,14 +144,14 @@ impl Files {
                             ("$ref", Kind::String(reference)) => {
                                 let (file, _) = reference.split_once('#').unwrap_or((reference, ""));
                                 if !file.is_empty() {
-                                    found.insert(join(base, file));
+                                    found.insert(file.to_owned());
                                 }
                             }
                             ("mapping", Kind::Object(kinds)) => {
                                 for reference in kinds.iter().filter_map(|kind| kind.value.as_str()) {
                                     let (file, _) = reference.split_once('#').unwrap_or((reference, ""));
                                     if looks_like_file(file) {
-                                        found.insert(join(base, file));
+                                        found.insert(file.to_owned());
                                     }
                                 }
                             }
@@ -271,17 +299,16 @@ impl<'d> Resolver<'d> {
         let file = if path.is_empty() {
             file
         } else {
-            let base = self.files.names.get(file).map_or("", String::as_str);
-            let uri = join(base, path);
-            match self.files.uris.get(&uri) {
+            let candidates = self.files.candidates(file, path);
+            match candidates.iter().find_map(|uri| self.files.uris.get(uri)) {
                 Some(file) => *file,
                 None => {
                     if let Some(node) = self.anchor(file, path) {
                         let at = At { file, node };
                         return self.walk(at, fragment, hops);
                     }
-                    let why = self.files.failed.get(&uri).cloned();
-                    return Err(why.unwrap_or_else(|| format!("a file that can be read at `{uri}`")));
+                    let why = candidates.iter().find_map(|uri| self.files.failed.get(uri)).cloned();
+                    return Err(why.unwrap_or_else(|| format!("a file that can be read at `{path}`")));
                 }
             }
         };

@@ -6,6 +6,7 @@ use crate::media::MediaRange;
 use crate::model::{Encoding, In, Media, Parameter, RequestBody, Response, Status, Style, Version};
 use crate::parameters::Decoder;
 use crate::problem::{Problem, Severity};
+use crate::routes::bare_name;
 use crate::schema::SchemaId;
 
 impl<'d> Builder<'d> {
@@ -36,7 +37,7 @@ impl<'d> Builder<'d> {
         let explode = at.get("explode").and_then(|explode| explode.node.as_bool());
         let (content, schema) = self.value_of(at, unenforced);
         Some(Parameter {
-            name: name.trim_matches(['+', '*']).into(),
+            name: bare_name(name).into(),
             location,
             required: location == In::Path || at.bool("required"),
             deprecated: at.bool("deprecated"),

@@ -71,6 +71,7 @@ pub(crate) fn build(
         default_security: None,
         problems: Vec::new(),
         drafts: Vec::new(),
+        multi_segment: &options.multi_segment,
     };
     builder.read();
     Ok(builder.finish(options))
@@ -99,6 +100,7 @@ struct Builder<'d> {
     default_security: Option<crate::model::Security>,
     problems: Vec<Problem>,
     drafts: Vec<Draft<'d>>,
+    multi_segment: &'d [String],
 }
 
 impl<'d> Builder<'d> {

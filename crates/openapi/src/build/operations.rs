@@ -4,7 +4,7 @@ use super::files::At;
 use super::{Builder, Draft};
 use crate::model::{Fixed, In, Method, Operation, Parameter, Security, Version};
 use crate::problem::{Problem, Severity};
-use crate::routes::Template;
+use crate::routes::{Template, bare_name};
 use crate::source::Node;
 
 /// Segments that a path may have: as many levels a look-up descends.
@@ -98,7 +98,7 @@ impl<'d> Builder<'d> {
             self.problem(at, Severity::Error, what, "an object");
             return;
         };
-        let template = Template::parse(key);
+        let mut template = Template::parse(key);
         let mut unenforced = Vec::new();
         if template.ambiguous {
             let what = format!("two parameters side by side in `{key}`");
@@ -112,6 +112,7 @@ impl<'d> Builder<'d> {
         let security =
             self.read_security(at).or_else(|| self.default_security.clone()).unwrap_or(Security::Absent);
         let nodes = self.parameter_nodes(at, shared, &mut unenforced);
+        self.widen(key, &mut template, &nodes);
         let (parameters, body) = match self.version {
             Version::Swagger2 => self.read_swagger_parameters(at, &nodes, &mut unenforced),
             _ => {
@@ -171,6 +172,27 @@ impl<'d> Builder<'d> {
             None => self.root_bases(),
         };
         self.drafts.push(Draft { operation, template, bases, file: at.file, span: at.node.span, at });
+    }
+
+    /// Lets the parameters hold slashes of which the policy or the document says so.
+    fn widen(&mut self, key: &str, template: &mut Template, nodes: &[At<'d>]) {
+        for marked in self.multi_segment {
+            if Template::is_marked_copy(marked, key)
+                && let Some(name) = Template::parse(marked).rest
+            {
+                template.widen(&name);
+            }
+        }
+        for at in nodes {
+            let says_so = at.bool("x-multi-segment") || at.bool("x-ms-skip-url-encoding");
+            let Some(name) = at.str("name").filter(|_| says_so && at.str("in") == Some("path")) else {
+                continue;
+            };
+            if !template.widen(bare_name(name)) {
+                let what = format!("`{name}`, which may hold slashes, in `{key}`");
+                self.warn(*at, what, "one such parameter in a path, as a segment by itself");
+            }
+        }
     }
 
     /// The parameters of an operation and of its path; the operation's replace the path's of the same name.
