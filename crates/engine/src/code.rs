@@ -240,6 +240,11 @@ codes! {
         attack "Huge answers exhaust memory, or carry a whole table out."
         client "Ask for less, by page or filter."
         operator "Raise `bounds.response_body`.";
+    LOOKUP_FAILED = "lookup-failed" 503 Api8 636 Low
+        "what is needed to decide about this call cannot be asked for now"
+        attack "Cutting a gateway off from what it asks (an identity provider, the owner of an object) must not open it."
+        client "Retry after the time that Retry-After names."
+        operator "Look at the record's reason: what was asked, and what went wrong. Keys that are known go on working meanwhile.";
     GUARD_FAILED = "guard-failed" 500 Api8 755 Medium
         "the request could not be checked"
         attack "A protection that fails must not let calls through unchecked."

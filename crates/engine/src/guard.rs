@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::body::Body;
@@ -12,6 +13,7 @@ use crate::denial::{Denial, LocalReply};
 use crate::facts::Facts;
 use crate::head::{BodyLength, Connection, ExchangeId, Now, Request, ResponseHead};
 use crate::inspection::Recorded;
+use crate::lookup::{Answered, Destination, Lookup, LookupResult, UpstreamRead};
 use crate::plan::OperationInfo;
 use crate::record::Masked;
 use crate::state::{Held, State};
@@ -72,11 +74,21 @@ pub enum Verdict {
     Deny(Box<Denial>),
     /// The gateway answers by itself, and this is no refusal: a CORS preflight, a masked error.
     Answer(Box<LocalReply>),
+    /// It depends on what somebody outside says. Once the host has asked, this hook runs again from its start, and
+    /// [`Cx::answer`] has the result. A lookup that failed is the guard's to judge; [`LookupFailure::denial`](crate::LookupFailure::denial) is
+    /// the usual answer.
+    Need(Box<Lookup>),
 }
 
 impl From<Denial> for Verdict {
     fn from(denial: Denial) -> Verdict {
         Verdict::Deny(Box::new(denial))
+    }
+}
+
+impl From<Lookup> for Verdict {
+    fn from(lookup: Lookup) -> Verdict {
+        Verdict::Need(Box::new(lookup))
     }
 }
 
@@ -131,6 +143,8 @@ pub struct Cx<'a> {
     pub(crate) held: &'a mut SmallVec<[Held; 1]>,
     pub(crate) masked: &'a mut Option<Box<Masked>>,
     pub(crate) reply_headers: &'a mut Vec<(http::HeaderName, http::HeaderValue)>,
+    pub(crate) answers: &'a [Answered],
+    pub(crate) replacement: &'a mut Option<Bytes>,
 }
 
 impl Cx<'_> {
@@ -173,6 +187,42 @@ impl Cx<'_> {
     /// Notes what an error said before it was masked.
     pub fn mask(&mut self, masked: Masked) {
         *self.masked = Some(Box::new(masked));
+    }
+
+    /// What came of the lookup named `key`, of this guard or one before it; `None` where nobody asked yet.
+    pub fn answer(&self, key: &str) -> Option<&LookupResult> {
+        self.answers.iter().find(|answered| *answered.key == *key).map(|answered| &answered.result)
+    }
+
+    /// A lookup that reads `target` (an origin-form, percent-encoded) from the API in the caller's name: a GET with
+    /// the fields that the request has by now. Guards that want their own credentials kept from the API must have
+    /// run: this belongs into [`Stage::Shape`] or later.
+    pub fn read_upstream(
+        &self,
+        purpose: &'static str,
+        key: impl Into<Box<str>>,
+        target: &str,
+        timeout: std::time::Duration,
+        max_response: u64,
+    ) -> Lookup {
+        let read = UpstreamRead::new(self.request, self.id, target);
+        Lookup {
+            purpose,
+            key: key.into(),
+            share: None,
+            destination: Destination::Upstream(Box::new(read)),
+            timeout,
+            max_response,
+        }
+    }
+
+    /// In a body hook: what goes on instead of the body. Guards after this one and whoever gets the body see `bytes`,
+    /// without any content encoding; the content type stays. Fields that told of the old bytes are dropped. In
+    /// monitor mode nothing happens. A guard that refuses after it replaced has refused.
+    pub fn replace_body(&mut self, bytes: Bytes) {
+        if self.enforcing {
+            *self.replacement = Some(bytes);
+        }
     }
 
     /// What is known of the request's body.

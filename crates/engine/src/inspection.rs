@@ -1,7 +1,6 @@
 //! One exchange under inspection: the state machine that hosts drive.
 
 use std::borrow::Cow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,18 +9,19 @@ use http::{HeaderMap, Method, StatusCode, Version};
 use smallvec::SmallVec;
 
 use crate::body::{self, Body, MediaType};
-use crate::code::{self, Code};
+use crate::code;
 use crate::denial::{Denial, LocalReply};
 use crate::engine::Engine;
 use crate::facts::Facts;
-use crate::guard::{BodyNeed, Cx, Finding, GuardError, Verdict};
+use crate::guard::{BodyNeed, Finding};
 use crate::head::{BodyLength, Connection, ExchangeId, Now, Request, RequestHead, ResponseHead};
 use crate::headers;
+use crate::lookup::{Answered, Lookup, LookupResult};
 use crate::normalise::{escape, normalise, redact};
-use crate::plan::{FailMode, Mode, Plan, Planned};
-use crate::record::{Decision, Masked, Outcome, Record};
+use crate::plan::Plan;
+use crate::record::{Decision, Outcome, Record};
 use crate::routes::Routed;
-use crate::state::Held;
+use crate::run::{Carried, Needs, Phase, Ran, Run, Scene, finding, forget_bytes, read};
 
 /// What the host does next with a request.
 #[derive(Debug)]
@@ -34,6 +34,8 @@ pub enum Step {
         /// In bytes, as encoded on the wire.
         limit: u64,
     },
+    /// Ask this outside, and hand what came of it to [`Inspection::resolve`].
+    Lookup(Box<Lookup>),
     /// Send this instead.
     Reply(LocalReply),
 }
@@ -51,16 +53,19 @@ pub enum ResponseStep {
         /// In bytes, as encoded on the wire.
         limit: u64,
     },
+    /// Ask this outside, and hand what came of it to [`Inspection::resolve_response`].
+    Lookup(Box<Lookup>),
     /// Send this instead.
     Reply(LocalReply),
 }
 
-/// The right to forward one exchange's request. Only the engine makes one, after all guards passed.
+/// The right to forward one exchange's request. Only the engine makes one: after all guards passed, or for a read that
+/// a guard makes ([`crate::UpstreamRead`]).
 #[derive(Debug)]
 pub struct Permit {
-    id: ExchangeId,
-    body: ForwardBody,
-    upgrade: bool,
+    pub(crate) id: ExchangeId,
+    pub(crate) body: ForwardBody,
+    pub(crate) upgrade: bool,
 }
 
 impl Permit {
@@ -121,36 +126,34 @@ pub struct Recorded {
 pub struct Inspection {
     engine: Arc<Engine>,
     plan: Option<usize>,
-    request: Request,
-    response: Option<ResponseHead>,
-    connection: Connection,
-    id: ExchangeId,
+    scene: Scene,
     began: Now,
-    facts: Facts,
-    findings: SmallVec<[Finding; 1]>,
-    held: SmallVec<[Held; 1]>,
-    masked: Option<Box<Masked>>,
-    reply_headers: Vec<(HeaderName, HeaderValue)>,
     decision: Decision,
     refusal: Option<Box<Denial>>,
-    recorded: Option<Box<Recorded>>,
+    request_needs: Option<Needs>,
+    response_needs: Option<Needs>,
+    pending: Option<Box<Pending>>,
+}
+
+/// A step that waits for a lookup.
+#[derive(Debug)]
+struct Pending {
+    phase: Phase,
+    /// The place of the guard that asked among those of the step.
+    at: usize,
+    key: Box<str>,
+    carried: Option<Carried>,
+}
+
+/// How far the guards of a step came.
+enum Walked {
+    Through(Option<Carried>),
+    Reply(LocalReply),
+    Lookup(Box<Lookup>),
 }
 
 /// The guard name under which the engine and hosts refuse.
 const PROTOCOL: &str = "protocol";
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    RequestHead,
-    RequestBody,
-    ResponseHead,
-    ResponseBody,
-}
-
-enum Stop {
-    Denied { code: &'static Code, guard: &'static str, reason: Cow<'static, str>, reply: LocalReply },
-    Answered { guard: &'static str, reply: LocalReply },
-}
 
 impl Inspection {
     pub(crate) fn begin(
@@ -164,19 +167,28 @@ impl Inspection {
         let (request, facts, refusal) = normalise(&engine.settings, head, connection, id);
         let mut inspection = Inspection {
             plan: None,
-            request,
-            response: None,
-            connection: connection.clone(),
-            id,
+            scene: Scene {
+                request,
+                response: None,
+                local_reply: false,
+                connection: connection.clone(),
+                id,
+                facts,
+                findings: SmallVec::new(),
+                held: SmallVec::new(),
+                masked: None,
+                reply_headers: Vec::new(),
+                recorded,
+                answers: Vec::new(),
+                lookups: 0,
+                replacement: None,
+            },
             began: now,
-            facts,
-            findings: SmallVec::new(),
-            held: SmallVec::new(),
-            masked: None,
-            reply_headers: Vec::new(),
             decision: Decision::Permitted,
             refusal: refusal.map(Box::new),
-            recorded,
+            request_needs: None,
+            response_needs: None,
+            pending: None,
             engine,
         };
         if inspection.refusal.is_none() {
@@ -203,37 +215,39 @@ impl Inspection {
         };
         let mut inspection = Inspection::begin(engine, head, connection, id, now, None);
         inspection.refusal = None;
-        inspection.request.target = escape(target);
-        inspection.request.path_len = inspection.request.target.len();
+        inspection.scene.request.target = escape(target);
+        inspection.scene.request.path_len = inspection.scene.request.target.len();
         let reply = inspection.refuse(denial);
         (inspection, reply)
     }
 
     fn route(&mut self) {
-        match self.engine.routes.route(&self.request.method, self.request.path(), self.request.query()) {
+        let request = &mut self.scene.request;
+        let routes = &self.engine.routes;
+        match routes.route_with(&request.method, request.path(), request.query(), &request.headers) {
             Routed::Operation { index, params } if index < self.engine.plans.len() => {
                 self.plan = Some(index);
-                self.request.params = params;
+                request.params = params;
             }
             // A router that names a plan that does not exist is as good as none.
             Routed::Operation { .. } | Routed::Unknown => {}
-            Routed::MethodNotAllowed { allow } => self.facts.allow = Some(allow.into()),
+            Routed::MethodNotAllowed { allow } => self.scene.facts.allow = Some(allow.into()),
         }
     }
 
     /// The normalised request: what goes upstream once there is a [`Permit`].
     pub fn request(&self) -> &Request {
-        &self.request
+        &self.scene.request
     }
 
     /// What is known so far.
     pub fn facts(&self) -> &Facts {
-        &self.facts
+        &self.scene.facts
     }
 
     /// The exchange's name.
     pub fn id(&self) -> ExchangeId {
-        self.id
+        self.scene.id
     }
 
     /// What was decided so far.
@@ -243,7 +257,7 @@ impl Inspection {
 
     /// What guards saw so far.
     pub fn findings(&self) -> &[Finding] {
-        &self.findings
+        &self.scene.findings
     }
 
     fn plan(&self) -> &Plan {
@@ -255,8 +269,15 @@ impl Inspection {
         if let Some(denial) = self.refusal.take() {
             return Step::Reply(self.refuse(&denial));
         }
-        if let Some(reply) = self.run(Phase::RequestHead, None, self.began) {
-            return Step::Reply(reply);
+        let walked = self.walk(Phase::RequestHead, 0, None, self.began);
+        self.after_request_head(walked)
+    }
+
+    fn after_request_head(&mut self, walked: Walked) -> Step {
+        match walked {
+            Walked::Reply(reply) => return Step::Reply(reply),
+            Walked::Lookup(lookup) => return Step::Lookup(lookup),
+            Walked::Through(_) => {}
         }
         let upgrade = match self.accept_upgrade() {
             Ok(upgrade) => upgrade,
@@ -264,7 +285,7 @@ impl Inspection {
         };
         self.limit_accept_encoding();
         let limit = self.plan().bounds.request_body;
-        match self.request.body {
+        match self.scene.request.body {
             BodyLength::None => return self.permit(ForwardBody::None, upgrade),
             BodyLength::Exact(length) if length > limit => {
                 let reason = format!("{length} bytes announced, at most {limit} accepted");
@@ -273,7 +294,7 @@ impl Inspection {
             BodyLength::Exact(0) => return self.permit(ForwardBody::Streamed { max: 0 }, upgrade),
             BodyLength::Exact(_) | BodyLength::Unknown => {}
         }
-        if self.need(Phase::RequestBody).any == BodyNeed::Nothing {
+        if self.needs(Phase::RequestBody).0 == BodyNeed::Nothing {
             return self.permit(ForwardBody::Streamed { max: limit }, upgrade);
         }
         Step::NeedBody { limit }
@@ -281,31 +302,41 @@ impl Inspection {
 
     /// Judges the request's whole body, as it came on the wire.
     pub fn request_body(&mut self, bytes: Bytes) -> Step {
-        let need = self.need(Phase::RequestBody);
-        let (body, decoded) = match self.read_request_body(&bytes, need) {
-            Ok(read) => read,
-            Err(denial) if need.enforced == BodyNeed::Nothing => {
-                self.findings.push(finding(&denial, PROTOCOL, false));
+        let (any, enforced) = self.needs(Phase::RequestBody);
+        let carried = match self.read_request_body(&bytes, any) {
+            Ok(body) => Carried { body, wire: bytes, replaced: false },
+            Err(denial) if enforced == BodyNeed::Nothing => {
+                self.scene.findings.push(finding(&denial, PROTOCOL, false));
                 return self.permit(ForwardBody::Whole(bytes), false);
             }
             Err(denial) => return Step::Reply(self.refuse(&denial)),
         };
-        if let Some(reply) = self.run(Phase::RequestBody, Some(&body), self.began) {
-            return Step::Reply(reply);
-        }
-        if decoded {
-            self.request.headers.remove(header::CONTENT_ENCODING);
-        }
-        self.permit(ForwardBody::Whole(body.bytes().clone()), false)
+        let walked = self.walk(Phase::RequestBody, 0, Some(carried), self.began);
+        self.after_request_body(walked)
     }
 
-    fn read_request_body(&self, bytes: &Bytes, need: Need) -> Result<(Body, bool), Denial> {
+    fn after_request_body(&mut self, walked: Walked) -> Step {
+        let carried = match walked {
+            Walked::Reply(reply) => return Step::Reply(reply),
+            Walked::Lookup(lookup) => return Step::Lookup(lookup),
+            Walked::Through(carried) => carried,
+        };
+        let Some(carried) = carried else { return Step::Reply(self.refuse(&out_of_turn())) };
+        let request = &mut self.scene.request;
+        if carried.replaced || request.headers.contains_key(header::CONTENT_ENCODING) {
+            forget_bytes(&mut request.headers);
+            request.body = BodyLength::Exact(carried.body.bytes().len() as u64);
+        }
+        self.permit(ForwardBody::Whole(carried.body.bytes().clone()), false)
+    }
+
+    fn read_request_body(&self, bytes: &Bytes, need: BodyNeed) -> Result<Body, Denial> {
         let bounds = &self.plan().bounds;
         if bytes.len() as u64 > bounds.request_body {
             let reason = format!("more than {} bytes", bounds.request_body);
             return Err(Denial::new(&code::BODY_TOO_LARGE, reason));
         }
-        let headers = &self.request.headers;
+        let headers = &self.scene.request.headers;
         let encoding = text(headers, header::CONTENT_ENCODING)
             .map_err(|()| Denial::new(&code::BODY_ENCODING, "`content-encoding` is not ASCII"))?;
         let content_type = text(headers, header::CONTENT_TYPE)
@@ -318,32 +349,60 @@ impl Inspection {
                 "the charset of JSON is not UTF-8 (RFC 8259 section 8.1)",
             ));
         }
-        let json = match need.any {
-            BodyNeed::Parsed if is_json && !plain.is_empty() => Some(body::parse_json(&plain, bounds)?),
-            _ => None,
-        };
-        Ok((Body::new(plain, content_type, json), encoding.is_some()))
+        read(plain, content_type, need == BodyNeed::Parsed, bounds)
+    }
+
+    /// Goes on with a request after [`Step::Lookup`]: `result` is what came of it.
+    pub fn resolve(&mut self, result: LookupResult, now: Now) -> Step {
+        match self.resume(result, now, true) {
+            Some((Phase::RequestHead, walked)) => self.after_request_head(walked),
+            Some((_, walked)) => self.after_request_body(walked),
+            None => Step::Reply(self.refuse(&out_of_turn())),
+        }
+    }
+
+    /// Goes on with a response after [`ResponseStep::Lookup`]: `result` is what came of it.
+    pub fn resolve_response(&mut self, result: LookupResult, now: Now) -> ResponseStep {
+        match self.resume(result, now, false) {
+            Some((Phase::ResponseHead, walked)) => self.after_response_head(walked),
+            Some((_, walked)) => self.after_response_body(walked),
+            None => ResponseStep::Reply(self.withhold(&out_of_turn())),
+        }
+    }
+
+    fn resume(&mut self, result: LookupResult, now: Now, request: bool) -> Option<(Phase, Walked)> {
+        let Pending { phase, at, key, carried } =
+            *self.pending.take().filter(|pending| pending.phase.of_request() == request)?;
+        self.scene.answers.retain(|answered| answered.key != key);
+        self.scene.answers.push(Answered { key, result });
+        Some((phase, self.walk(phase, at, carried, now)))
     }
 
     /// Judges the upstream's response head, `now` being when it came.
     pub fn response_head(&mut self, mut head: ResponseHead, now: Now) -> ResponseStep {
         headers::sanitise_response(&mut head.headers);
-        self.response = Some(head);
-        if let Some(reply) = self.run(Phase::ResponseHead, None, now) {
-            return ResponseStep::Reply(reply);
+        self.scene.response = Some(head);
+        let walked = self.walk(Phase::ResponseHead, 0, None, now);
+        self.after_response_head(walked)
+    }
+
+    fn after_response_head(&mut self, walked: Walked) -> ResponseStep {
+        match walked {
+            Walked::Reply(reply) => return ResponseStep::Reply(reply),
+            Walked::Lookup(lookup) => return ResponseStep::Lookup(lookup),
+            Walked::Through(_) => {}
         }
-        let bodyless = self.request.method == Method::HEAD
-            || self.response.as_ref().is_none_or(|head| {
+        let bodyless = self.scene.request.method == Method::HEAD
+            || self.scene.response.as_ref().is_none_or(|head| {
                 head.status.is_informational()
                     || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
                     || matches!(head.body, BodyLength::None | BodyLength::Exact(0))
             });
-        let need = if bodyless { Need::NOTHING } else { self.need(Phase::ResponseBody) };
-        if need.any == BodyNeed::Nothing {
+        if bodyless || self.needs(Phase::ResponseBody).0 == BodyNeed::Nothing {
             return self.deliver();
         }
         let limit = self.plan().bounds.response_body;
-        match self.response.as_ref().map(|head| head.body) {
+        match self.scene.response.as_ref().map(|head| head.body) {
             Some(BodyLength::Exact(length)) if length > limit => self.response_body_overflow(),
             _ => ResponseStep::NeedBody { limit },
         }
@@ -352,29 +411,44 @@ impl Inspection {
     /// Judges the upstream's whole response body, as it came on the wire.
     pub fn response_body(&mut self, bytes: Bytes, now: Now) -> ResponseStep {
         let bounds = self.plan().bounds;
-        let wanted = self.need(Phase::ResponseBody).any;
-        let headers = self.response.as_ref().map(|head| &head.headers);
+        let (wanted, _) = self.needs(Phase::ResponseBody);
+        let headers = self.scene.response.as_ref().map(|head| &head.headers);
         let field =
             |name: HeaderName| headers.and_then(|h| h.get(name)).and_then(|value| value.to_str().ok());
         let content_type = field(header::CONTENT_TYPE);
         let plain = body::decode(&bytes, field(header::CONTENT_ENCODING), bounds.response_body, &bounds);
         let body = match plain {
-            Ok(plain) => {
-                let is_json = content_type.is_some_and(|text| MediaType { text }.is_json());
-                let parse = is_json && wanted == BodyNeed::Parsed;
-                let json = if parse { body::parse_json(&plain, &bounds).ok() } else { None };
-                Body::new(plain, content_type, json)
-            }
+            Ok(plain) => read(plain.clone(), content_type, wanted == BodyNeed::Parsed, &bounds)
+                .unwrap_or_else(|_| Body::new(plain, content_type, None)),
             Err(denial) => {
-                self.findings.push(finding(&denial, PROTOCOL, false));
+                self.scene.findings.push(finding(&denial, PROTOCOL, false));
                 Body::new(bytes.clone(), content_type, None)
             }
         };
-        if let Some(reply) = self.run(Phase::ResponseBody, Some(&body), now) {
-            return ResponseStep::Reply(reply);
-        }
+        let carried = Carried { body, wire: bytes, replaced: false };
+        let walked = self.walk(Phase::ResponseBody, 0, Some(carried), now);
+        self.after_response_body(walked)
+    }
+
+    fn after_response_body(&mut self, walked: Walked) -> ResponseStep {
+        let carried = match walked {
+            Walked::Reply(reply) => return ResponseStep::Reply(reply),
+            Walked::Lookup(lookup) => return ResponseStep::Lookup(lookup),
+            Walked::Through(carried) => carried,
+        };
+        let Some(Carried { body, wire, replaced }) = carried else {
+            return ResponseStep::Reply(self.withhold(&out_of_turn()));
+        };
         match self.deliver() {
             ResponseStep::Deliver(mut head) => {
+                let bytes = if replaced { body.bytes().clone() } else { wire };
+                if replaced {
+                    forget_bytes(&mut head.headers);
+                    // What the client got is not the representation that these speak of.
+                    for name in [header::ETAG, header::ACCEPT_RANGES, header::CONTENT_RANGE] {
+                        head.headers.remove(name);
+                    }
+                }
                 head.body = BodyLength::Exact(bytes.len() as u64);
                 head.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
                 ResponseStep::DeliverWhole(head, bytes)
@@ -388,8 +462,8 @@ impl Inspection {
     pub fn response_body_overflow(&mut self) -> ResponseStep {
         let limit = self.plan().bounds.response_body;
         let denial = Denial::new(&code::RESPONSE_TOO_LARGE, format!("more than {limit} bytes"));
-        if self.need(Phase::ResponseBody).enforced == BodyNeed::Nothing {
-            self.findings.push(finding(&denial, PROTOCOL, false));
+        if self.needs(Phase::ResponseBody).1 == BodyNeed::Nothing {
+            self.scene.findings.push(finding(&denial, PROTOCOL, false));
             return self.deliver();
         }
         ResponseStep::Reply(self.withhold(&denial))
@@ -411,66 +485,68 @@ impl Inspection {
 
     /// The host refuses: a body that is too large, too slow or cut off, or too much load.
     pub fn refuse(&mut self, denial: &Denial) -> LocalReply {
-        self.findings.push(finding(denial, PROTOCOL, true));
         self.decision =
             Decision::Refused { code: denial.code, guard: PROTOCOL, reason: denial.reason.clone() };
-        let reply = denial.reply(self.id);
-        self.dress(reply)
+        self.reply(denial)
     }
 
     fn withhold(&mut self, denial: &Denial) -> LocalReply {
-        self.findings.push(finding(denial, PROTOCOL, true));
         self.decision =
             Decision::Withheld { code: denial.code, guard: PROTOCOL, reason: denial.reason.clone() };
-        let reply = denial.reply(self.id);
-        self.dress(reply)
+        self.reply(denial)
+    }
+
+    fn reply(&mut self, denial: &Denial) -> LocalReply {
+        self.scene.findings.push(finding(denial, PROTOCOL, true));
+        self.dress(denial.reply(self.scene.id))
     }
 
     /// Ends the exchange.
     pub fn finish(self, outcome: Outcome) -> Record {
-        let query =
-            self.request.query().map(|query| match redact(query, &self.engine.settings.secret_parameters) {
-                Some(redacted) => Bytes::from(redacted),
-                None => self.request.target.slice(self.request.path_len + 1..),
-            });
-        let field = |name: HeaderName| self.request.headers.get(name).cloned();
+        let Inspection { engine, plan, scene, began, decision, .. } = self;
+        let Scene { request, id, facts, findings, masked, .. } = scene;
+        let query = request.query().map(|query| match redact(query, &engine.settings.secret_parameters) {
+            Some(redacted) => Bytes::from(redacted),
+            None => request.target.slice(request.path_len + 1..),
+        });
+        let field = |name: HeaderName| request.headers.get(name).cloned();
         Record {
-            id: self.id,
-            began: self.began,
-            duration_ns: outcome.now.mono_ns.saturating_sub(self.began.mono_ns),
-            client: self.facts.client,
+            id,
+            began,
+            duration_ns: outcome.now.mono_ns.saturating_sub(began.mono_ns),
+            client: facts.client,
             content_type: field(header::CONTENT_TYPE),
             user_agent: field(header::USER_AGENT),
-            path_len: self.request.path_len,
+            path_len: request.path_len,
             query,
-            authority: self.request.authority,
-            version: self.request.version,
-            operation: plan_of(&self.engine, self.plan).operation.clone(),
-            method: self.request.method,
-            target: self.request.target,
-            principal: self.facts.principal,
-            decision: self.decision,
-            findings: self.findings,
+            authority: request.authority,
+            version: request.version,
+            operation: plan_of(&engine, plan).operation.clone(),
+            method: request.method,
+            target: request.target,
+            principal: facts.principal,
+            decision,
+            findings,
             status: outcome.status,
             end: outcome.end,
             bytes_in: outcome.bytes_in,
             bytes_out: outcome.bytes_out,
             upstream: outcome.upstream,
             upstream_ns: outcome.upstream_ns,
-            trace_id: self.facts.trace_id,
-            masked: self.masked,
+            trace_id: facts.trace_id,
+            masked,
         }
     }
 
     fn permit(&mut self, body: ForwardBody, upgrade: bool) -> Step {
-        Step::Forward(Permit { id: self.id, body, upgrade })
+        Step::Forward(Permit { id: self.scene.id, body, upgrade })
     }
 
     fn accept_upgrade(&mut self) -> Result<bool, Denial> {
-        let Some(protocol) = self.request.upgrade.take() else { return Ok(false) };
+        let Some(protocol) = self.scene.request.upgrade.take() else { return Ok(false) };
         // RFC 9110 section 7.8: a server may ignore an upgrade it does not offer. The field is gone already,
         // so the upstream never sees h2c. In HTTP/1.0 it means nothing.
-        let spoken = self.request.version != Version::HTTP_10;
+        let spoken = self.scene.request.version != Version::HTTP_10;
         if !spoken || !protocol.eq_ignore_ascii_case(b"websocket") {
             return Ok(false);
         }
@@ -478,8 +554,8 @@ impl Inspection {
             Some(operation) => operation.websocket,
             None => self.engine.settings.websocket_unmatched,
         };
-        if allowed && self.request.method == Method::GET && !self.request.body.is_some() {
-            self.request.upgrade = Some(protocol);
+        if allowed && self.scene.request.method == Method::GET && !self.scene.request.body.is_some() {
+            self.scene.request.upgrade = Some(protocol);
             return Ok(true);
         }
         Err(Denial::new(&code::UPGRADE_REFUSED, "the operation offers no websocket"))
@@ -500,269 +576,84 @@ impl Inspection {
                 })
             })
         };
-        if !self.request.headers.get_all(header::ACCEPT_ENCODING).iter().all(readable) {
-            self.request.headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip, br"));
+        if !self.scene.request.headers.get_all(header::ACCEPT_ENCODING).iter().all(readable) {
+            self.scene.request.headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip, br"));
         }
     }
 
     fn deliver(&mut self) -> ResponseStep {
-        match self.response.take() {
+        match self.scene.response.take() {
             Some(mut head) => {
-                for (name, value) in self.reply_headers.drain(..) {
+                for (name, value) in self.scene.reply_headers.drain(..) {
                     head.headers.insert(name, value);
                 }
                 ResponseStep::Deliver(head)
             }
             // Only a host that asks twice gets here.
-            None => {
-                let denial = Denial::new(&code::GUARD_FAILED, "the response was already handed out");
-                ResponseStep::Reply(self.withhold(&denial))
-            }
+            None => ResponseStep::Reply(self.withhold(&out_of_turn())),
         }
     }
 
-    /// Runs the shaping guards over a reply of the gateway's own, so that it looks like any other response.
-    fn dress(&mut self, mut reply: LocalReply) -> LocalReply {
-        let headers = std::mem::take(&mut reply.headers);
+    fn dress(&mut self, reply: LocalReply) -> LocalReply {
         let body = BodyLength::Exact(reply.body.len() as u64);
-        let mut head = ResponseHead { status: reply.status, headers, body };
-        let Inspection { engine, plan, request, connection, facts, findings, held, masked, .. } = self;
-        let plan = plan_of(engine, *plan);
-        let mut added = Vec::new();
-        for planned in plan.shape.iter().filter_map(|&index| plan.guards.get(usize::from(index))) {
-            let mut cx = Cx {
-                request: &mut *request,
-                response: Some(&mut head),
-                local_reply: true,
-                facts: &mut *facts,
-                operation: plan.operation.as_ref(),
-                connection: &*connection,
-                id: self.id,
-                now: self.began,
-                state: &engine.state,
-                recorded: self.recorded.as_deref(),
-                guard: planned.name,
-                enforcing: planned.mode == Mode::Enforce,
-                findings: &mut *findings,
-                held: &mut *held,
-                masked: &mut *masked,
-                reply_headers: &mut added,
-            };
-            // A shaping guard has nothing to refuse in a refusal; if it fails, the plain reply stands.
-            let _ = catch_unwind(AssertUnwindSafe(|| planned.guard.response_head(&mut cx)));
-        }
-        for (name, value) in self.reply_headers.iter().cloned().chain(added) {
-            head.headers.insert(name, value);
-        }
-        reply.status = head.status;
-        reply.headers = head.headers;
-        reply
+        let head = ResponseHead { status: reply.status, headers: reply.headers, body };
+        let plan = plan_of(&self.engine, self.plan);
+        let ResponseHead { status, headers, .. } = self.scene.dress(&self.engine, plan, head, self.began);
+        LocalReply { status, headers, ..reply }
     }
 
-    /// Runs the guards of a step. `Some` is the reply that ends the exchange.
-    fn run(&mut self, phase: Phase, body: Option<&Body>, now: Now) -> Option<LocalReply> {
-        let stop = self.run_guards(phase, body, now)?;
-        match stop {
-            Stop::Denied { code, guard, reason, reply } => {
-                self.decision = match phase {
-                    Phase::RequestHead | Phase::RequestBody => Decision::Refused { code, guard, reason },
-                    Phase::ResponseHead | Phase::ResponseBody => Decision::Withheld { code, guard, reason },
+    /// Runs the guards of a step from the `next`-th on.
+    fn walk(&mut self, phase: Phase, next: usize, mut carried: Option<Carried>, now: Now) -> Walked {
+        let needs = match phase {
+            Phase::RequestHead | Phase::ResponseHead => None,
+            Phase::RequestBody => self.request_needs.as_ref(),
+            Phase::ResponseBody => self.response_needs.as_ref(),
+        };
+        let needs = needs.map_or(&[][..], |needs| &needs.each);
+        let plan = plan_of(&self.engine, self.plan);
+        let run = Run { engine: &self.engine, plan, phase, now, needs };
+        match run.guards(&mut self.scene, next, &mut carried) {
+            Ran::Through => Walked::Through(carried),
+            Ran::Denied { code, guard, reason, reply } => {
+                self.decision = match phase.of_request() {
+                    true => Decision::Refused { code, guard, reason },
+                    false => Decision::Withheld { code, guard, reason },
                 };
-                Some(self.dress(reply))
+                Walked::Reply(self.dress(reply))
             }
-            Stop::Answered { guard, reply } => {
-                if matches!(phase, Phase::RequestHead | Phase::RequestBody) {
+            Ran::Answered { guard, reply } => {
+                if phase.of_request() {
                     self.decision = Decision::Answered { guard };
                 }
-                Some(self.dress(reply))
+                Walked::Reply(self.dress(reply))
+            }
+            Ran::Asks { lookup, at } => {
+                let key = lookup.key.clone();
+                self.pending = Some(Box::new(Pending { phase, at, key, carried }));
+                Walked::Lookup(lookup)
             }
         }
     }
 
-    fn run_guards(&mut self, phase: Phase, body: Option<&Body>, now: Now) -> Option<Stop> {
-        let Inspection {
-            engine,
-            plan,
-            request,
-            response,
-            connection,
-            id,
-            facts,
-            findings,
-            held,
-            masked,
-            reply_headers,
-            recorded,
-            ..
-        } = self;
-        let plan = plan_of(engine, *plan);
-        let indices = match phase {
-            Phase::RequestHead => &plan.request_head,
-            Phase::RequestBody => &plan.request_body,
-            Phase::ResponseHead => &plan.response_head,
-            Phase::ResponseBody => &plan.response_body,
+    /// What all guards together need of a body, and what those in enforce mode do. They are asked once.
+    fn needs(&mut self, phase: Phase) -> (BodyNeed, BodyNeed) {
+        let plan = plan_of(&self.engine, self.plan);
+        let kept = match phase {
+            Phase::RequestBody => &mut self.request_needs,
+            _ => &mut self.response_needs,
         };
-        let mut next = 0;
-        // One unwind boundary for all guards of a step; after a panic the loop goes on behind the culprit.
-        loop {
-            let ran = catch_unwind(AssertUnwindSafe(|| {
-                while let Some(planned) =
-                    indices.get(next).and_then(|&index| plan.guards.get(usize::from(index)))
-                {
-                    let mut cx = Cx {
-                        request: &mut *request,
-                        response: response.as_mut(),
-                        local_reply: false,
-                        facts: &mut *facts,
-                        operation: plan.operation.as_ref(),
-                        connection: &*connection,
-                        id: *id,
-                        now,
-                        state: &engine.state,
-                        recorded: recorded.as_deref(),
-                        guard: planned.name,
-                        enforcing: planned.mode == Mode::Enforce,
-                        findings: &mut *findings,
-                        held: &mut *held,
-                        masked: &mut *masked,
-                        reply_headers: &mut *reply_headers,
-                    };
-                    let verdict = ask(planned, phase, &mut cx, body);
-                    if let Some(stop) = weigh(planned, verdict, findings, *id) {
-                        return Some(stop);
-                    }
-                    next += 1;
-                }
-                None
-            }));
-            match ran {
-                Ok(stop) => return stop,
-                Err(_) => {
-                    let planned = indices.get(next).and_then(|&index| plan.guards.get(usize::from(index)))?;
-                    next += 1;
-                    let verdict = Err(GuardError("the guard panicked".into()));
-                    if let Some(stop) = weigh(planned, verdict, findings, *id) {
-                        return Some(stop);
-                    }
-                }
-            }
-        }
-    }
-
-    fn need(&mut self, phase: Phase) -> Need {
-        let Inspection {
-            engine,
-            plan,
-            request,
-            response,
-            connection,
-            id,
-            began,
-            facts,
-            findings,
-            held,
-            masked,
-            reply_headers,
-            recorded,
-            ..
-        } = self;
-        let plan = plan_of(engine, *plan);
-        let response_phase = phase == Phase::ResponseBody;
-        let indices = if response_phase { &plan.response_body } else { &plan.request_body };
-        let mut need = Need::NOTHING;
-        for planned in indices.iter().filter_map(|&index| plan.guards.get(usize::from(index))) {
-            let cx = Cx {
-                request: &mut *request,
-                response: response.as_mut(),
-                local_reply: false,
-                facts: &mut *facts,
-                operation: plan.operation.as_ref(),
-                connection: &*connection,
-                id: *id,
-                now: *began,
-                state: &engine.state,
-                recorded: recorded.as_deref(),
-                guard: planned.name,
-                enforcing: planned.mode == Mode::Enforce,
-                findings: &mut *findings,
-                held: &mut *held,
-                masked: &mut *masked,
-                reply_headers: &mut *reply_headers,
-            };
-            let wants = match response_phase {
-                true => catch_unwind(AssertUnwindSafe(|| planned.guard.reads_response_body(&cx))),
-                false => catch_unwind(AssertUnwindSafe(|| planned.guard.reads_request_body(&cx))),
-            };
-            // A guard that cannot say reads everything: it must not be passed by.
-            let wants = wants.unwrap_or(BodyNeed::Parsed);
-            need.any = need.any.max(wants);
-            if planned.mode == Mode::Enforce {
-                need.enforced = need.enforced.max(wants);
-            }
-        }
-        need
+        let needs = kept.get_or_insert_with(|| self.scene.needs(&self.engine, plan, phase, self.began));
+        (needs.any, needs.enforced)
     }
 }
 
-/// What all guards together need of a body, and what those in enforce mode do.
-#[derive(Debug, Clone, Copy)]
-struct Need {
-    any: BodyNeed,
-    enforced: BodyNeed,
-}
-
-impl Need {
-    const NOTHING: Need = Need { any: BodyNeed::Nothing, enforced: BodyNeed::Nothing };
+/// The refusal of a host that calls the steps out of their order.
+fn out_of_turn() -> Denial {
+    Denial::new(&code::GUARD_FAILED, "the host went on out of turn")
 }
 
 fn plan_of(engine: &Engine, index: Option<usize>) -> &Plan {
     index.and_then(|index| engine.plans.get(index)).unwrap_or(&engine.unmatched)
-}
-
-fn ask(planned: &Planned, phase: Phase, cx: &mut Cx<'_>, body: Option<&Body>) -> Result<Verdict, GuardError> {
-    match (phase, body) {
-        (Phase::RequestHead, _) => planned.guard.request_head(cx),
-        (Phase::ResponseHead, _) => planned.guard.response_head(cx),
-        (Phase::RequestBody, Some(body)) if planned.guard.reads_request_body(cx) != BodyNeed::Nothing => {
-            planned.guard.request_body(cx, body)
-        }
-        (Phase::ResponseBody, Some(body)) if planned.guard.reads_response_body(cx) != BodyNeed::Nothing => {
-            planned.guard.response_body(cx, body)
-        }
-        _ => Ok(Verdict::Pass),
-    }
-}
-
-/// Turns a verdict into an effect, by the guard's mode.
-fn weigh(
-    planned: &Planned,
-    verdict: Result<Verdict, GuardError>,
-    findings: &mut SmallVec<[Finding; 1]>,
-    id: ExchangeId,
-) -> Option<Stop> {
-    let enforce = planned.mode == Mode::Enforce;
-    let (denial, enforce) = match verdict {
-        Ok(Verdict::Pass) => return None,
-        Ok(Verdict::Answer(reply)) => {
-            return enforce.then(|| Stop::Answered { guard: planned.name, reply: *reply });
-        }
-        Ok(Verdict::Deny(denial)) => (denial, enforce),
-        Err(GuardError(reason)) => {
-            let closed = planned.on_error == FailMode::Closed;
-            (Box::new(Denial::new(&code::GUARD_FAILED, reason)), enforce && closed)
-        }
-    };
-    findings.push(finding(&denial, planned.name, enforce));
-    enforce.then(|| Stop::Denied {
-        code: denial.code,
-        guard: planned.name,
-        reply: denial.reply(id),
-        reason: denial.reason,
-    })
-}
-
-fn finding(denial: &Denial, guard: &'static str, enforced: bool) -> Finding {
-    Finding { code: denial.code, guard, reason: denial.reason.clone(), enforced }
 }
 
 fn text(headers: &HeaderMap, name: HeaderName) -> Result<Option<&str>, ()> {

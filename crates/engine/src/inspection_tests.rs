@@ -1,9 +1,9 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
-use crate::guard::{Guard, Hooks, Stage};
-use crate::plan::OperationInfo;
-use crate::record::End;
+use crate::guard::{Cx, Guard, GuardError, Hooks, Stage, Verdict};
+use crate::plan::{FailMode, Mode, OperationInfo, Planned};
+use crate::record::{End, Masked};
 use crate::routes::Routes;
 use crate::state::State;
 use crate::{Bounds, OperationInfo as Info};
@@ -418,4 +418,284 @@ fn upstreams_that_fail_tell_nothing_of_the_network() {
         assert_eq!(reply.status.as_u16(), status);
         assert!(!String::from_utf8_lossy(&reply.body).contains("10.9"));
     }
+}
+
+/// Asks outside before it decides, in the phases that `hooks` names.
+#[derive(Debug)]
+struct Asker {
+    hooks: Hooks,
+    /// How many answers it wants.
+    wants: u8,
+    key: &'static str,
+}
+
+impl Asker {
+    fn ask(&self, cx: &Cx<'_>) -> Verdict {
+        for number in 0..self.wants {
+            let key = format!("{}-{number}", self.key);
+            match cx.answer(&key) {
+                Some(Ok(answer)) if answer.status == StatusCode::OK => {}
+                Some(Ok(_)) => return Denial::new(&code::HOST_INVALID, "they said no").into(),
+                Some(Err(failure)) => return failure.denial("test").into(),
+                None => {
+                    return Lookup {
+                        purpose: "test",
+                        key: key.into(),
+                        share: None,
+                        destination: crate::Destination::Url {
+                            method: Method::GET,
+                            url: "https://idp.example/".into(),
+                            headers: HeaderMap::new(),
+                            body: Bytes::new(),
+                        },
+                        timeout: std::time::Duration::from_secs(1),
+                        max_response: 100,
+                    }
+                    .into();
+                }
+            }
+        }
+        Verdict::Pass
+    }
+}
+
+impl Guard for Asker {
+    fn hooks(&self) -> Hooks {
+        self.hooks
+    }
+    fn request_head(&self, cx: &mut Cx<'_>) -> Result<Verdict, GuardError> {
+        Ok(self.ask(cx))
+    }
+    fn reads_request_body(&self, _: &Cx<'_>) -> BodyNeed {
+        BodyNeed::Parsed
+    }
+    fn request_body(&self, cx: &mut Cx<'_>, body: &Body) -> Result<Verdict, GuardError> {
+        assert!(body.json().is_some());
+        Ok(self.ask(cx))
+    }
+    fn response_head(&self, cx: &mut Cx<'_>) -> Result<Verdict, GuardError> {
+        Ok(self.ask(cx))
+    }
+    fn reads_response_body(&self, _: &Cx<'_>) -> BodyNeed {
+        BodyNeed::Parsed
+    }
+    fn response_body(&self, cx: &mut Cx<'_>, body: &Body) -> Result<Verdict, GuardError> {
+        assert!(body.json().is_some());
+        Ok(self.ask(cx))
+    }
+}
+
+/// Puts another body in the place of the one it sees.
+#[derive(Debug)]
+struct Writer {
+    to: &'static str,
+    seen: Arc<parking_lot::Mutex<Vec<String>>>,
+}
+
+impl Guard for Writer {
+    fn hooks(&self) -> Hooks {
+        Hooks { request_body: true, response_body: true, ..Hooks::default() }
+    }
+    fn reads_request_body(&self, _: &Cx<'_>) -> BodyNeed {
+        BodyNeed::Parsed
+    }
+    fn request_body(&self, cx: &mut Cx<'_>, body: &Body) -> Result<Verdict, GuardError> {
+        self.seen.lock().push(body.json().map(ToString::to_string).unwrap_or_default());
+        cx.replace_body(Bytes::from_static(self.to.as_bytes()));
+        Ok(Verdict::Pass)
+    }
+    fn reads_response_body(&self, _: &Cx<'_>) -> BodyNeed {
+        BodyNeed::Parsed
+    }
+    fn response_body(&self, cx: &mut Cx<'_>, body: &Body) -> Result<Verdict, GuardError> {
+        self.request_body(cx, body)
+    }
+}
+
+fn engine_of(guards: Vec<(Mode, Box<dyn Guard>)>) -> Arc<Engine> {
+    let planned = |(mode, guard): (Mode, Box<dyn Guard>)| Planned {
+        name: "probe",
+        stage: Stage::Validate,
+        mode,
+        on_error: FailMode::Closed,
+        guard,
+    };
+    let plan = Plan::new(None, Bounds::default(), guards.into_iter().map(planned).collect());
+    Engine::builder(Arc::new(State::new(1000))).routes(OneRoute, vec![plan]).build()
+}
+
+fn answer(status: u16) -> crate::LookupResult {
+    let status = StatusCode::from_u16(status).unwrap();
+    Ok(Arc::new(crate::Answer { status, headers: HeaderMap::new(), body: Bytes::new() }))
+}
+
+const ALL: Hooks = Hooks { request_head: true, request_body: true, response_head: true, response_body: true };
+
+#[test]
+fn a_step_goes_on_at_the_guard_that_asked() {
+    let ran = Arc::new(AtomicU32::new(0));
+    let counter = || Box::new(Probe { hooks: HEAD, ran: Arc::clone(&ran), ..Probe::default() });
+    let asker = Box::new(Asker { hooks: HEAD, wants: 2, key: "a" });
+    let engine =
+        engine_of(vec![(Mode::Enforce, counter()), (Mode::Enforce, asker), (Mode::Enforce, counter())]);
+    let now = Now::default();
+    for (second, permitted) in [(200, true), (404, false)] {
+        ran.store(0, Ordering::Relaxed);
+        let mut inspection = get(&engine);
+        let Step::Lookup(first) = inspection.request_head() else { panic!() };
+        assert_eq!((&*first.key, ran.load(Ordering::Relaxed)), ("a-0", 1));
+        let Step::Lookup(next) = inspection.resolve(answer(200), now) else { panic!() };
+        assert_eq!(&*next.key, "a-1");
+        let step = inspection.resolve(answer(second), now);
+        assert_eq!(matches!(step, Step::Forward(_)), permitted);
+        assert_eq!(ran.load(Ordering::Relaxed), if permitted { 2 } else { 1 });
+        // A host that goes on out of turn gets a refusal, never a permit.
+        assert!(matches!(inspection.resolve(answer(200), now), Step::Reply(_)));
+        assert!(matches!(inspection.resolve_response(answer(200), now), ResponseStep::Reply(_)));
+    }
+}
+
+#[test]
+fn every_hook_may_ask() {
+    let engine = engine_of(vec![(Mode::Enforce, Box::new(Asker { hooks: ALL, wants: 1, key: "a" }) as _)]);
+    let json = [("content-type", "application/json")];
+    let now = Now::default();
+    let begin = || begin(&engine, head(Method::POST, "/orders/7", &json, BodyLength::Exact(2)));
+    let mut inspection = begin();
+    // One answer serves all hooks of an exchange.
+    assert!(matches!(inspection.request_head(), Step::Lookup(_)));
+    assert!(matches!(inspection.resolve(answer(200), now), Step::NeedBody { .. }));
+    assert!(matches!(inspection.request_body(Bytes::from_static(b"{}")), Step::Forward(_)));
+    let bodies = Hooks { request_head: false, response_head: false, ..ALL };
+    for (hooks, in_response) in [(BODY, false), (RESPONSE, true), (bodies, false), (RESPONSE_BODY, true)] {
+        let engine = engine_of(vec![(Mode::Enforce, Box::new(Asker { hooks, wants: 1, key: "b" }) as _)]);
+        let head = head(Method::POST, "/orders/7", &json, BodyLength::Exact(2));
+        let mut inspection = Arc::clone(&engine).begin(head, &connection(), ExchangeId(7), now);
+        let mut step = inspection.request_head();
+        loop {
+            step = match step {
+                Step::NeedBody { .. } => inspection.request_body(Bytes::from_static(b"{}")),
+                Step::Lookup(_) if !in_response => inspection.resolve(answer(200), now),
+                Step::Forward(_) => break,
+                other => panic!("{other:?}"),
+            };
+        }
+        let mut asked = 0;
+        let mut step = inspection.response_head(response("application/json", BodyLength::Exact(2)), now);
+        loop {
+            step = match step {
+                ResponseStep::NeedBody { .. } => inspection.response_body(Bytes::from_static(b"{}"), now),
+                ResponseStep::Lookup(_) => {
+                    asked += 1;
+                    inspection.resolve_response(answer(200), now)
+                }
+                ResponseStep::Deliver(_) | ResponseStep::DeliverWhole(..) => break,
+                other => panic!("{other:?}"),
+            };
+        }
+        assert_eq!(asked, usize::from(in_response));
+    }
+}
+
+#[test]
+fn lookups_fail_closed_and_are_bounded() {
+    let engine = engine_of(vec![(Mode::Enforce, Box::new(Asker { hooks: HEAD, wants: 1, key: "a" }) as _)]);
+    let mut inspection = get(&engine);
+    assert!(matches!(inspection.request_head(), Step::Lookup(_)));
+    let Step::Reply(reply) = inspection.resolve(Err(crate::LookupFailure::Timeout), Now::default()) else {
+        panic!()
+    };
+    assert_eq!((reply.status.as_u16(), reply.headers["retry-after"].as_bytes()), (503, &b"5"[..]));
+    for (mode, status) in [(Mode::Enforce, Some(500)), (Mode::Monitor, None)] {
+        let greedy = engine_of(vec![(mode, Box::new(Asker { hooks: HEAD, wants: 99, key: "a" }) as _)]);
+        let mut inspection = get(&greedy);
+        let mut asked = 0;
+        let mut step = inspection.request_head();
+        while let Step::Lookup(_) = step {
+            asked += 1;
+            step = inspection.resolve(answer(200), Now::default());
+        }
+        assert_eq!(asked, crate::MOST_LOOKUPS);
+        match step {
+            Step::Reply(reply) => assert_eq!(Some(reply.status.as_u16()), status),
+            _ => assert_eq!(status, None),
+        }
+    }
+}
+
+#[test]
+fn a_read_of_the_upstream_is_a_get_in_the_callers_name() {
+    #[derive(Debug)]
+    struct Reader;
+    impl Guard for Reader {
+        fn hooks(&self) -> Hooks {
+            HEAD
+        }
+        fn request_head(&self, cx: &mut Cx<'_>) -> Result<Verdict, GuardError> {
+            let second = std::time::Duration::from_secs(1);
+            Ok(cx.read_upstream("owner", "owner", "/orders/7?full=1", second, 100).into())
+        }
+    }
+    let engine = engine_of(vec![(Mode::Enforce, Box::new(Reader) as _)]);
+    let fields = [("content-type", "a/b"), ("if-match", "x"), ("accept", "a/b"), ("range", "bytes=0-1")];
+    let mut inspection = begin(&engine, head(Method::POST, "/orders/7", &fields, BodyLength::Exact(5)));
+    let Step::Lookup(lookup) = inspection.request_head() else { panic!() };
+    let crate::Destination::Upstream(read) = lookup.destination else { panic!() };
+    let crate::UpstreamRead { permit, request } = *read;
+    assert!(matches!(permit.body(), ForwardBody::None) && permit.id() == ExchangeId(7));
+    assert_eq!(
+        (&request.method, request.path(), request.query()),
+        (&Method::GET, "/orders/7", Some("full=1"))
+    );
+    assert!(request.headers.contains_key("accept") && request.headers.contains_key("x-forwarded-for"));
+    assert!(["content-type", "if-match", "range"].iter().all(|name| !request.headers.contains_key(*name)));
+    assert_eq!(request.body, BodyLength::None);
+}
+
+#[test]
+fn bodies_can_be_rewritten() {
+    let seen = Arc::new(parking_lot::Mutex::new(Vec::new()));
+    let writer = |to, mode| (mode, Box::new(Writer { to, seen: Arc::clone(&seen) }) as Box<dyn Guard>);
+    let engine = engine_of(vec![
+        writer(r#"{"b":22}"#, Mode::Enforce),
+        writer("[]", Mode::Monitor),
+        writer(r#"{"c":333}"#, Mode::Enforce),
+    ]);
+    let fields = [
+        ("content-type", "application/json"),
+        ("content-encoding", "identity"),
+        ("digest", "sha-256=x"),
+        ("content-md5", "x"),
+    ];
+    let now = Now::default();
+    let mut inspection = begin(&engine, head(Method::POST, "/orders/7", &fields, BodyLength::Exact(7)));
+    assert!(matches!(inspection.request_head(), Step::NeedBody { .. }));
+    let Step::Forward(permit) = inspection.request_body(Bytes::from_static(br#"{"a":1}"#)) else { panic!() };
+    let ForwardBody::Whole(sent) = permit.body() else { panic!() };
+    assert_eq!(sent, r#"{"c":333}"#);
+    assert_eq!(*seen.lock(), [r#"{"a":1}"#, r#"{"b":22}"#, r#"{"b":22}"#]);
+    let request = inspection.request();
+    assert_eq!(request.body, BodyLength::Exact(9));
+    for gone in ["content-encoding", "digest", "content-md5"] {
+        assert!(!request.headers.contains_key(gone), "{gone}");
+    }
+    let mut head = response("application/json", BodyLength::Exact(7));
+    for name in ["etag", "content-digest", "content-encoding"] {
+        head.headers.insert(name, HeaderValue::from_static("identity"));
+    }
+    assert!(matches!(inspection.response_head(head, now), ResponseStep::NeedBody { .. }));
+    let step = inspection.response_body(Bytes::from_static(br#"{"a":1}"#), now);
+    let ResponseStep::DeliverWhole(head, body) = step else { panic!() };
+    assert_eq!((head.headers["content-length"].as_bytes(), body.as_ref()), (&b"9"[..], &br#"{"c":333}"#[..]));
+    for gone in ["etag", "content-digest", "content-encoding"] {
+        assert!(!head.headers.contains_key(gone), "{gone}");
+    }
+
+    // What is no JSON is a failure of the guard that wrote it, where somebody reads it.
+    let broken = engine_of(vec![writer("{", Mode::Enforce), writer("{}", Mode::Monitor)]);
+    let json = [("content-type", "application/json")];
+    let mut inspection = begin(&broken, self::head(Method::POST, "/orders/7", &json, BodyLength::Exact(2)));
+    assert!(matches!(inspection.request_head(), Step::NeedBody { .. }));
+    let Step::Reply(reply) = inspection.request_body(Bytes::from_static(b"{}")) else { panic!() };
+    assert_eq!(reply.status, 500);
 }

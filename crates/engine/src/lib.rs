@@ -15,6 +15,9 @@
 //!  done       ── finish ──────────────▶  the Record
 //! ```
 //!
+//! Any of these may answer `Lookup` first: the host asks outside, and goes on with [`Inspection::resolve`] or
+//! [`Inspection::resolve_response`].
+//!
 //! A host that got [`Step::Reply`] or [`ResponseStep::Reply`] sends that reply and calls
 //! [`Inspection::finish`]; one whose upstream failed asks [`Inspection::upstream_failed`] for the reply.
 
@@ -29,10 +32,12 @@ mod guard;
 mod head;
 mod headers;
 mod inspection;
+mod lookup;
 mod normalise;
 mod plan;
 mod record;
 mod routes;
+mod run;
 pub mod state;
 
 pub use body::{Body, Bounds, MediaType};
@@ -40,11 +45,12 @@ pub use client::TrustedHops;
 pub use code::{Code, Owasp, Severity};
 pub use denial::{Denial, LocalReply, ProblemError};
 pub use engine::{Engine, EngineBuilder, EngineHandle, Settings};
-pub use facts::{CredentialKind, Facts, Principal};
+pub use facts::{Claims, CredentialKind, Facts, Principal};
 pub use guard::{BodyNeed, Cx, Finding, Guard, GuardError, Hooks, Stage, Verdict};
 pub use head::{BodyLength, Connection, ExchangeId, Now, Request, RequestHead, ResponseHead, Scheme};
 pub use headers::ForwardedHeaders;
 pub use inspection::{ForwardBody, Inspection, Permit, Recorded, ResponseStep, Step, UpstreamFailure};
+pub use lookup::{Answer, Destination, Lookup, LookupFailure, LookupResult, MOST_LOOKUPS, UpstreamRead};
 pub use plan::{FailMode, Mode, OperationInfo, Plan, Planned};
 pub use record::{Decision, End, Masked, Observer, Outcome, Record};
 pub use routes::{NoRoutes, PathParams, Routed, Routes};

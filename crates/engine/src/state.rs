@@ -1,9 +1,9 @@
 //! Counters that outlive policy: rate limits, windows and concurrency. Bounded in memory, sharded, in-process.
 
-use std::hash::{BuildHasher, Hash, RandomState};
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::Arc;
 
-use hashbrown::HashMap;
+use hashbrown::{DefaultHashBuilder, HashMap};
 use parking_lot::Mutex;
 
 use crate::head::Now;
@@ -34,9 +34,10 @@ pub struct Taken {
     pub retry_ns: u64,
 }
 
-/// A counter's name: which rule, and whose. Keyed by secrets made at start, so that nobody can aim at a shard.
+/// A counter's name: which rule, and whose. A hash keyed by a secret made at start, so that nobody can aim at a shard
+/// or at somebody else's counter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Key(u64, u64);
+pub struct Key(u64);
 
 #[derive(Debug, Default)]
 struct Shard {
@@ -57,7 +58,9 @@ struct Counter {
 #[derive(Debug)]
 pub struct State {
     shards: Box<[Mutex<Shard>]>,
-    seeds: (RandomState, RandomState),
+    hasher: DefaultHashBuilder,
+    /// From the operating system's random source.
+    secret: u64,
     per_shard: usize,
 }
 
@@ -73,7 +76,8 @@ impl State {
     pub fn new(entries: usize) -> State {
         State {
             shards: (0..SHARDS).map(|_| Mutex::new(Shard::default())).collect(),
-            seeds: (RandomState::new(), RandomState::new()),
+            hasher: DefaultHashBuilder::default(),
+            secret: RandomState::new().hash_one(0u64),
             per_shard: (entries / SHARDS).max(16),
         }
     }
@@ -81,7 +85,11 @@ impl State {
     /// The key of `subject` under the rule named `rule`. Rules keep their counters over a reload by keeping
     /// their name.
     pub fn key(&self, rule: &str, subject: impl Hash) -> Key {
-        Key(self.seeds.0.hash_one((rule, &subject)), self.seeds.1.hash_one((rule, &subject)))
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write_u64(self.secret);
+        rule.hash(&mut hasher);
+        subject.hash(&mut hasher);
+        Key(hasher.finish())
     }
 
     /// Takes one call from a rate: the generic cell rate algorithm (ITU-T I.371), one word of state a subject.

@@ -260,6 +260,7 @@ pub(crate) fn send(engine: &Arc<Engine>, call: &Call) -> Went {
     let (status, headers, body) = match step {
         Step::Reply(reply) => (reply.status, reply.headers, reply.body),
         Step::NeedBody { .. } => panic!("asked for the body twice"),
+        Step::Lookup(lookup) => panic!("asked outside: {lookup:?}"),
         Step::Forward(_) => {
             let request = inspection.request();
             upstream = Some((request.target().to_owned(), request.headers.clone()));
@@ -279,6 +280,7 @@ pub(crate) fn send(engine: &Arc<Engine>, call: &Call) -> Went {
                 ResponseStep::DeliverWhole(head, body) => (head.status, head.headers, body),
                 ResponseStep::Reply(reply) => (reply.status, reply.headers, reply.body),
                 ResponseStep::NeedBody { .. } => panic!("asked for the body twice"),
+                ResponseStep::Lookup(lookup) => panic!("asked outside: {lookup:?}"),
             }
         }
     };

@@ -157,6 +157,8 @@ impl KeyRing {
                     }
                     app.past.push(index);
                 }
+                // Proved elsewhere: nothing of them is looked up by a secret.
+                CredentialKind::AccessToken | CredentialKind::Certificate => {}
             }
             kept.push(Entry {
                 digest: entry.digest,
@@ -164,12 +166,12 @@ impl KeyRing {
                 expires: entry.expires.unwrap_or(u64::MAX),
                 revoked: entry.revoked,
                 networks: entry.networks.into(),
-                principal: Arc::new(Principal {
-                    consumer: entry.consumer,
-                    credential: entry.credential,
-                    kind: entry.kind,
-                    scopes: entry.scopes,
-                }),
+                principal: Arc::new(Principal::new(
+                    entry.consumer,
+                    entry.credential,
+                    entry.kind,
+                    entry.scopes,
+                )),
             });
         }
         // Those that hold longest first: they are compared on every look-up, what is over only where none fits.

@@ -14,6 +14,7 @@ use portcullis_engine::{
 
 use crate::alarm::{Alarm, Patience};
 use crate::limits::Held;
+use crate::lookup;
 use crate::message::{BodyError, Frame};
 use crate::server::client::{Client, Gone, exact};
 use crate::tunnel;
@@ -159,6 +160,12 @@ impl<C: Client> Exchange<'_, C> {
         loop {
             step = match step {
                 Step::Reply(reply) => return self.reply(reply).await,
+                Step::Lookup(lookup) => {
+                    let result = lookup::ask(self.worker, self.alarm, self.client, *lookup).await?;
+                    let now = self.worker.now();
+                    let Some(inspection) = self.account.inspection.as_mut() else { return Ok(()) };
+                    inspection.resolve(result, now)
+                }
                 Step::NeedBody { limit } => match self.request_body(limit, &mut held).await {
                     Ok(body) => {
                         let Some(inspection) = self.account.inspection.as_mut() else { return Ok(()) };
@@ -277,13 +284,18 @@ impl<C: Client> Exchange<'_, C> {
                 return self.reply(reply).await;
             }
             let head = ResponseHead { status, headers, body };
-            return match inspection.response_head(head, now) {
+            let mut step = inspection.response_head(head, now);
+            while let ResponseStep::Lookup(lookup) = step {
+                let result = lookup::ask(self.worker, self.alarm, self.client, *lookup).await?;
+                step = inspection.resolve_response(result, self.worker.now());
+            }
+            return match step {
                 ResponseStep::Deliver(head) => self.tunnel(head, outbound).await,
                 ResponseStep::Reply(reply) => {
                     drop(outbound);
                     self.reply(reply).await
                 }
-                ResponseStep::NeedBody { .. } | ResponseStep::DeliverWhole(..) => {
+                ResponseStep::NeedBody { .. } | ResponseStep::DeliverWhole(..) | ResponseStep::Lookup(_) => {
                     drop(outbound);
                     let failure = UpstreamFailure::Invalid("a protocol switch has no body".into());
                     let Some(inspection) = self.account.inspection.as_mut() else { return Ok(()) };
@@ -308,6 +320,12 @@ impl<C: Client> Exchange<'_, C> {
                 ResponseStep::Reply(reply) => {
                     release(self.worker, outbound.take());
                     return self.reply(reply).await;
+                }
+                ResponseStep::Lookup(lookup) => {
+                    let result = lookup::ask(self.worker, self.alarm, self.client, *lookup).await?;
+                    let now = self.worker.now();
+                    let Some(inspection) = self.account.inspection.as_mut() else { return Ok(()) };
+                    inspection.resolve_response(result, now)
                 }
                 ResponseStep::NeedBody { limit } => {
                     let Some(out) = outbound.as_mut() else { return Ok(()) };
@@ -610,7 +628,7 @@ fn stalled(
 }
 
 /// Gives the upstream connection back, if it can serve another call.
-fn release(worker: &Worker, outbound: Option<Outbound>) {
+pub(crate) fn release(worker: &Worker, outbound: Option<Outbound>) {
     let Some(Outbound { call: Call::H1(call), lease, .. }) = outbound else { return };
     let reusable = call.is_reusable();
     let (io, slot, buffer, out) = call.into_parts();

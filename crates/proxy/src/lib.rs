@@ -13,6 +13,7 @@ mod h2io;
 pub mod http1;
 mod io;
 mod limits;
+mod lookup;
 mod message;
 mod proxy;
 mod server;
@@ -27,6 +28,7 @@ pub use config::{
     Circuit, HealthCheck, HostHeader, Limits, Listen, OriginConfig, Protocol, ProxyConfig, Timeouts,
     TlsConfig, UpstreamConfig,
 };
+pub use lookup::{LookupFuture, Lookups};
 pub use proxy::{BindError, Proxy, ProxyHandle};
 pub use stats::{Counter, Kind, ProxyStats, Reading, WorkerStats};
 pub use tls::TlsError;

@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 
 use crate::config::{Listen, ProxyConfig};
 use crate::limits::{Gate, Memory};
+use crate::lookup::Lookups;
 use crate::stats::ProxyStats;
 use crate::tls::{self, TlsError};
 use crate::upstream::control::{Control, UpstreamError};
@@ -58,6 +59,7 @@ pub struct Proxy {
     local: Vec<SocketAddr>,
     engine: EngineHandle,
     observer: Arc<dyn Observer>,
+    lookups: Arc<dyn Lookups>,
     handle: ProxyHandle,
 }
 
@@ -133,7 +135,13 @@ impl Proxy {
             deadline: Arc::default(),
             drained: Arc::default(),
         };
-        Ok(Self { listeners, local, engine, observer, handle })
+        Ok(Self { listeners, local, engine, observer, lookups: Arc::new(()), handle })
+    }
+
+    /// Who asks outside what guards want to know. Without it, such calls are refused.
+    #[must_use]
+    pub fn lookups(self, lookups: Arc<dyn Lookups>) -> Self {
+        Self { lookups, ..self }
     }
 
     /// The addresses that clients can connect to, in the order of the configuration.
@@ -160,7 +168,7 @@ impl Proxy {
     /// # Errors
     /// If a worker thread cannot be started.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> Result<(), BindError> {
-        let Self { listeners, engine, observer, handle, .. } = self;
+        let Self { listeners, engine, observer, lookups, handle, .. } = self;
         let mut ended = Vec::new();
         for (index, (listeners, stats)) in listeners.into_iter().zip(handle.stats.workers.iter()).enumerate()
         {
@@ -170,13 +178,13 @@ impl Proxy {
                 .build()
                 .map_err(BindError::Thread)?;
             let (shared, stats) = (Arc::clone(&handle.shared), Arc::clone(stats));
-            let (engine, observer) = (engine.clone(), Arc::clone(&observer));
+            let (engine, observer, lookups) = (engine.clone(), Arc::clone(&observer), Arc::clone(&lookups));
             thread::Builder::new()
                 .name(format!("worker-{index}"))
                 .spawn(move || {
                     let local = tokio::task::LocalSet::new();
                     local.block_on(&runtime, async move {
-                        let worker = Worker::new(shared, stats, engine, observer);
+                        let worker = Worker::new(shared, stats, engine, observer, lookups);
                         let listeners = listeners
                             .into_iter()
                             .filter_map(|(listener, tls)| Some((TcpListener::from_std(listener).ok()?, tls)))

@@ -96,6 +96,10 @@ counters! {
     upstream_retries_total: Counter,
     /// Calls refused, since no upstream instance was available.
     upstream_unavailable_total: Counter,
+    /// What guards had to ask outside before they could decide.
+    lookups_total: Counter,
+    /// Of these, those that got no answer.
+    lookup_failures_total: Counter,
     /// HTTP/2 connections closed for a flood of frames.
     http2_floods_total: Counter,
     /// Connections that were upgraded.

@@ -17,6 +17,7 @@ use crate::alarm::{Alarms, TICK};
 use crate::config::{Limits, Timeouts};
 use crate::io::{Outbox, READ, READ_MOST};
 use crate::limits::{Gate, Memory};
+use crate::lookup::Lookups;
 use crate::server;
 use crate::stats::WorkerStats;
 use crate::upstream::{Group, Upstream};
@@ -56,6 +57,7 @@ pub(crate) struct Worker {
     pub(crate) stats: Arc<WorkerStats>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) lookups: Arc<dyn Lookups>,
     engine: EngineHandle,
     settings: RefCell<Arc<Settings>>,
     upstream: RefCell<Rc<Upstream>>,
@@ -78,6 +80,7 @@ impl Worker {
         stats: Arc<WorkerStats>,
         engine: EngineHandle,
         observer: Arc<dyn Observer>,
+        lookups: Arc<dyn Lookups>,
     ) -> Rc<Self> {
         let settings = shared.settings.load_full();
         let upstream = Upstream::new(Arc::clone(&settings.group));
@@ -85,6 +88,7 @@ impl Worker {
             alarms: Alarms::new(shared.start),
             stats,
             observer,
+            lookups,
             engine,
             settings: RefCell::new(settings),
             upstream: RefCell::new(upstream),

@@ -163,6 +163,7 @@ const RESPONSE: &str = "the answer";
 const RESPONSE_BODY: &str = "the answer's body";
 const FIELDS: &str = "the request's fields";
 const QUERY: &str = "values of the query, left out as secrets";
+const OUTSIDE: &str = "what was asked outside";
 const WIRE: &str = "what stood on the wire";
 
 impl Replay<'_> {
@@ -345,6 +346,7 @@ fn judge_request(inspection: &mut Inspection, body: RecordedBody) -> Judged {
     loop {
         match step {
             Step::Reply(reply) => return Judged::Stopped(reply),
+            Step::Lookup(_) => return Judged::Missing(OUTSIDE),
             Step::NeedBody { limit } => match whole.take() {
                 None => return Judged::Missing(REQUEST_BODY),
                 Some(bytes) if bytes.len() as u64 > limit => return too_large(inspection, limit),
@@ -386,6 +388,7 @@ fn judge_response(
                 return (Some(head.status), None);
             }
             ResponseStep::Reply(reply) => return (Some(reply.status), None),
+            ResponseStep::Lookup(_) => return (Some(status), Some(OUTSIDE)),
             ResponseStep::NeedBody { limit } => match whole.take() {
                 None => return (Some(status), Some(RESPONSE_BODY)),
                 Some(bytes) if bytes.len() as u64 > limit => step = inspection.response_body_overflow(),

@@ -306,6 +306,8 @@ impl<'a> Shown<'a> {
         match self.kind {
             CredentialKind::ApiKey => "API key",
             CredentialKind::AppKey => "App Key",
+            CredentialKind::AccessToken => "access token",
+            CredentialKind::Certificate => "certificate",
         }
     }
 }
@@ -321,6 +323,9 @@ fn rotate(place: Place<'_>, credential: &str, keep_old: Period, expires: Option<
     let secret = match old.kind {
         CredentialKind::ApiKey => Secret::api_key(&random::bytes()?),
         CredentialKind::AppKey => Secret::app_key(&random::bytes()?),
+        CredentialKind::AccessToken | CredentialKind::Certificate => {
+            return Err(Failure::usage(format!("`{credential}` is no key of the gateway's own")));
+        }
     };
     let replacement = Replacement {
         credential: new_id()?,

@@ -67,6 +67,8 @@ pub(super) fn encode(record: &Record, out: &mut Vec<u8>) {
         None => 0,
         Some(CredentialKind::ApiKey) => 1,
         Some(CredentialKind::AppKey) => 2,
+        Some(CredentialKind::AccessToken) => 3,
+        Some(CredentialKind::Certificate) => 4,
     };
     let findings = record.findings.len().min(MAX_FINDINGS);
     let mut cut = record.findings.len() > MAX_FINDINGS;
@@ -248,6 +250,8 @@ impl<'a> View<'a> {
                 0 => None,
                 1 => Some(CredentialKind::ApiKey),
                 2 => Some(CredentialKind::AppKey),
+                3 => Some(CredentialKind::AccessToken),
+                4 => Some(CredentialKind::Certificate),
                 _ => return None,
             },
             cut: flags & CUT != 0,

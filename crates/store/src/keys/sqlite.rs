@@ -372,6 +372,9 @@ fn insert(transaction: &Transaction<'_>, key: &KeyRow, now: u64) -> Result<(), F
     let kind = match key.kind {
         CredentialKind::ApiKey => "api-key",
         CredentialKind::AppKey => "app-key",
+        CredentialKind::AccessToken | CredentialKind::Certificate => {
+            return Err(Fault::Row(format!("`{}` is no key of the gateway's own", key.credential)));
+        }
     };
     let json = |error: serde_json::Error| Fault::Row(error.to_string());
     transaction
