@@ -16,8 +16,12 @@ use crate::denial::Denial;
 #[serde(deny_unknown_fields, default)]
 pub struct Bounds {
     /// Bytes of a request body, encoded and decoded alike. Default 10 MiB.
+    #[serde(with = "crate::units::bytes")]
+    #[schemars(with = "crate::Size")]
     pub request_body: u64,
     /// Bytes of a response body that guards need to read. Default 10 MiB.
+    #[serde(with = "crate::units::bytes")]
+    #[schemars(with = "crate::Size")]
     pub response_body: u64,
     /// How many times larger than its encoded form a body may be once decoded. Default 100.
     pub expansion: u32,

@@ -39,6 +39,7 @@ mod record;
 mod routes;
 mod run;
 pub mod state;
+mod units;
 
 pub use body::{Body, Bounds, MediaType};
 pub use client::TrustedHops;
@@ -55,3 +56,4 @@ pub use plan::{FailMode, Mode, OperationInfo, Plan, Planned};
 pub use record::{Decision, End, Masked, Observer, Outcome, Record};
 pub use routes::{NoRoutes, PathParams, Routed, Routes};
 pub use state::State;
+pub use units::{Period, Size, UnitError};

@@ -3,10 +3,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use portcullis_engine::{Period, Size};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-use crate::units::{Period, Size};
 
 /// Everything that [`crate::Proxy::bind`] needs besides the engine.
 #[derive(Clone, Debug, Default)]

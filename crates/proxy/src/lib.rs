@@ -20,7 +20,6 @@ mod server;
 mod stats;
 mod tls;
 mod tunnel;
-mod units;
 mod upstream;
 mod worker;
 
@@ -32,6 +31,5 @@ pub use lookup::{LookupFuture, Lookups};
 pub use proxy::{BindError, Proxy, ProxyHandle};
 pub use stats::{Counter, Kind, ProxyStats, Reading, WorkerStats};
 pub use tls::TlsError;
-pub use units::{Period, Size, UnitError};
 pub use upstream::control::UpstreamError;
 pub use upstream::{OriginError, OriginState};

@@ -6,9 +6,8 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ipnet::IpNet;
-use portcullis_engine::CredentialKind;
+use portcullis_engine::{CredentialKind, Period};
 use portcullis_identity::{Pepper, Secret, SecretKind, recognise};
-use portcullis_proxy::Period;
 use portcullis_store::keys::{KeyRow, KeyStore, Replacement};
 use serde::Serialize;
 use time::OffsetDateTime;

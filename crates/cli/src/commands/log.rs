@@ -167,7 +167,7 @@ fn query(args: &Args) -> Result<Query> {
 /// A span before now, or a moment; nanoseconds since the Unix epoch.
 pub(crate) fn parse_moment(text: &str, now: Duration) -> Result<u64> {
     let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-    if let Ok(span) = text.parse::<portcullis_proxy::Period>() {
+    if let Ok(span) = text.parse::<portcullis_engine::Period>() {
         return Ok(nanos(now.saturating_sub(span.0)));
     }
     let date = format!("{text}T00:00:00Z");

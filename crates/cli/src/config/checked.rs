@@ -4,9 +4,9 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use portcullis_engine::{ForwardedHeaders, Settings, TrustedHops};
+use portcullis_engine::{ForwardedHeaders, Period, Settings, TrustedHops};
 use portcullis_openapi::{CaseOf, Options, TrailingSlash};
-use portcullis_proxy::{Listen, OriginConfig, Period, ProxyConfig, TlsConfig, UpstreamConfig};
+use portcullis_proxy::{Listen, OriginConfig, ProxyConfig, TlsConfig, UpstreamConfig};
 
 use super::Fault;
 use super::written::{

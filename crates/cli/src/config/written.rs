@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use ipnet::IpNet;
-use portcullis_engine::Bounds;
-use portcullis_proxy::{Limits, Period, Size, Timeouts, TlsConfig, UpstreamConfig};
+use portcullis_engine::{Bounds, Period, Size};
+use portcullis_proxy::{Limits, Timeouts, TlsConfig, UpstreamConfig};
 use schemars::JsonSchema;
 use serde::Deserialize;
 

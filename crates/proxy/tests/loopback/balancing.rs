@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use portcullis_proxy::{HealthCheck, OriginConfig, Period};
+use portcullis_engine::Period;
+use portcullis_proxy::{HealthCheck, OriginConfig};
 
 use crate::harness::{Upstream, config, echo, start, upstream};
 

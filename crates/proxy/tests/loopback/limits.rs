@@ -3,7 +3,8 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use portcullis_proxy::{Period, ProxyConfig, Size};
+use portcullis_engine::{Period, Size};
+use portcullis_proxy::ProxyConfig;
 
 use crate::harness::{Client, Running, config, echo, start, upstream};
 

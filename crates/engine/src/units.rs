@@ -1,21 +1,21 @@
 //! Durations and sizes as people write them in a configuration file.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
 /// A length of time, written as a number with its unit: `250ms`, `10s`, `5m`, `1h`.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, schemars::JsonSchema)]
-#[schemars(transparent)]
-pub struct Period(#[schemars(with = "String")] pub Duration);
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Period(pub Duration);
 
-/// A number of bytes, written plainly or with a unit: `4096`, `64KiB`, `1MB`.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, schemars::JsonSchema)]
-#[schemars(transparent)]
-pub struct Size(#[schemars(with = "String")] pub u64);
+/// A number of bytes, written plainly or with a unit: `4096`, `64KiB`, `10MiB`, `1MB`.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Size(pub u64);
 
 /// A duration or a size that cannot be read.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -174,6 +174,51 @@ impl Serialize for Size {
     }
 }
 
+impl JsonSchema for Period {
+    fn schema_name() -> Cow<'static, str> {
+        "Period".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A length of time, written as a number with its unit: `250ms`, `10s`, `5m`, `1h`.",
+            "type": "string",
+            "pattern": "^\\s*[0-9]+\\s*(ms|s|m|min|h|d)\\s*$",
+        })
+    }
+}
+
+impl JsonSchema for Size {
+    fn schema_name() -> Cow<'static, str> {
+        "Size".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A number of bytes, written plainly or with a unit: `4096`, `64KiB`, `10MiB`, `1MB`.",
+            "anyOf": [
+                { "type": "integer", "minimum": 0 },
+                { "type": "string", "pattern": "^\\s*[0-9]+\\s*([bB]|[kKmMgG]([iI]?[bB])?)?\\s*$" },
+            ],
+        })
+    }
+}
+
+/// A field of bytes that is written as a [`Size`].
+pub(crate) mod bytes {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::Size;
+
+    pub(crate) fn serialize<S: Serializer>(bytes: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+        Size(*bytes).serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+        Size::deserialize(deserializer).map(|size| size.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -203,5 +248,17 @@ mod tests {
         for bad in ["", "KiB", "-1", "1.5KiB", "1XB", "18446744073709551615GiB"] {
             assert!(bad.parse::<Size>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn bounds_take_sizes_in_either_form() {
+        let bounds = |text: &str| serde_json::from_str::<crate::Bounds>(text);
+        let read = bounds(r#"{"request_body": "64KiB", "response_body": 4096}"#).unwrap();
+        assert_eq!((read.request_body, read.response_body), (65_536, 4_096));
+        for bad in ["-1", "1.5", "null", "\"lots\"", "[]"] {
+            assert!(bounds(&format!("{{\"request_body\": {bad}}}")).is_err(), "{bad}");
+        }
+        let written = serde_json::to_value(read).unwrap();
+        assert_eq!(written["request_body"], "64KiB");
     }
 }
