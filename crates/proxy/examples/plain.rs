@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let settings = Settings { websocket_unmatched: true, ..Settings::default() };
     let engine = Engine::builder(Arc::new(State::new(1024))).settings(settings).build();
     let config = ProxyConfig {
-        listen: vec![Listen { address: listen.parse()?, tls: tls.is_some() }],
+        listen: vec![Listen { address: listen.parse()?, tls: tls.is_some(), proxy_protocol: false }],
         tls,
         upstream: UpstreamConfig {
             origins: vec![OriginConfig { url: upstream.clone(), weight: 1 }],

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use portcullis_engine::{Period, Size};
+use portcullis_engine::{Period, Size, TrustedHops};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,8 @@ pub struct ProxyConfig {
     pub limits: Limits,
     /// How long each phase may take.
     pub timeouts: Timeouts,
+    /// The proxies in front whose PROXY protocol header is believed.
+    pub trusted_hops: TrustedHops,
     /// Number of worker threads; 0 means one for each core.
     pub workers: usize,
 }
@@ -31,6 +33,8 @@ pub struct Listen {
     pub address: SocketAddr,
     /// Whether clients must speak TLS here.
     pub tls: bool,
+    /// Whether every connection comes from a trusted hop and begins with a PROXY protocol header.
+    pub proxy_protocol: bool,
 }
 
 /// The server's certificate.
@@ -115,7 +119,8 @@ pub struct Timeouts {
     pub response_body: Period,
     /// Without a byte in either direction on an upgraded connection (WebSocket).
     pub tunnel: Period,
-    /// The whole exchange, which is then broken off; none by default, so that streams may live.
+    /// The whole exchange: answered with 504 (or 408 while the request is still being read), and broken off where the
+    /// answer had begun. None by default, so that streams may live.
     pub total: Option<Period>,
 }
 

@@ -113,6 +113,13 @@ impl Gate {
     }
 }
 
+impl Admission {
+    /// The same connection, of another client than it seemed; `None` if that one has too many.
+    pub(crate) fn instead(self, address: IpAddr, most_per_client: usize) -> Option<Admission> {
+        self.gate.admit(address, most_per_client)
+    }
+}
+
 impl Drop for Admission {
     fn drop(&mut self) {
         self.gate.open.fetch_sub(1, Ordering::Relaxed);

@@ -55,7 +55,7 @@ pub enum BindError {
 #[derive(Debug)]
 pub struct Proxy {
     /// One set of listeners for each worker.
-    listeners: Vec<Vec<(std::net::TcpListener, bool)>>,
+    listeners: Vec<Vec<(std::net::TcpListener, Listen)>>,
     local: Vec<SocketAddr>,
     engine: EngineHandle,
     observer: Arc<dyn Observer>,
@@ -86,7 +86,7 @@ impl Proxy {
         engine: EngineHandle,
         observer: Arc<dyn Observer>,
     ) -> Result<Self, BindError> {
-        let ProxyConfig { listen, tls, upstream, limits, timeouts, workers } = config;
+        let ProxyConfig { listen, tls, upstream, limits, timeouts, trusted_hops, workers } = config;
         if listen.is_empty() {
             return Err(BindError::NoAddress);
         }
@@ -103,7 +103,8 @@ impl Proxy {
         raise_file_limit(limits.connections.saturating_mul(2).saturating_add(1024));
         let mut local = Vec::new();
         let mut listeners: Vec<Vec<_>> = (0..workers).map(|_| Vec::new()).collect();
-        for Listen { address, tls } in listen {
+        for listen in listen {
+            let address = listen.address;
             let failed = |error| BindError::Listen { address, error };
             let mut bound = address;
             if address.port() != 0 {
@@ -112,7 +113,7 @@ impl Proxy {
             for set in &mut listeners {
                 let socket = open(bound, timeouts.write.0).map_err(failed)?;
                 bound = socket.local_addr().map_err(failed)?;
-                set.push((socket, tls));
+                set.push((socket, listen));
             }
             local.push(bound);
         }
@@ -122,7 +123,7 @@ impl Proxy {
             gate: Arc::new(Gate::default()),
             memory: Memory::new(limits.buffered_bytes.bytes()),
             in_flight: AtomicUsize::new(0),
-            settings: ArcSwap::from_pointee(Settings { limits, timeouts, group }),
+            settings: ArcSwap::from_pointee(Settings { limits, timeouts, trusted_hops, group }),
             tls,
             draining: AtomicBool::new(false),
             cut: AtomicBool::new(false),
@@ -187,7 +188,9 @@ impl Proxy {
                         let worker = Worker::new(shared, stats, engine, observer, lookups);
                         let listeners = listeners
                             .into_iter()
-                            .filter_map(|(listener, tls)| Some((TcpListener::from_std(listener).ok()?, tls)))
+                            .filter_map(|(listener, listen)| {
+                                Some((TcpListener::from_std(listener).ok()?, listen))
+                            })
                             .collect();
                         worker.run(listeners).await;
                     });
@@ -255,6 +258,7 @@ impl ProxyHandle {
         self.shared.settings.store(Arc::new(Settings {
             limits: config.limits.clone(),
             timeouts: config.timeouts.clone(),
+            trusted_hops: config.trusted_hops.clone(),
             group,
         }));
         Ok(())

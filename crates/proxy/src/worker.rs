@@ -10,11 +10,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use arc_swap::ArcSwap;
 use bytes::BytesMut;
 use http::{HeaderMap, HeaderValue};
-use portcullis_engine::{Engine, EngineHandle, ExchangeId, Now, Observer};
+use portcullis_engine::{Engine, EngineHandle, ExchangeId, Now, Observer, TrustedHops};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::alarm::{Alarms, TICK};
-use crate::config::{Limits, Timeouts};
+use crate::config::{Limits, Listen, Timeouts};
 use crate::io::{Outbox, READ, READ_MOST};
 use crate::limits::{Gate, Memory};
 use crate::lookup::Lookups;
@@ -47,6 +47,8 @@ pub(crate) struct Shared {
 pub(crate) struct Settings {
     pub(crate) limits: Limits,
     pub(crate) timeouts: Timeouts,
+    /// Who may send a PROXY protocol header.
+    pub(crate) trusted_hops: TrustedHops,
     pub(crate) group: Arc<Group>,
 }
 
@@ -105,10 +107,10 @@ impl Worker {
     }
 
     /// Accepts on `listeners` and serves until drained.
-    pub(crate) async fn run(self: Rc<Self>, listeners: Vec<(TcpListener, bool)>) {
-        for (listener, tls) in listeners {
+    pub(crate) async fn run(self: Rc<Self>, listeners: Vec<(TcpListener, Listen)>) {
+        for (listener, listen) in listeners {
             let worker = Rc::clone(&self);
-            tokio::task::spawn_local(worker.accept(listener, tls));
+            tokio::task::spawn_local(worker.accept(listener, listen));
         }
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -143,7 +145,7 @@ impl Worker {
         }
     }
 
-    async fn accept(self: Rc<Self>, listener: TcpListener, tls: bool) {
+    async fn accept(self: Rc<Self>, listener: TcpListener, listen: Listen) {
         loop {
             let mut waited = false;
             let accepted = std::future::poll_fn(|cx| {
@@ -166,7 +168,7 @@ impl Worker {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
             match accepted {
-                Ok((stream, peer)) => self.admit(stream, peer, tls),
+                Ok((stream, peer)) => self.admit(stream, peer, listen),
                 Err(error) => {
                     // Out of file descriptors, or a connection that is gone already.
                     tracing::warn!(%error, waited, "accepting a connection failed");
@@ -176,8 +178,13 @@ impl Worker {
         }
     }
 
-    fn admit(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr, tls: bool) {
-        let Some(admission) = self.shared.gate.admit(peer.ip(), self.limits().connections_per_client) else {
+    fn admit(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr, listen: Listen) {
+        // A load balancer's connections are those of many clients: each is counted once it is known whose it is.
+        let (known, most) = match listen.proxy_protocol {
+            true => (self.settings.borrow().trusted_hops.trusts(peer.ip()), usize::MAX),
+            false => (true, self.limits().connections_per_client),
+        };
+        let Some(admission) = self.shared.gate.admit(peer.ip(), most).filter(|_| known) else {
             self.stats.connections_refused_total.up();
             return;
         };
@@ -185,8 +192,8 @@ impl Worker {
         let open = Open::new(self);
         let worker = Rc::clone(self);
         tokio::task::spawn_local(async move {
-            server::serve(worker, stream, peer, tls).await;
-            drop((open, admission));
+            server::serve(worker, stream, peer, listen, admission).await;
+            drop(open);
         });
     }
 

@@ -182,7 +182,7 @@ fn port(address: SocketAddr, running: bool) -> Outcome {
 /// Certificate, key and upstream settings, as the proxy itself reads them; on a port of its own.
 fn certificate(config: &Config) -> Outcome {
     let mut proxy = config.gateway.proxy.clone();
-    proxy.listen = vec![Listen { address: ([127, 0, 0, 1], 0).into(), tls: true }];
+    proxy.listen = vec![Listen { address: ([127, 0, 0, 1], 0).into(), tls: true, proxy_protocol: false }];
     proxy.workers = 1;
     proxy.upstream.health = None;
     let engine = EngineHandle::new(Engine::builder(Arc::new(State::new(64))).build());

@@ -41,8 +41,52 @@ pub(crate) struct Gateway {
     pub(crate) settings: Settings,
 }
 
-/// The admin port.
+/// What is decided once, at start: a reload leaves it as it is.
 #[derive(Debug, Clone)]
+pub(crate) struct Fixed {
+    listen: Vec<Listen>,
+    workers: usize,
+    admin: Option<Admin>,
+    data: PathBuf,
+    log: LogWritten,
+    events: EventsWritten,
+    drain: Period,
+}
+
+impl Gateway {
+    /// What a reload cannot change.
+    pub(crate) fn fixed(&self) -> Fixed {
+        Fixed {
+            listen: self.proxy.listen.clone(),
+            workers: self.proxy.workers,
+            admin: self.admin.clone(),
+            data: self.data.clone(),
+            log: self.log.clone(),
+            events: self.events.clone(),
+            drain: self.drain,
+        }
+    }
+}
+
+impl Fixed {
+    /// The keys whose values differ in `other`.
+    pub(crate) fn changed(&self, other: &Fixed) -> Vec<&'static str> {
+        let Fixed { listen, workers, admin, data, log, events, drain } = other;
+        let keys = [
+            ("listen", self.listen == *listen),
+            ("workers", self.workers == *workers),
+            ("admin", self.admin == *admin),
+            ("data", self.data == *data),
+            ("log", self.log == *log),
+            ("events", self.events == *events),
+            ("drain", self.drain == *drain),
+        ];
+        keys.into_iter().filter_map(|(key, same)| (!same).then_some(key)).collect()
+    }
+}
+
+/// The admin port.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Admin {
     /// Where.
     pub(crate) address: SocketAddr,
@@ -77,6 +121,12 @@ impl Wrong {
 /// Checks what was written. `folder` is what relative paths start from.
 pub(crate) fn check(written: Written, folder: &Path) -> Result<Gateway, Wrong> {
     let (listen, tls) = listeners(written.listen.as_deref(), folder)?;
+    if let Some(index) = listen.iter().position(|one| one.proxy_protocol && written.trusted_hops.is_empty()) {
+        let what = "this listener believes a PROXY protocol header, and nobody is trusted to send one";
+        let hint = "name the load balancers' networks under `trusted_hops`, such as `[10.0.0.0/8]`";
+        return Err(Wrong::new(format!("/listen/{index}/proxy_protocol"), what, hint));
+    }
+    let trusted_hops = TrustedHops::new(written.trusted_hops);
     let mut upstream = written.upstream.unwrap_or_default();
     upstream.ca = upstream.ca.map(|path| folder.join(path));
     check_upstream(&upstream)?;
@@ -92,6 +142,7 @@ pub(crate) fn check(written: Written, folder: &Path) -> Result<Gateway, Wrong> {
             upstream,
             limits: written.limits,
             timeouts: written.timeouts,
+            trusted_hops: trusted_hops.clone(),
             workers: written.workers,
         },
         admin: admin(written.admin)?,
@@ -101,7 +152,7 @@ pub(crate) fn check(written: Written, folder: &Path) -> Result<Gateway, Wrong> {
         events: written.events,
         drain: written.drain.unwrap_or(Period::seconds(30)),
         settings: Settings {
-            trusted_hops: TrustedHops::new(written.trusted_hops),
+            trusted_hops,
             forwarded: ForwardedHeaders { x_forwarded, forwarded: rfc7239, trace },
             encoded_slash: written.encoded_slash,
             secret_parameters: written.secret_parameters.into_iter().map(String::into_boxed_str).collect(),
@@ -114,7 +165,7 @@ fn listeners(
     written: Option<&[ListenWritten]>,
     folder: &Path,
 ) -> Result<(Vec<Listen>, Option<TlsConfig>), Wrong> {
-    let default = [ListenWritten { address: DEFAULT_LISTEN.into(), tls: None }];
+    let default = [ListenWritten { address: DEFAULT_LISTEN.into(), tls: None, proxy_protocol: false }];
     let written = written.unwrap_or(&default);
     if written.is_empty() {
         return Err(Wrong::new("/listen", "there is no listener", "name at least one address"));
@@ -136,7 +187,7 @@ fn listeners(
             }
             tls = Some(config);
         }
-        listen.push(Listen { address, tls: one.tls.is_some() });
+        listen.push(Listen { address, tls: one.tls.is_some(), proxy_protocol: one.proxy_protocol });
     }
     Ok((listen, tls))
 }

@@ -292,8 +292,14 @@ fn finish(
 
 fn override_written(written: &mut Written, overrides: &Overrides) {
     if !overrides.listen.is_empty() {
-        let tls = written.listen.as_ref().and_then(|listen| listen.iter().find_map(|one| one.tls.clone()));
-        let one = |address: &String| written::ListenWritten { address: address.clone(), tls: tls.clone() };
+        let file = written.listen.as_deref().unwrap_or_default();
+        let tls = file.iter().find_map(|one| one.tls.clone());
+        let proxy_protocol = file.iter().any(|one| one.proxy_protocol);
+        let one = |address: &String| written::ListenWritten {
+            address: address.clone(),
+            tls: tls.clone(),
+            proxy_protocol,
+        };
         written.listen = Some(overrides.listen.iter().map(one).collect());
     }
     if !overrides.upstream.is_empty() {

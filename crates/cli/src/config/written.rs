@@ -43,7 +43,8 @@ pub(crate) struct Written {
     pub(crate) timeouts: Timeouts,
     /// How large and how complex bodies may be. A policy may set others for its operations.
     pub(crate) bounds: Bounds,
-    /// Networks of the proxies in front whose `X-Forwarded-For` is believed. Nobody by default.
+    /// Networks of the proxies in front whose `X-Forwarded-For` and PROXY protocol headers are believed. Nobody by
+    /// default.
     #[schemars(with = "Vec<String>")]
     pub(crate) trusted_hops: Vec<IpNet>,
     /// What the upstream is told about the client.
@@ -66,6 +67,10 @@ pub(crate) struct ListenWritten {
     /// The certificate; with it, clients must speak TLS here. All listeners share one certificate.
     #[serde(default)]
     pub(crate) tls: Option<TlsConfig>,
+    /// Whether connections begin with a PROXY protocol header (version 1 or 2) that names the client. They must then,
+    /// and must come from a network under `trusted_hops`.
+    #[serde(default)]
+    pub(crate) proxy_protocol: bool,
 }
 
 /// The admin port.
@@ -99,7 +104,7 @@ pub(crate) struct ContractWritten {
 }
 
 /// What is written down besides the event log.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[schemars(rename = "Log")]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct LogWritten {
@@ -120,7 +125,7 @@ impl Default for LogWritten {
 }
 
 /// How much of the event log is kept. What is over goes, the oldest first.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[schemars(rename = "Events")]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct EventsWritten {

@@ -69,7 +69,7 @@ impl Gateway {
         let parts = reload::Parts {
             overrides,
             files,
-            listen: config.gateway.proxy.listen.clone(),
+            fixed: config.gateway.fixed(),
             engine,
             proxy: proxy.handle(),
             state,

@@ -8,11 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use portcullis_engine::{EngineHandle, State};
-use portcullis_proxy::{Listen, ProxyHandle};
+use portcullis_proxy::ProxyHandle;
 
 use super::build;
 use super::files::Files;
 use super::keys::Keys;
+use crate::config::checked::Fixed;
 use crate::config::{self, Overrides};
 use crate::control::{Answer, Ask};
 
@@ -21,7 +22,8 @@ use crate::control::{Answer, Ask};
 pub(crate) struct Parts {
     pub(crate) overrides: Overrides,
     pub(crate) files: Vec<PathBuf>,
-    pub(crate) listen: Vec<Listen>,
+    /// What was decided at start.
+    pub(crate) fixed: Fixed,
     pub(crate) engine: EngineHandle,
     pub(crate) proxy: ProxyHandle,
     pub(crate) state: Arc<State>,
@@ -44,6 +46,14 @@ pub(crate) struct Reloader {
 enum Job {
     Reload(Option<Sender<Answer>>),
     Stop,
+}
+
+/// What a reload came to.
+struct Reloaded {
+    /// The files that it was made of.
+    files: Vec<PathBuf>,
+    /// Keys whose change takes a restart.
+    restart: Vec<&'static str>,
 }
 
 /// How often files and keys are looked at.
@@ -121,12 +131,18 @@ impl Reloader {
     fn reload(&self, parts: &Parts, files: &mut Files, why: &str) -> Answer {
         *files = files.again();
         match self.attempt(parts) {
-            Ok(now) => {
+            Ok(Reloaded { files: now, restart }) => {
                 *files = files.instead(now);
                 self.done.fetch_add(1, Ordering::Relaxed);
                 *lock(&self.problem) = None;
                 tracing::info!(why, "reloaded");
-                Answer { ok: true, message: "reloaded".into() }
+                let mut message = String::from("reloaded");
+                if !restart.is_empty() {
+                    let keys = format!("`{}`", restart.join("`, `"));
+                    tracing::warn!("{keys} changed, which takes a restart; all else was reloaded");
+                    message = format!("reloaded, but for {keys}: what changed there takes a restart");
+                }
+                Answer { ok: true, message }
             }
             Err(error) => {
                 self.failed.fetch_add(1, Ordering::Relaxed);
@@ -137,21 +153,18 @@ impl Reloader {
         }
     }
 
-    /// Loads, compiles and puts in force. The files that it was made of.
-    fn attempt(&self, parts: &Parts) -> Result<Vec<PathBuf>, String> {
+    /// Loads, compiles and puts in force.
+    fn attempt(&self, parts: &Parts) -> Result<Reloaded, String> {
         let config = config::load(&parts.overrides).map_err(|error| error.to_string())?;
         let (compiled, files) =
             build::compile_watched(&config, self.keys.ring().clone(), Arc::clone(&parts.state))
                 .map_err(|error| error.to_string())?;
-        if config.gateway.proxy.listen != parts.listen {
-            tracing::warn!("`listen` changed; that takes a restart, all else is reloaded");
-        }
         parts.proxy.reload(&config.gateway.proxy).map_err(|error| error.to_string())?;
         parts.engine.swap(compiled.engine);
         for warning in &compiled.report.warnings {
             tracing::warn!("{warning}");
         }
-        Ok(files)
+        Ok(Reloaded { files, restart: parts.fixed.changed(&config.gateway.fixed()) })
     }
 
     fn refresh(&self, always: bool) -> Answer {

@@ -4,6 +4,7 @@ pub(crate) mod client;
 pub(crate) mod h1;
 pub(crate) mod h2;
 mod meter;
+mod proxy_protocol;
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -15,17 +16,32 @@ use portcullis_engine::{Connection, Scheme};
 use tokio::net::TcpStream;
 
 use crate::alarm::Alarm;
+use crate::config::Listen;
 use crate::io::Io;
+use crate::limits::Admission;
 use crate::worker::Worker;
 
 /// What an HTTP/2 client with prior knowledge sends first (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Serves one accepted connection until it ends.
-pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, tls: bool) {
+/// Serves one connection that `listen` accepted until it ends.
+pub(crate) async fn serve(
+    worker: Rc<Worker>,
+    mut stream: TcpStream,
+    peer: SocketAddr,
+    listen: Listen,
+    admission: Admission,
+) {
     let Ok(local) = stream.local_addr() else { return };
     let alarm = worker.alarms.alarm();
-    if tls {
+    let (peer, _admission) = match listen.proxy_protocol {
+        false => (peer, admission),
+        true => match Box::pin(named(&worker, &mut stream, peer, admission, &alarm)).await {
+            Some(named) => named,
+            None => return worker.stats.connections_refused_total.up(),
+        },
+    };
+    if listen.tls {
         let Some((io, http2, sni)) = Box::pin(handshake(&worker, stream, &alarm)).await else {
             worker.stats.tls_failures_total.up();
             return;
@@ -48,6 +64,25 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, peer: SocketAdd
         return Box::pin(h2::serve(worker, io, buffer, connection, alarm)).await;
     }
     h1::serve(worker, h1::Idle { io, buffer, served: 0, until }, connection, alarm, false).await;
+}
+
+/// Whose connection it is, by the word of the load balancer that passes it on.
+async fn named(
+    worker: &Worker,
+    stream: &mut TcpStream,
+    peer: SocketAddr,
+    admission: Admission,
+    alarm: &Alarm,
+) -> Option<(SocketAddr, Admission)> {
+    alarm.set(worker.timeouts().head.millis());
+    let source = alarm.within(proxy_protocol::source(stream, peer)).await;
+    alarm.clear();
+    let Ok(Ok(source)) = source else {
+        tracing::debug!(%peer, "a connection without a PROXY protocol header was closed");
+        return None;
+    };
+    let most = worker.limits().connections_per_client;
+    admission.instead(source.ip(), most).map(|admission| (source, admission))
 }
 
 /// Reads until it is clear whether the client speaks HTTP/2; `None` if it does not say in time.

@@ -50,7 +50,7 @@ pub(crate) fn engine() -> EngineHandle {
 
 pub(crate) fn config(upstreams: &[SocketAddr]) -> ProxyConfig {
     let mut config = ProxyConfig { workers: 1, ..ProxyConfig::default() };
-    config.listen.push(Listen { address: "127.0.0.1:0".parse().unwrap(), tls: false });
+    config.listen.push(Listen { address: "127.0.0.1:0".parse().unwrap(), tls: false, proxy_protocol: false });
     config.upstream.origins =
         upstreams.iter().map(|a| OriginConfig { url: format!("http://{a}"), weight: 1 }).collect();
     config

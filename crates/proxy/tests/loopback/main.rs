@@ -13,4 +13,5 @@ mod harness;
 mod http1;
 mod http2;
 mod limits;
+mod proxy_protocol;
 mod tls;
