@@ -30,16 +30,13 @@ pub(crate) async fn serve<C: Client>(
     connection: &Connection,
 ) -> Result<(), Gone> {
     let inspection = worker.engine().begin(head, connection, worker.id(), worker.now());
-    let mut exchange = Exchange { worker, alarm, client, account: Account::new(worker, inspection) };
+    let mut exchange = Exchange::new(worker, alarm, client, inspection);
     let total = worker.timeouts().total;
     let served = match total {
         None => exchange.run().await,
         Some(most) => match tokio::time::timeout(most.0, exchange.run()).await {
             Ok(served) => served,
-            Err(_) => {
-                exchange.account.finish(End::Cut);
-                Err(Gone)
-            }
+            Err(_) => exchange.out_of_time().await,
         },
     };
     if served.is_err() {
@@ -62,8 +59,7 @@ pub(crate) async fn refuse<C: Client>(
         worker.engine().refuse(denial, target, connection, worker.id(), worker.now());
     worker.stats.protocol_refusals_total.up();
     reply.close = true;
-    let mut exchange = Exchange { worker, alarm, client, account: Account::new(worker, inspection) };
-    exchange.reply(reply).await
+    Exchange::new(worker, alarm, client, inspection).reply(reply).await
 }
 
 /// What the record will say. Dropped without an end, the exchange was cut off.
@@ -142,9 +138,51 @@ struct Exchange<'a, C> {
     alarm: &'a Alarm,
     client: &'a mut C,
     account: Account<'a>,
+    /// Where it stands, for the case that its time is up.
+    progress: Progress,
 }
 
-impl<C: Client> Exchange<'_, C> {
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Progress {
+    /// The request is being read and judged.
+    Request,
+    /// It was sent upstream.
+    Forwarded,
+    /// The response head was queued.
+    Answered,
+}
+
+impl<'a, C: Client> Exchange<'a, C> {
+    fn new(worker: &'a Rc<Worker>, alarm: &'a Alarm, client: &'a mut C, inspection: Inspection) -> Self {
+        let account = Account::new(worker, inspection);
+        Self { worker, alarm, client, account, progress: Progress::Request }
+    }
+
+    /// The time for the whole exchange is up: who kept it waiting is told, as long as nothing else was said.
+    async fn out_of_time(&mut self) -> Result<(), Gone> {
+        self.alarm.clear();
+        let Some(inspection) = self.account.inspection.as_mut() else { return Err(Gone) };
+        let mut reply = match self.progress {
+            Progress::Request => {
+                self.worker.stats.slow_requests_total.up();
+                inspection
+                    .refuse(&Denial::new(&code::REQUEST_TIMEOUT, "the request took too long as a whole"))
+            }
+            Progress::Forwarded => {
+                self.worker.stats.upstream_failures_total.up();
+                inspection.upstream_failed(&UpstreamFailure::Timeout)
+            }
+            Progress::Answered => {
+                self.account.finish(End::Cut);
+                self.client.abort();
+                return Err(Gone);
+            }
+        };
+        // What is left of the request would be waited for.
+        reply.close = true;
+        self.reply(reply).await
+    }
+
     async fn run(&mut self) -> Result<(), Gone> {
         let Some(inspection) = self.account.inspection.as_mut() else { return Ok(()) };
         if self.worker.shared.in_flight.load(std::sync::atomic::Ordering::Relaxed)
@@ -178,6 +216,7 @@ impl<C: Client> Exchange<'_, C> {
                     }
                 },
                 Step::Forward(permit) => {
+                    self.progress = Progress::Forwarded;
                     let upgrade = permit.upgrade();
                     let upstream = self.worker.upstream();
                     let began = self.worker.now();
@@ -423,6 +462,7 @@ impl<C: Client> Exchange<'_, C> {
         if !head.headers.contains_key(DATE) {
             head.headers.insert(DATE, self.worker.date());
         }
+        self.progress = Progress::Answered;
         self.client.start(head, announced, close);
     }
 
@@ -575,6 +615,7 @@ impl<C: Client> Exchange<'_, C> {
     async fn tunnel(&mut self, head: ResponseHead, outbound: Option<Outbound>) -> Result<(), Gone> {
         self.account.status = head.status;
         let Some(Outbound { call: Call::H1(call), lease, .. }) = outbound else { return Err(Gone) };
+        self.progress = Progress::Answered;
         self.client.start(head, None, false);
         self.flush().await?;
         let Some((io, buffer, out)) = self.client.raw() else { return Err(Gone) };

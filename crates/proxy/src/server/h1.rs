@@ -488,8 +488,12 @@ impl Client for H1Client {
     }
 
     fn abort(&mut self) {
-        // Closing without the last chunk, or short of the announced length, is how HTTP/1.1 tells.
+        // Closing without the last chunk, or short of the announced length, is how HTTP/1.1 tells. HTTP/1.0 ends a
+        // body by closing: only a reset tells there.
         self.keep_alive = false;
+        if self.http10 {
+            self.io.reset_on_drop();
+        }
     }
 
     fn cut(&mut self) {

@@ -170,12 +170,20 @@ impl Upstream {
             let lease = Lease { origin: Arc::clone(origin), trial };
             let attempt =
                 self.attempt(&permit, request, client, worker, alarm, lease, (index, fresh), &mut consumed);
-            let (why, safe) = match attempt.await {
+            let (why, safe, stale) = match attempt.await {
                 Ok(answer) => return Ok(answer),
                 Err(Attempt::Final(error)) => return Err(error),
-                Err(Attempt::Retry { why, safe }) => (why, safe),
+                Err(Attempt::Retry { why, safe, stale }) => (why, safe, stale),
             };
             let repeatable = safe || is_idempotent(&request.method);
+            // That a pooled connection went stale is no failure of the instance: the next attempt, which is on a
+            // connection of its own, is the first that counts.
+            if stale && !fresh && repeatable && !consumed {
+                worker.stats.upstream_retries_total.up();
+                fresh = true;
+                last = why;
+                continue;
+            }
             attempts += 1;
             if attempts > self.group.config.retries || !repeatable || consumed || !self.spend_retry() {
                 worker.stats.upstream_failures_total.up();
@@ -210,7 +218,7 @@ impl Upstream {
                 if !matches!(error, super::ConnectError::QueueFull) {
                     origin.failed(worker.alarms.now());
                 }
-                return Err(Attempt::Retry { why: failure(&error), safe: true });
+                return Err(Attempt::Retry { why: failure(&error), safe: true, stale: false });
             }
         };
         let mut upload = Upload {
@@ -248,7 +256,7 @@ impl Upstream {
                     Ok(connection) => connection,
                     Err(error) => {
                         let why = UpstreamFailure::Unreachable(error.to_string().into());
-                        return Err(Attempt::Retry { why, safe: true });
+                        return Err(Attempt::Retry { why, safe: true, stale: false });
                     }
                 };
                 match H2Call::start(&mut connection, request, scheme, host, framing) {
@@ -294,7 +302,7 @@ impl Upstream {
                     origin.failed(worker.alarms.now());
                 }
                 let why = UpstreamFailure::Unreachable("the connection ended before a response".into());
-                Attempt::Retry { why, safe: !sent }
+                Attempt::Retry { why, safe: !sent, stale: reused }
             }
             CallError::Malformed(error) => {
                 worker.stats.upstream_failures_total.up();
@@ -304,15 +312,17 @@ impl Upstream {
                 if !refused {
                     origin.failed(worker.alarms.now());
                 }
-                Attempt::Retry { why: UpstreamFailure::Unreachable(error.to_string().into()), safe: refused }
+                let why = UpstreamFailure::Unreachable(error.to_string().into());
+                Attempt::Retry { why, safe: refused, stale: false }
             }
         }
     }
 }
 
 enum Attempt {
-    /// Another attempt may succeed; `safe` if the upstream cannot have acted on this one.
-    Retry { why: UpstreamFailure, safe: bool },
+    /// Another attempt may succeed; `safe` if the upstream cannot have acted on this one, `stale` if it was a pooled
+    /// connection that had ended.
+    Retry { why: UpstreamFailure, safe: bool, stale: bool },
     /// No other attempt is to be made.
     Final(ForwardError),
 }

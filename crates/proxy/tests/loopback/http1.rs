@@ -405,6 +405,25 @@ fn a_stale_connection_is_replaced_without_the_client_noticing() {
 }
 
 #[test]
+fn stale_connections_do_not_use_up_the_retry_budget() {
+    // Each connection serves one call; the next call on it finds it closed, after it was sent.
+    let upstream = upstream(|peer| {
+        peer.request()?;
+        peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")?;
+        peer.request()?;
+        Ok(())
+    });
+    let mut config = config(&[upstream.address]);
+    (config.upstream.retries, config.upstream.retry_budget) = (1, 0);
+    let proxy = start(config);
+    let mut client = proxy.client();
+    for n in 0..40 {
+        assert_eq!(client.get("/").status, 200, "call {n}");
+    }
+    assert!(proxy.counter("upstream_retries_total") >= 15);
+}
+
+#[test]
 fn a_call_that_may_have_been_acted_upon_is_not_repeated() {
     let calls = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let count = std::sync::Arc::clone(&calls);

@@ -191,3 +191,29 @@ fn the_whole_exchange_may_be_bounded() {
     assert!(took(began) && all.contains("1\r\nx\r\n") && !all.ends_with("0\r\n\r\n"), "{all}");
     assert_eq!(proxy.records(1)[0].end, portcullis_engine::End::Cut);
 }
+
+#[test]
+fn when_the_time_is_up_the_client_hears_who_kept_it_waiting() {
+    let silent = upstream(|peer| {
+        peer.request()?;
+        thread::sleep(Duration::from_secs(20));
+        Ok(())
+    });
+    let mut config = config(&[silent.address]);
+    config.timeouts.total = Some(Period(Duration::from_millis(500)));
+    let proxy = start(config);
+    let began = Instant::now();
+    let mut client = proxy.client();
+    let response = client.get("/");
+    assert_eq!(response.status, 504);
+    assert!(took(began) && client.is_closed());
+    // A client that never ends its request.
+    let mut client = proxy.client();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhi");
+    assert_eq!(client.response().status, 504, "it was forwarded as it came");
+    let seen = proxy.records(2);
+    assert!(
+        seen.iter().all(|s| s.end == portcullis_engine::End::Complete && s.code == Some("upstream-timeout")),
+        "{seen:?}"
+    );
+}
