@@ -60,9 +60,11 @@ impl Layer {
         };
         let mode = config
             .remove("mode")
+            .filter(|mode| !mode.is_null())
             .map(|mode| parse(&mode).map_err(|error| error.under("/mode").under(pointer)));
         let on_error = config
             .remove("on_error")
+            .filter(|word| !word.is_null())
             .map(|word| parse(&word).map_err(|error| error.under("/on_error").under(pointer)));
         let layer = Layer { mode: mode.transpose()?, on_error: on_error.transpose()?, config };
         (entry.parse)(&Value::Object(layer.config.clone())).map_err(|error| error.under(pointer))?;
@@ -143,8 +145,53 @@ fn merge(base: &mut Map<String, Value>, over: &Map<String, Value>) {
     }
 }
 
-/// Reads `value`; an error names its place and the nearest known word.
+/// Reads `value`; an error names its place and the nearest known word. A member that is `null` is read as if it were
+/// not written, unless nobody knows its name.
 pub(crate) fn parse<T: DeserializeOwned>(value: &Value) -> Result<T, CompileError> {
+    let mut written = value.clone();
+    let mut nulls = Vec::new();
+    take_nulls(&mut written, "", &mut nulls);
+    let parsed = parse_written(&written)?;
+    for (parent, key) in nulls {
+        let mut probe = written.clone();
+        if let Some(Value::Object(members)) = probe.pointer_mut(&parent) {
+            members.insert(key.clone(), Value::Null);
+        }
+        let place = format!("{parent}/{}", escape(&key));
+        if let Err(error) = parse_written::<T>(&probe)
+            && error.pointer == place
+            && error.message.starts_with("unknown key")
+        {
+            return Err(error);
+        }
+    }
+    Ok(parsed)
+}
+
+/// Takes the members that are `null` out; `nulls` are their parents' pointers and their names.
+fn take_nulls(value: &mut Value, pointer: &str, nulls: &mut Vec<(String, String)>) {
+    match value {
+        Value::Object(members) => {
+            members.retain(|key, value| {
+                if value.is_null() {
+                    nulls.push((pointer.to_owned(), key.clone()));
+                }
+                !value.is_null()
+            });
+            for (key, value) in members {
+                take_nulls(value, &format!("{pointer}/{}", escape(key)), nulls);
+            }
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter_mut().enumerate() {
+                take_nulls(item, &format!("{pointer}/{index}"), nulls);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn parse_written<T: DeserializeOwned>(value: &Value) -> Result<T, CompileError> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let mut pointer = String::new();
         for segment in error.path() {

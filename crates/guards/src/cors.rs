@@ -17,7 +17,7 @@
 //!   headers: [Content-Type, Authorization]
 //!   expose: [X-Request-Id]
 //!   credentials: true
-//!   max_age: 600
+//!   max_age: 10m
 //! ```
 //!
 //! `origins: []` lets no other origin in. `cors-refused` (403) answers a preflight of an origin that is not let in.
@@ -27,7 +27,7 @@ use std::sync::{Arc, OnceLock};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 use portcullis_engine::{
-    BodyLength, Code, Cx, Denial, Guard, GuardError, Hooks, LocalReply, Request, Stage, Verdict,
+    BodyLength, Code, Cx, Denial, Guard, GuardError, Hooks, LocalReply, Period, Request, Stage, Verdict,
 };
 use portcullis_openapi::{Contract, Route};
 use schemars::JsonSchema;
@@ -66,8 +66,8 @@ pub(crate) struct Config {
     expose: Vec<String>,
     /// Whether cookies and other credentials may be sent.
     credentials: bool,
-    /// Seconds for which a preflight's answer may be kept.
-    max_age: u32,
+    /// How long a preflight's answer may be kept. Default `10m`.
+    max_age: Period,
 }
 
 impl Default for Config {
@@ -78,7 +78,7 @@ impl Default for Config {
             headers: headers.map(str::to_owned).into(),
             expose: Vec::new(),
             credentials: false,
-            max_age: 600,
+            max_age: Period::seconds(600),
         }
     }
 }
@@ -156,7 +156,7 @@ impl Policy {
             credentials: config.credentials,
             headers: list(&config.headers, "headers")?,
             expose: list(&config.expose, "expose")?,
-            max_age: HeaderValue::from(config.max_age),
+            max_age: HeaderValue::from(config.max_age.0.as_secs()),
         };
         for (index, origin) in origins.iter().enumerate() {
             let fault = |message: &str| Err(Fault::new(format!("/origins/{index}"), message));

@@ -9,8 +9,11 @@
 //! the credential is looked at, so that guessing is limited too; rules by `consumer` and `key` count once it is
 //! proved, and by client where no credential is asked for.
 //!
-//! **Without configuration** each client may send 100 calls a second, 200 at once (`baseline`). Clients behind one
-//! address share it: name the proxies in front under `trusted_hops`, or raise it.
+//! **Without configuration** each client may send 100 calls a second, 200 at once (`baseline`), and of calls that the
+//! contract does not have (404 and 405) 5 a second, 100 at once (`unmatched`): enough for every client that follows
+//! the documentation, too few to search for what it does not say. Clients behind one address share both: name the
+//! proxies in front under `trusted_hops`, or raise them. Where such calls are let through
+//! (`validate.unknown_path: monitor`), only `baseline` counts them.
 //!
 //! **The attack.** Guessing passwords and keys, scraping, running up costs, starving everybody else.
 //! OWASP API4:2023 (and API6:2023); CWE-770, CWE-307, CWE-799.
@@ -18,6 +21,7 @@
 //! ```yaml
 //! limit:
 //!   baseline: { rate: 200/s, burst: 400, per: client }   # or: off
+//!   unmatched: { rate: 30/min, per: client }             # or: off
 //!   rules:
 //!     - { quota: 10000/day, per: consumer }
 //!     - { concurrent: 20, per: consumer }
@@ -31,13 +35,14 @@
 //! A list of `rules` in a policy takes the place of the list that holds for all; a single rule is beside it.
 //! Counters belong to the rule where it is written: two policies never share one, unless their rules have one `name`.
 
+use std::borrow::Cow;
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 
 use http::header::{self, HeaderName, HeaderValue};
 use portcullis_engine::state::{Key, Rate, Taken};
 use portcullis_engine::{Code, Cx, Denial, Guard, GuardError, Hooks, Stage, Verdict};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 use smallvec::SmallVec;
 
@@ -74,7 +79,10 @@ pub(crate) struct Limit;
 #[schemars(rename = "LimitGuard")]
 pub(crate) struct Config {
     /// What holds for everyone: a rule, or `off`. Default 100 calls a second, 200 at once, for each client.
-    baseline: Baseline,
+    baseline: Standing,
+    /// What holds beside it for calls that are refused since the contract does not have them: a rule, or `off`.
+    /// Default 5 calls a second, 100 at once, for each client.
+    unmatched: Standing,
     /// One rule: so many calls in so long, such as `100/s`, `5/min` or `20/10s`.
     rate: Option<Amount>,
     /// Calls of `rate` that may come at once. Default: as many as `rate` allows in its period.
@@ -110,38 +118,65 @@ struct Rule {
     name: Option<String>,
 }
 
-/// A rule, or `off`.
-#[derive(Debug, Clone, JsonSchema)]
-#[schemars(with = "Rule")]
-struct Baseline(Option<Rule>);
+/// A rule that holds unless another is written, or `off`.
+#[derive(Debug, Clone, Default)]
+enum Standing {
+    /// Nothing was written.
+    #[default]
+    Usual,
+    Off,
+    Rule(Rule),
+}
 
-impl Default for Baseline {
-    fn default() -> Self {
-        let rate = Amount { calls: 100, period_ns: SECOND };
-        Baseline(Some(Rule { rate: Some(rate), burst: Some(200), ..Rule::default() }))
+impl JsonSchema for Standing {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Standing".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let rule = generator.subschema_for::<Rule>();
+        json_schema!({ "anyOf": [rule, { "enum": ["off", true, false] }] })
     }
 }
 
-impl<'de> Deserialize<'de> for Baseline {
+impl Standing {
+    /// The rule, where `calls` a second and `burst` at once are usual.
+    fn rule(&self, calls: u64, burst: u32) -> Option<Cow<'_, Rule>> {
+        let rate = Amount { calls, period_ns: SECOND };
+        match self {
+            Standing::Usual => {
+                Some(Cow::Owned(Rule { rate: Some(rate), burst: Some(burst), ..Rule::default() }))
+            }
+            Standing::Off => None,
+            Standing::Rule(rule) => Some(Cow::Borrowed(rule)),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Standing {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         use serde::de::{MapAccess, Visitor, value::MapAccessDeserializer};
         struct RuleOrOff;
         impl<'de> Visitor<'de> for RuleOrOff {
-            type Value = Baseline;
+            type Value = Standing;
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("a rule, or `off`")
             }
-            fn visit_bool<E: serde::de::Error>(self, on: bool) -> Result<Baseline, E> {
-                Ok(if on { Baseline::default() } else { Baseline(None) })
+            fn visit_bool<E: serde::de::Error>(self, on: bool) -> Result<Standing, E> {
+                Ok(if on { Standing::Usual } else { Standing::Off })
             }
-            fn visit_str<E: serde::de::Error>(self, word: &str) -> Result<Baseline, E> {
+            fn visit_str<E: serde::de::Error>(self, word: &str) -> Result<Standing, E> {
                 match word {
-                    "off" => Ok(Baseline(None)),
+                    "off" => Ok(Standing::Off),
                     _ => Err(E::invalid_value(serde::de::Unexpected::Str(word), &self)),
                 }
             }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Baseline, A::Error> {
-                Rule::deserialize(MapAccessDeserializer::new(map)).map(|rule| Baseline(Some(rule)))
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Standing, A::Error> {
+                Rule::deserialize(MapAccessDeserializer::new(map)).map(Standing::Rule)
             }
         }
         deserializer.deserialize_any(RuleOrOff)
@@ -258,8 +293,16 @@ impl Protection for Limit {
             }
             Ok(())
         };
-        if let Some(rule) = &config.baseline.0 {
-            add(rule, "/baseline".into(), "baseline")?;
+        if let Some(rule) = config.baseline.rule(100, 200) {
+            add(&rule, "/baseline".into(), "baseline")?;
+        }
+        if cx.operation.is_none()
+            && cx.refuses_unmatched()
+            && let Some(rule) = config.unmatched.rule(5, 100)
+        {
+            // Its counters are its own: the same words under `baseline` name others.
+            let name = rule.name.clone().unwrap_or_else(|| "unmatched".into());
+            add(&Rule { name: Some(name), ..rule.into_owned() }, "/unmatched".into(), "unmatched")?;
         }
         for (index, rule) in config.rules.iter().enumerate() {
             add(rule, format!("/rules/{index}"), "rules")?;

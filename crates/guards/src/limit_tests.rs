@@ -72,6 +72,29 @@ fn the_baseline_holds_unless_it_is_off() {
 }
 
 #[test]
+fn calls_that_the_contract_does_not_have_are_limited_beside_the_others() {
+    let send_many = |engine: &std::sync::Arc<_>, call: &Call, n| -> (usize, usize) {
+        let codes: Vec<_> = (0..n).map(|_| send(engine, call).code().to_owned()).collect();
+        let count = |code: &str| codes.iter().filter(|c| *c == code).count();
+        (count("rate-exceeded"), n - count("rate-exceeded"))
+    };
+    let engine = open(json!({}));
+    assert_eq!(send_many(&engine, &call("GET", "/admin.php"), 130), (30, 100));
+    assert_eq!(send(&engine, &call("DELETE", "/status")).code(), "rate-exceeded", "404 and 405 alike");
+    assert_eq!(send(&engine, &call("GET", "/admin.php").from("192.0.2.77")).code(), "path-unknown");
+    assert_eq!(send(&engine, &status()).code(), "permitted", "what the contract has is not");
+    let engine = open(json!({ "unmatched": { "rate": "2/min" } }));
+    assert_eq!(send_many(&engine, &call("GET", "/.env"), 10), (8, 2));
+    let engine = open(json!({ "unmatched": "off" }));
+    assert_eq!(send_many(&engine, &call("GET", "/.env"), 150), (0, 150));
+    // Where such calls pass, they are like any other.
+    let learning = json!({ "validate": { "unknown_path": "monitor", "unknown_method": "monitor" },
+        "authenticate": { "schemes": { "user": "upstream" } } });
+    let engine = build(SHOP, &learning, false).unwrap().engine;
+    assert_eq!(send_many(&engine, &call("GET", "/new"), 150), (0, 150));
+}
+
+#[test]
 fn quotas_and_principals() {
     let engine = open(json!({ "rules": [{ "quota": "2/min", "per": "consumer" }] }));
     let get = |key: &str, ms| send(&engine, &call("GET", "/orders/1").with("x-api-key", key).at(ms));
@@ -151,6 +174,12 @@ fn slips_are_named() {
         (json!({ "concurrent": 0 }), "/limit/concurrent: expected at least 1"),
         (json!({ "rate": "1/s", "burst": 0 }), "/limit/burst: expected at least 1"),
         (json!({ "baseline": "of" }), "/limit/baseline"),
+        (json!({ "unmatched": { "burst": 1 } }), "/limit/unmatched/burst: a `burst` belongs to a `rate`"),
+        (json!({ "rtae": null }), "/limit/rtae: unknown key `rtae`; did you mean `rate`?"),
+        (
+            json!({ "rules": [{ "rate": "1/s", "pre": null }] }),
+            "/limit/rules/0/pre: unknown key `pre`; did you mean `per`?",
+        ),
         (json!({ "rtae": "1/s" }), "/limit/rtae: unknown key `rtae`; did you mean `rate`?"),
         (json!({ "mode": "monitr" }), "/limit/mode: unknown value `monitr`; did you mean `monitor`?"),
         (json!(3), "/limit: expected a mapping"),

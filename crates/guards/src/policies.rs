@@ -310,16 +310,22 @@ fn nearest_operation<'a>(id: &str, known: impl Iterator<Item = &'a str>) -> Stri
 
 fn overlay(bounds: Bounds, over: &Map<String, Value>) -> Bounds {
     let Ok(Value::Object(mut base)) = serde_json::to_value(bounds) else { return bounds };
-    base.extend(over.clone());
+    base.extend(
+        over.iter().filter(|(_, value)| !value.is_null()).map(|(key, value)| (key.clone(), value.clone())),
+    );
     serde_json::from_value(Value::Object(base)).unwrap_or(bounds)
 }
 
+/// Reads `value` into `to`, which stays as it is where nothing is written.
 fn read<T: serde::de::DeserializeOwned>(
     value: &Value,
     pointer: &str,
     to: &mut T,
     errors: &mut Vec<CompileError>,
 ) {
+    if value.is_null() {
+        return;
+    }
     match parse(value) {
         Ok(read) => *to = read,
         Err(error) => errors.push(error.under(pointer)),
@@ -341,6 +347,21 @@ fn section(
     match Layer::read(entry, value, pointer) {
         Ok(layer) => sections.push((index, layer)),
         Err(error) => errors.push(error),
+    }
+}
+
+const NO_CONDITION: &str =
+    "expected a condition, found nothing; leave the key out where the policy is about every operation";
+
+/// The pointer of the condition in a `match` that is there and says nothing.
+fn empty_condition(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => Some(String::new()),
+        Value::Object(members) => members
+            .iter()
+            .find(|(_, condition)| condition.is_null() || condition.as_array().is_some_and(Vec::is_empty))
+            .map(|(key, _)| format!("/{}", escape(key))),
+        _ => None,
     }
 }
 
@@ -373,9 +394,13 @@ fn read_policies(value: &Value, errors: &mut Vec<CompileError>) -> Vec<Policy> {
         for (key, value) in members {
             let pointer = format!("{at}/{}", escape(key));
             match key.as_str() {
-                "name" if value.is_string() => {}
+                "name" if value.is_string() || value.is_null() => {}
                 "name" => errors.push(CompileError::new(pointer, "expected a text")),
-                "match" => read(value, &pointer, &mut policy.matches, errors),
+                // An empty condition would hold for every operation.
+                "match" => match empty_condition(value) {
+                    Some(place) => errors.push(CompileError::new(format!("{pointer}{place}"), NO_CONDITION)),
+                    None => read(value, &pointer, &mut policy.matches, errors),
+                },
                 "mode" => read(value, &pointer, &mut policy.mode, errors),
                 "public" => read(value, &pointer, &mut policy.public, errors),
                 "websocket" => read(value, &pointer, &mut policy.websocket, errors),

@@ -1,7 +1,7 @@
 //! What a protection is: a name, a page, a configuration, and the guards it makes of them.
 
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -115,6 +115,16 @@ impl CompileCx<'_> {
         self.shared.secret_parameters.borrow_mut().insert(name.into());
     }
 
+    /// Says that calls that the contract does not have are refused.
+    pub(crate) fn refuse_unmatched(&self) {
+        self.shared.refuses_unmatched.set(true);
+    }
+
+    /// Whether calls that the contract does not have are refused.
+    pub(crate) fn refuses_unmatched(&self) -> bool {
+        self.shared.refuses_unmatched.get()
+    }
+
     /// Says who may call this operation.
     pub(crate) fn access(&self, access: Access) {
         if self.operation.is_some() {
@@ -142,6 +152,8 @@ pub(crate) struct Shared {
     pub(crate) secret_parameters: RefCell<BTreeSet<Box<str>>>,
     /// Of the operation that is being compiled.
     pub(crate) access: RefCell<Option<Access>>,
+    /// Calls that match no operation are refused.
+    pub(crate) refuses_unmatched: Cell<bool>,
     /// Operations that nobody said anything about.
     pub(crate) silent: RefCell<Vec<String>>,
     /// By operation: who may ask from another origin. Complete once all operations are compiled.

@@ -211,3 +211,46 @@ fn without_a_file_everything_runs() {
     }
     assert_eq!(compiled.engine.plans().len(), 10);
 }
+
+#[test]
+fn nothing_behind_a_key_is_as_if_it_were_not_written() {
+    let read = |document: Value| Policies::from_value(&document).map_err(|errors| errors[0].to_string());
+    for document in [
+        json!({ "limit": null, "mode": null, "policies": null, "headers": { "hsts": null, "mode": null } }),
+        json!({ "limit": { "baseline": null, "rules": null, "per": null, "on_error": null } }),
+        json!({ "policies": [{ "match": { "tag": "a" }, "public": null, "mode": null, "bounds": null, "limit": null }] }),
+        json!({ "policies": [{ "match": { "tag": "a" }, "bounds": { "request_body": null, "json_depth": 3 } }] }),
+    ] {
+        assert_eq!(read(document.clone()).map(|_| ()), Ok(()), "{document}");
+    }
+    for (document, expected) in [
+        (json!({ "limti": null }), "unknown key `limti`; did you mean `limit`?"),
+        (json!({ "limit": { "baselin": null } }), "unknown key `baselin`; did you mean `baseline`?"),
+        (json!({ "policies": [null] }), "expected a mapping"),
+        // A condition that says nothing would hold for everything.
+        (json!({ "policies": [{ "match": null, "public": true }] }), "expected a condition, found nothing"),
+        (json!({ "policies": [{ "match": { "tag": null }, "public": true }] }), "expected a condition"),
+        (json!({ "policies": [{ "match": { "path": [] }, "public": true }] }), "expected a condition"),
+    ] {
+        let error = read(document.clone()).unwrap_err();
+        assert!(error.contains(expected), "{document}: {error}");
+    }
+}
+
+#[test]
+fn bounds_of_a_policy_take_sizes() {
+    let document = json!({ "policies": [{ "match": { "operation": "putOrder" }, "bounds": { "request_body": "1KiB" } }],
+        "authenticate": { "schemes": { "user": "upstream" } } });
+    let engine = build(SHOP, &document, false).unwrap().engine;
+    let body = |size: usize| format!("{{\"total\":1{}}}", " ".repeat(size));
+    let put = |size| {
+        send(&engine, &call("PUT", "/orders/7").with("x-api-key", "alice-key").json(&body(size)))
+            .code()
+            .to_owned()
+    };
+    assert_eq!((put(100).as_str(), put(2000).as_str()), ("permitted", "body-too-large"));
+    let wrong = json!({ "policies": [{ "match": { "operation": "putOrder" }, "bounds": { "request_body": "1XB" } }] });
+    let error = Policies::from_value(&wrong).unwrap_err();
+    assert_eq!(error[0].pointer, "/policies/0/bounds/request_body");
+    assert!(error[0].message.contains("`1XB` is not a size"), "{}", error[0].message);
+}

@@ -46,7 +46,8 @@ use std::sync::Arc;
 
 use http::header::{self, HeaderMap, HeaderValue};
 use portcullis_engine::{
-    Body, BodyLength, BodyNeed, Code, Cx, Denial, Guard, GuardError, Hooks, ProblemError, Stage, Verdict,
+    Body, BodyLength, BodyNeed, Code, Cx, Denial, Guard, GuardError, Hooks, Mode, ProblemError, Stage,
+    Verdict,
 };
 use portcullis_openapi::{
     BodyFormat, Checks, Contract, In, Location, MediaType, Operation, Parameter, Route, Violation,
@@ -228,7 +229,14 @@ impl Protection for Validate {
                 path: config.unknown_path,
                 method: config.unknown_method,
             };
-            return Ok(vec![Part::new(Stage::Admit, unrouted)]);
+            if cx.mode == Mode::Enforce
+                && unrouted.path == GuardMode::Enforce
+                && unrouted.method == GuardMode::Enforce
+            {
+                cx.refuse_unmatched();
+            }
+            // After the limits: whoever searches for paths that nobody documents meets theirs.
+            return Ok(vec![Part::new(Stage::Authenticate, unrouted)]);
         };
         let mut parts = Vec::new();
         if !operation.unenforced.is_empty() {

@@ -207,9 +207,12 @@ impl<'a> De<'a> {
             },
             Kind::String(text) => visitor.visit_str(text),
             Kind::Array(items) => visitor.visit_seq(Items { items: items.iter(), of: self }),
-            Kind::Object(members) => {
-                visitor.visit_map(Members { members: members.iter(), value: None, of: self })
-            }
+            Kind::Object(members) => visitor.visit_map(Members {
+                members: members.iter(),
+                value: None,
+                skip_nulls: false,
+                of: self,
+            }),
         }
         .map_err(|fault| fault.or_at(self.node.span))
     }
@@ -260,12 +263,22 @@ impl<'de> de::Deserializer<'de> for De<'_> {
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _: &'static str,
-        _: &'static [&'static str],
+        fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Fault> {
-        // serde would take a list for a struct, too.
-        match self.node.kind {
+        match &self.node.kind {
+            // serde would take a list for a struct, too.
             Kind::Array(_) => Err(Fault::at(self.node.span, "expected a mapping, found a list")),
+            // A key behind which nothing stands is as if it were not there; a key that nobody knows is one still.
+            Kind::Object(members) => {
+                let mut nulls = members.iter().filter(|member| member.value.is_null());
+                if let Some(unknown) = nulls.find(|member| !fields.contains(&&*member.key)) {
+                    let fault = Fault::unknown("key", &unknown.key, fields.iter().copied());
+                    return Err(fault.or_at(unknown.key_span));
+                }
+                let members = Members { members: members.iter(), value: None, skip_nulls: true, of: self };
+                visitor.visit_map(members).map_err(|fault| fault.or_at(self.node.span))
+            }
             _ => self.any(visitor),
         }
     }
@@ -316,6 +329,7 @@ impl<'de> de::SeqAccess<'de> for Items<'_> {
 struct Members<'a> {
     members: std::slice::Iter<'a, Member>,
     value: Option<&'a Member>,
+    skip_nulls: bool,
     of: De<'a>,
 }
 
@@ -323,7 +337,10 @@ impl<'de> de::MapAccess<'de> for Members<'_> {
     type Error = Fault;
 
     fn next_key_seed<K: de::DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Fault> {
-        let Some(member) = self.members.next() else { return Ok(None) };
+        let skip = self.skip_nulls;
+        let Some(member) = self.members.find(|member| !(skip && member.value.is_null())) else {
+            return Ok(None);
+        };
         self.value = Some(member);
         let key: &str = &member.key;
         let key: de::value::StrDeserializer<'_, Fault> = key.into_deserializer();
@@ -444,7 +461,16 @@ mod tests {
         assert_eq!(read("[]").unwrap_err(), "1:1 expected a mapping, found a list");
         assert_eq!(
             read("number:\nwords: []").unwrap_err(),
-            "1:1 expected a whole number, zero or more, found nothing"
+            "1:1 the key `number` is missing here",
+            "nothing behind a key is as if the key were not there"
+        );
+        assert_eq!(
+            read("number: 1\nwords: []\nmaybe:\n").unwrap(),
+            Thing { number: 1, words: vec![], maybe: None }
+        );
+        assert_eq!(
+            read("number: 1\nwords: []\nmaybee:\n").unwrap_err(),
+            "3:1 unknown key `maybee`; did you mean `maybe`?"
         );
     }
 }
