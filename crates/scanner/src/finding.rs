@@ -1,0 +1,135 @@
+//! What was found, and the proof of it.
+
+use portcullis_engine::{Owasp, Severity};
+
+use crate::http::{Exchange, Target};
+
+/// What kind of weakness a finding is. One `static` each, beside the check that raises it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Kind {
+    /// Lower-case words joined by hyphens; never renamed.
+    pub code: &'static str,
+    /// What is wrong, in a few words.
+    pub title: &'static str,
+    /// The OWASP category.
+    pub owasp: Owasp,
+    /// The Common Weakness Enumeration's number.
+    pub cwe: u16,
+    /// How bad.
+    pub severity: Severity,
+    /// How to mend it in the API.
+    pub fix: &'static str,
+    /// How the gateway keeps it from being used until then.
+    pub block: &'static str,
+}
+
+/// How sure a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Confidence {
+    /// Something looks wrong; a person has to say.
+    Suspected,
+    /// The evidence points there, and an innocent reading exists.
+    Likely,
+    /// Proved: the exchanges show it and a control rules the innocent readings out.
+    Confirmed,
+}
+
+impl Confidence {
+    /// `confirmed`, `likely` or `suspected`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Suspected => "suspected",
+            Self::Likely => "likely",
+            Self::Confirmed => "confirmed",
+        }
+    }
+}
+
+/// Something wrong with the API, and the proof.
+#[derive(Debug, Clone)]
+pub struct Finding {
+    /// What kind of weakness.
+    pub kind: &'static Kind,
+    /// How sure.
+    pub confidence: Confidence,
+    /// `METHOD /path/{template}`, or empty for the API as a whole.
+    pub operation: String,
+    /// The parameter or member that carries it, if one does: `query q`, `body /items/0/quantity`.
+    pub parameter: Option<String>,
+    /// What happened, in one sentence.
+    pub summary: String,
+    /// What an API without the weakness would have done.
+    pub expected: String,
+    /// Why the exchanges prove it.
+    pub proof: String,
+    /// The exchanges in order, secrets left in: who writes them out masks them.
+    pub evidence: Vec<Exchange>,
+}
+
+impl Finding {
+    /// The same finding in two scans has the same key: kind, operation and parameter.
+    pub fn key(&self) -> String {
+        let mut key = format!("{} {}", self.kind.code, self.operation);
+        if let Some(parameter) = &self.parameter {
+            key.push(' ');
+            key.push_str(parameter);
+        }
+        key
+    }
+
+    /// Shell commands that repeat the evidence, one a line. Credentials stand as they were sent.
+    pub fn curl(&self, target: &Target) -> String {
+        self.evidence.iter().map(|exchange| curl(exchange, target)).collect::<Vec<_>>().join("\n")
+    }
+}
+
+fn curl(exchange: &Exchange, target: &Target) -> String {
+    let request = &exchange.request;
+    let mut line = String::from("curl -sS -i --path-as-is");
+    match request.method.as_str() {
+        "GET" if request.body.is_empty() => {}
+        "HEAD" => line.push_str(" -I"),
+        method => {
+            line.push_str(" -X ");
+            line.push_str(&quote(method));
+        }
+    }
+    line.push(' ');
+    line.push_str(&quote(&target.url(&request.target)));
+    for (name, value) in &request.headers {
+        line.push_str(" -H ");
+        line.push_str(&quote(&format!("{name}: {value}")));
+    }
+    if !request.body.is_empty() {
+        line.push_str(" --data-binary ");
+        match std::str::from_utf8(&request.body) {
+            Ok(text) if text.len() <= 4096 && !text.starts_with('@') => line.push_str(&quote(text)),
+            _ => line.push_str(&format!("\"$(head -c {} /dev/zero | tr '\\0' a)\"", request.body.len())),
+        }
+    }
+    line
+}
+
+fn quote(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::{Request, Response};
+
+    #[test]
+    fn a_curl_line_survives_quotes() {
+        let mut request = Request::new("POST", "/a?b=c");
+        request.set_header("content-type", "application/json");
+        request.body = br#"{"a":"it's"}"#.to_vec();
+        let exchange = Exchange { actor: "alice".into(), request, response: Response::default() };
+        let target = Target::parse("http://127.0.0.1:81").unwrap();
+        assert_eq!(
+            curl(&exchange, &target),
+            "curl -sS -i --path-as-is -X 'POST' 'http://127.0.0.1:81/a?b=c' -H 'content-type: application/json' \
+             --data-binary '{\"a\":\"it'\\''s\"}'"
+        );
+    }
+}

@@ -1,0 +1,366 @@
+//! One request, its answer, and the small client that carries them: HTTP/1.1 over TCP or TLS, no redirects,
+//! every answer bounded in size and time.
+
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use rustls_pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// A request as it goes out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Request {
+    /// The method, any token.
+    pub method: String,
+    /// Path and query, percent-encoded.
+    pub target: String,
+    /// Header fields in order, without `Host` and `Content-Length`.
+    pub headers: Vec<(String, String)>,
+    /// The body; empty for none.
+    pub body: Vec<u8>,
+}
+
+impl Request {
+    /// A request without headers and body.
+    pub fn new(method: &str, target: &str) -> Self {
+        Self { method: method.to_owned(), target: target.to_owned(), ..Self::default() }
+    }
+
+    /// The value of a header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        find(&self.headers, name)
+    }
+
+    /// Sets a header, replacing what stood under its name.
+    pub fn set_header(&mut self, name: &str, value: &str) {
+        self.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+        self.headers.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Removes a header.
+    pub fn remove_header(&mut self, name: &str) {
+        self.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+    }
+
+    /// The path without the query.
+    pub fn path(&self) -> &str {
+        self.target.split('?').next().unwrap_or_default()
+    }
+}
+
+/// What came back.
+#[derive(Debug, Clone, Default)]
+pub struct Response {
+    /// The status; 0 when nothing came back.
+    pub status: u16,
+    /// Header fields in order, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body, up to the client's bound.
+    pub body: Vec<u8>,
+    /// From the first byte sent to the last byte read.
+    pub elapsed: Duration,
+    /// Why nothing came back.
+    pub error: Option<String>,
+}
+
+impl Response {
+    /// The value of a header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        find(&self.headers, name)
+    }
+
+    /// The body as text, what is not UTF-8 replaced.
+    pub fn text(&self) -> std::borrow::Cow<'_, str> {
+        String::from_utf8_lossy(&self.body)
+    }
+
+    /// The body as JSON, whatever the media type says.
+    pub fn json(&self) -> Option<serde_json::Value> {
+        serde_json::from_slice(&self.body).ok()
+    }
+
+    /// Whether the status is 2xx.
+    pub fn ok(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// Whether the media type is HTML.
+    pub fn is_html(&self) -> bool {
+        self.header("content-type").is_some_and(|value| value.trim_start().starts_with("text/html"))
+    }
+}
+
+/// A request, its answer, and in whose name it went.
+#[derive(Debug, Clone)]
+pub struct Exchange {
+    /// The identity's name; `anonymous` for none.
+    pub actor: String,
+    /// What went out.
+    pub request: Request,
+    /// What came back.
+    pub response: Response,
+}
+
+fn find<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+}
+
+/// Where the API is: scheme, host, port and the path before all others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Whether it is reached over TLS.
+    pub tls: bool,
+    /// The host as written.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// The base path, without a slash at its end.
+    pub base: String,
+}
+
+impl Target {
+    /// Reads `http://host:port/base`.
+    ///
+    /// # Errors
+    /// If it is not an absolute HTTP URL, or carries a user, query or fragment.
+    pub fn parse(url: &str) -> Result<Self, String> {
+        let wrong = |what: &str| format!("`{url}` {what}; expected a URL such as `http://127.0.0.1:3000`");
+        let uri: http::Uri = url.parse().map_err(|_| wrong("cannot be read"))?;
+        let tls = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
+            _ => return Err(wrong("has no `http` or `https`")),
+        };
+        let authority = uri.authority().ok_or_else(|| wrong("has no host"))?;
+        if authority.as_str().contains('@') || uri.query().is_some() {
+            return Err(wrong("has a user or a query"));
+        }
+        let port = authority.port_u16().unwrap_or(if tls { 443 } else { 80 });
+        let host = authority.host().to_owned();
+        Ok(Self { tls, host, port, base: uri.path().trim_end_matches('/').to_owned() })
+    }
+
+    /// `host:port`, the port left out where it is the scheme's own.
+    pub fn authority(&self) -> String {
+        let own = if self.tls { 443 } else { 80 };
+        if self.port == own { self.host.clone() } else { format!("{}:{}", self.host, self.port) }
+    }
+
+    /// The whole URL of a target of a request.
+    pub fn url(&self, target: &str) -> String {
+        format!("{}://{}{target}", if self.tls { "https" } else { "http" }, self.authority())
+    }
+
+    /// The addresses it stands for.
+    ///
+    /// # Errors
+    /// If the name cannot be resolved.
+    pub fn addresses(&self) -> Result<Vec<SocketAddr>, String> {
+        let host = self.host.trim_start_matches('[').trim_end_matches(']');
+        let found = (host, self.port).to_socket_addrs();
+        found.map(Iterator::collect).map_err(|error| format!("`{}` cannot be resolved: {error}", self.host))
+    }
+
+    /// Whether every one of its addresses is this machine's loopback.
+    pub fn is_loopback(&self) -> bool {
+        let loopback = |address: &SocketAddr| match address.ip().to_canonical() {
+            IpAddr::V4(ip) => ip.is_loopback(),
+            IpAddr::V6(ip) => ip.is_loopback(),
+        };
+        self.addresses().is_ok_and(|all| !all.is_empty() && all.iter().all(loopback))
+    }
+}
+
+/// The client. Blocking; one runtime of its own, so that two calls can be sent at once.
+pub(crate) struct Client {
+    runtime: tokio::runtime::Runtime,
+    target: Target,
+    address: SocketAddr,
+    tls: Option<tokio_rustls::TlsConnector>,
+    /// Longest wait for one answer.
+    pub(crate) timeout: Duration,
+    /// Bytes read of one body.
+    pub(crate) body_limit: usize,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("target", &self.target).finish_non_exhaustive()
+    }
+}
+
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+impl Client {
+    /// A client for one target. The address is resolved once: a name that changes its mind is not followed.
+    pub(crate) fn new(target: &Target, timeout: Duration) -> Result<Self, String> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| format!("no runtime: {error}"))?;
+        let address = *target.addresses()?.first().ok_or_else(|| format!("`{}` has no address", target.host))?;
+        let tls = if target.tls { Some(connector()?) } else { None };
+        Ok(Self { runtime, target: target.clone(), address, tls, timeout, body_limit: 8 << 20 })
+    }
+
+    /// Sends one request.
+    pub(crate) fn send(&self, request: &Request) -> Response {
+        self.runtime.block_on(self.exchange(request))
+    }
+
+    /// Sends requests at the same time, each over a connection of its own.
+    pub(crate) fn send_together(&self, requests: &[Request]) -> Vec<Response> {
+        self.runtime.block_on(async {
+            let mut running = Vec::new();
+            for request in requests {
+                running.push(Box::pin(self.exchange(request)));
+            }
+            join_all(running).await
+        })
+    }
+
+    /// Writes bytes as they are and answers what came back until the peer closed or the time was over.
+    pub(crate) fn send_raw(&self, bytes: &[u8], wait: Duration) -> Vec<u8> {
+        self.runtime.block_on(async {
+            let mut out = Vec::new();
+            let talk = async {
+                let mut stream = self.connect().await.ok()?;
+                stream.write_all(bytes).await.ok()?;
+                let mut buffer = vec![0; 16 << 10];
+                while out.len() < 256 << 10 {
+                    let read = stream.read(&mut buffer).await.ok()?;
+                    if read == 0 {
+                        break;
+                    }
+                    out.extend_from_slice(buffer.get(..read)?);
+                }
+                Some(())
+            };
+            let _ = tokio::time::timeout(wait, talk).await;
+            out
+        })
+    }
+
+    async fn connect(&self) -> Result<Box<dyn Stream>, String> {
+        let tcp = TcpStream::connect(self.address).await.map_err(|error| format!("no connection: {error}"))?;
+        let _ = tcp.set_nodelay(true);
+        let Some(tls) = &self.tls else { return Ok(Box::new(tcp)) };
+        let name = ServerName::try_from(self.target.host.clone()).map_err(|error| error.to_string())?;
+        let stream = tls.connect(name, tcp).await.map_err(|error| format!("no TLS: {error}"))?;
+        Ok(Box::new(stream))
+    }
+
+    async fn exchange(&self, request: &Request) -> Response {
+        let started = Instant::now();
+        let answer = tokio::time::timeout(self.timeout, self.talk(request)).await;
+        let elapsed = started.elapsed();
+        match answer {
+            Ok(Ok(response)) => Response { elapsed, ..response },
+            Ok(Err(error)) => Response { error: Some(error), elapsed, ..Response::default() },
+            Err(_) => Response { error: Some("no answer in time".to_owned()), elapsed, ..Response::default() },
+        }
+    }
+
+    async fn talk(&self, request: &Request) -> Result<Response, String> {
+        let stream = self.connect().await?;
+        let (mut sender, connection) =
+            http1::Builder::new().handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
+        let driver = tokio::spawn(async move {
+            let _ = connection.await;
+        });
+        let result = async {
+            let message = self.message(request)?;
+            let answer = sender.send_request(message).await.map_err(|error| error.to_string())?;
+            let (head, body) = answer.into_parts();
+            let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+            let headers =
+                head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
+            // A body that breaks off or goes over the bound is kept up to there: its head is evidence enough.
+            let body = match Limited::new(body, self.body_limit).collect().await {
+                Ok(whole) => whole.to_bytes().to_vec(),
+                Err(_) => Vec::new(),
+            };
+            let status = head.status.as_u16();
+            Ok(Response { status, headers, body, elapsed: Duration::ZERO, error: None })
+        }
+        .await;
+        driver.abort();
+        result
+    }
+
+    fn message(&self, request: &Request) -> Result<http::Request<Full<Bytes>>, String> {
+        let mut builder = http::Request::builder()
+            .method(request.method.as_str())
+            .uri(request.target.as_str())
+            .header("host", request.header("host").map_or_else(|| self.target.authority(), str::to_owned));
+        for (name, value) in &request.headers {
+            if name.eq_ignore_ascii_case("host") {
+                continue;
+            }
+            let value = http::HeaderValue::from_bytes(value.as_bytes()).map_err(|error| error.to_string())?;
+            builder = builder.header(name.as_str(), value);
+        }
+        builder = builder.header("connection", "close");
+        let bodiless = matches!(request.method.as_str(), "GET" | "HEAD" | "OPTIONS" | "TRACE" | "DELETE");
+        if request.body.is_empty() && !bodiless {
+            builder = builder.header("content-length", "0");
+        }
+        builder.body(Full::new(Bytes::from(request.body.clone()))).map_err(|error| error.to_string())
+    }
+}
+
+fn connector() -> Result<tokio_rustls::TlsConnector, String> {
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in rustls_native_certs::load_native_certs().certs {
+        let _ = roots.add(certificate);
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(tokio_rustls::TlsConnector::from(Arc::new(config)))
+}
+
+/// Drives futures side by side until all are done.
+async fn join_all<F: Future<Output = Response> + Unpin>(mut running: Vec<F>) -> Vec<Response> {
+    let mut done: Vec<Option<Response>> = running.iter().map(|_| None).collect();
+    std::future::poll_fn(move |cx| {
+        for (future, slot) in running.iter_mut().zip(&mut done) {
+            if slot.is_none()
+                && let std::task::Poll::Ready(response) = std::pin::Pin::new(future).poll(cx)
+            {
+                *slot = Some(response);
+            }
+        }
+        if done.iter().all(Option::is_some) {
+            return std::task::Poll::Ready(done.iter_mut().map(|slot| slot.take().unwrap_or_default()).collect());
+        }
+        std::task::Poll::Pending
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_read_strictly() {
+        let target = Target::parse("http://127.0.0.1:8080/api/").unwrap();
+        assert_eq!((target.port, target.base.as_str(), target.tls), (8080, "/api", false));
+        assert!(target.is_loopback());
+        assert_eq!(target.url("/x"), "http://127.0.0.1:8080/x");
+        for wrong in ["127.0.0.1:80", "ftp://x/", "http://a@b/", "http://a/?q", "http:///"] {
+            assert!(Target::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

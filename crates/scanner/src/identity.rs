@@ -1,0 +1,250 @@
+//! In whose name calls go: credentials as a person gives them, and the state of each identity during a scan.
+
+use std::time::Instant;
+
+use serde_json::Value;
+
+use crate::http::Request;
+
+/// What an identity may do, as far as the person who started the scan says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// An ordinary user.
+    User,
+    /// An administrator: may use operations that users may not.
+    Admin,
+}
+
+/// How an identity proves itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Credential {
+    /// Header fields that go with every call.
+    Headers(Vec<(String, String)>),
+    /// A name and a password for the API's own log-in, which the document describes.
+    Password {
+        /// The name.
+        username: String,
+        /// The password.
+        password: String,
+    },
+    /// A log-in spelled out.
+    Recipe(Recipe),
+    /// OAuth 2.0 client credentials (RFC 6749, section 4.4).
+    Client {
+        /// The token endpoint's path on the target.
+        path: String,
+        /// The client's id.
+        id: String,
+        /// The client's secret.
+        secret: String,
+        /// The scope to ask for, if any.
+        scope: Option<String>,
+    },
+}
+
+/// A log-in: what is posted where, and what of the answer is the token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recipe {
+    /// The path on the target.
+    pub path: String,
+    /// The body, posted as JSON.
+    pub body: Value,
+    /// The JSON pointer of the token; without one it is looked for, and cookies are kept in any case.
+    pub token: Option<String>,
+    /// The header that carries the token.
+    pub header: String,
+    /// What stands before the token: `Bearer ` or nothing.
+    pub prefix: String,
+}
+
+/// An identity as it is given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Its name in the report.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// How it proves itself.
+    pub credential: Credential,
+}
+
+impl Identity {
+    /// Reads `NAME=KIND:REST` of the command line: `alice=login:USER:PASSWORD`, `alice=bearer:TOKEN`,
+    /// `alice=basic:USER:PASSWORD`, `alice=header:X-Key: VALUE`, `alice=cookie:NAME=VALUE`,
+    /// `app=client:/token:ID:SECRET`. A name of `admin` or `root`, or one that ends in `:admin`, is an
+    /// administrator's.
+    ///
+    /// # Errors
+    /// If the text has none of these forms.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let expected = "expected `NAME=login:USER:PASSWORD`, `NAME=bearer:TOKEN`, `NAME=basic:USER:PASSWORD`, \
+                        `NAME=header:FIELD: VALUE`, `NAME=cookie:NAME=VALUE` or `NAME=client:PATH:ID:SECRET`";
+        // The text holds a secret: an error names the identity only.
+        let (name, rest) = text.split_once('=').ok_or_else(|| format!("an identity has no `=`; {expected}"))?;
+        let wrong = || format!("the identity `{name}` cannot be read; {expected}");
+        let (kind, value) = rest.split_once(':').ok_or_else(wrong)?;
+        let pair = || value.split_once(':').ok_or_else(wrong);
+        let credential = match kind {
+            "login" => {
+                let (username, password) = pair()?;
+                Credential::Password { username: username.to_owned(), password: password.to_owned() }
+            }
+            "bearer" => Credential::Headers(vec![("Authorization".to_owned(), format!("Bearer {value}"))]),
+            "basic" => {
+                let encoded = data_encoding::BASE64.encode(value.as_bytes());
+                Credential::Headers(vec![("Authorization".to_owned(), format!("Basic {encoded}"))])
+            }
+            "header" => {
+                let (field, value) = pair()?;
+                Credential::Headers(vec![(field.trim().to_owned(), value.trim().to_owned())])
+            }
+            "cookie" => Credential::Headers(vec![("Cookie".to_owned(), value.to_owned())]),
+            "client" => {
+                let mut parts = value.splitn(3, ':').map(str::to_owned);
+                let (Some(path), Some(id), Some(secret)) = (parts.next(), parts.next(), parts.next()) else {
+                    return Err(wrong());
+                };
+                Credential::Client { path, id, secret, scope: None }
+            }
+            _ => return Err(wrong()),
+        };
+        let (name, role) = match name.strip_suffix(":admin") {
+            Some(name) => (name, Role::Admin),
+            None if matches!(name, "admin" | "root" | "administrator") => (name, Role::Admin),
+            None => (name, Role::User),
+        };
+        Ok(Self { name: name.to_owned(), role, credential })
+    }
+}
+
+/// Where an identity comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// Nobody.
+    Anonymous,
+    /// Given by the person who started the scan: never altered.
+    Given,
+    /// Registered by the scan: may be altered.
+    Disposable,
+}
+
+/// An identity during a scan, with a cookie jar of its own.
+#[derive(Debug, Clone)]
+pub(crate) struct Actor {
+    pub(crate) name: String,
+    pub(crate) role: Role,
+    pub(crate) origin: Origin,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) cookies: Vec<(String, String)>,
+    pub(crate) credential: Option<Credential>,
+    /// The token that the log-in gave, without prefix.
+    pub(crate) token: Option<String>,
+    /// When it was given.
+    pub(crate) since: Option<Instant>,
+    pub(crate) username: Option<String>,
+    pub(crate) password: Option<String>,
+    /// What its log-in answered.
+    pub(crate) greeting: Option<Value>,
+}
+
+impl Actor {
+    pub(crate) fn anonymous() -> Self {
+        Self {
+            name: "anonymous".to_owned(),
+            role: Role::User,
+            origin: Origin::Anonymous,
+            headers: Vec::new(),
+            cookies: Vec::new(),
+            credential: None,
+            token: None,
+            since: None,
+            username: None,
+            password: None,
+            greeting: None,
+        }
+    }
+
+    pub(crate) fn new(identity: &Identity, origin: Origin) -> Self {
+        let mut actor = Self {
+            name: identity.name.clone(),
+            role: identity.role,
+            origin,
+            credential: Some(identity.credential.clone()),
+            ..Self::anonymous()
+        };
+        match &identity.credential {
+            Credential::Headers(headers) => {
+                actor.headers.clone_from(headers);
+                actor.token = headers.iter().find_map(|(name, value)| {
+                    let bearer = value.strip_prefix("Bearer ").map(str::to_owned);
+                    bearer.filter(|_| name.eq_ignore_ascii_case("authorization"))
+                });
+            }
+            Credential::Password { username, password } => {
+                actor.username = Some(username.clone());
+                actor.password = Some(password.clone());
+            }
+            Credential::Recipe(recipe) => {
+                let members = || recipe.body.as_object().into_iter().flatten();
+                let found = |wanted: fn(&str) -> bool| {
+                    members().find(|(name, _)| wanted(name)).and_then(|(_, value)| value.as_str()).map(str::to_owned)
+                };
+                actor.password = found(crate::words::is_password);
+                actor.username = found(crate::words::is_login_name);
+            }
+            Credential::Client { .. } => {}
+        }
+        actor
+    }
+
+    /// Whether it can log in anew.
+    pub(crate) fn can_log_in(&self) -> bool {
+        matches!(&self.credential, Some(Credential::Password { .. } | Credential::Recipe(_) | Credential::Client { .. }))
+    }
+
+    /// Puts its credentials on a request.
+    pub(crate) fn dress(&self, request: &mut Request) {
+        for (name, value) in &self.headers {
+            if request.header(name).is_none() {
+                request.headers.push((name.clone(), value.clone()));
+            }
+        }
+        if !self.cookies.is_empty() {
+            let own: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let mut line = own.join("; ");
+            if let Some(more) = request.header("cookie") {
+                line = format!("{line}; {more}");
+            }
+            request.set_header("Cookie", &line);
+        }
+    }
+
+    /// Keeps the cookies of an answer.
+    pub(crate) fn keep_cookies(&mut self, headers: &[(String, String)]) {
+        for (_, value) in headers.iter().filter(|(name, _)| name == "set-cookie") {
+            let pair = value.split(';').next().unwrap_or_default();
+            if let Some((name, value)) = pair.split_once('=') {
+                let name = name.trim().to_owned();
+                self.cookies.retain(|(known, _)| *known != name);
+                if !value.is_empty() {
+                    self.cookies.push((name, value.trim().to_owned()));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identities_of_the_command_line() {
+        let alice = Identity::parse("alice=login:al:a:b").unwrap();
+        let password = Credential::Password { username: "al".into(), password: "a:b".into() };
+        assert_eq!((alice.role, alice.credential), (Role::User, password));
+        assert_eq!(Identity::parse("eve:admin=bearer:x").unwrap().role, Role::Admin);
+        let error = Identity::parse("bob=hunter2").unwrap_err();
+        assert!(error.contains("bob") && !error.contains("hunter2"), "{error}");
+    }
+}

@@ -1,0 +1,120 @@
+//! Active tests of a running API: they find what the OWASP API Security Top 10 describes, and prove it.
+//!
+//! [`read`] turns a document into an [`Api`]; [`scan`] explores the target, runs the [`CHECKS`] and answers a
+//! [`Report`]. Calls go to the one target of [`Options`] and nowhere else; redirects are never followed.
+
+mod api;
+mod callback;
+pub mod checks;
+mod explore;
+mod finding;
+mod http;
+mod identity;
+mod input;
+mod jwt;
+mod pool;
+mod random;
+mod session;
+mod values;
+mod words;
+
+use std::time::Duration;
+
+pub use api::{Api, Auth, Body, Danger, Media, Operation, Param, Place, Scheme};
+pub use checks::{CHECKS, Check};
+pub use finding::{Confidence, Finding, Kind};
+pub use http::{Exchange, Request, Response, Target};
+pub use identity::{Credential, Identity, Recipe, Role};
+pub use input::read;
+pub use session::{Options, Progress};
+
+use session::{Session, Stop};
+
+/// What a scan found, and what it cost.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The findings: confirmed ones first, then by severity.
+    pub findings: Vec<Finding>,
+    /// Things a person should know: identities that could not log in, what was left out.
+    pub notes: Vec<String>,
+    /// What the scan made and could not remove.
+    pub left: Vec<String>,
+    /// Requests sent.
+    pub requests: u64,
+    /// How long it took.
+    pub elapsed: Duration,
+    /// Why it ended early, if it did.
+    pub incomplete: Option<String>,
+    /// Operations that answered at least one identity with success, of all.
+    pub reached: (usize, usize),
+}
+
+/// Scans a target.
+///
+/// # Errors
+/// If the target cannot be reached at all.
+pub fn scan(api: Api, options: &Options, watch: &mut dyn FnMut(&Progress)) -> Result<Report, String> {
+    let mut session = Session::new(options, api, watch)?;
+    let hello = session.send(session::ANONYMOUS, Request::new("GET", &format!("{}/", session.base)));
+    if let Ok(exchange) = &hello
+        && let Some(error) = &exchange.response.error
+    {
+        return Err(format!("{} does not answer: {error}; start it, or see --target", options.target.url("")));
+    }
+    if !options.read_only {
+        match callback::Listener::start(options.callback.as_deref()) {
+            Ok(listener) if options.callback.is_some() || options.target.is_loopback() => {
+                session.callback = Some(listener);
+            }
+            Ok(_) => session.notes.push(
+                "no call-back address: blind request forgery was not tested; give one with --callback".to_owned(),
+            ),
+            Err(error) => session.notes.push(format!("the call-back listener could not start: {error}")),
+        }
+    }
+    let mut incomplete = run(&mut session).err();
+    let left = match session.clean_up() {
+        Ok(left) => left,
+        Err(stop) => {
+            incomplete.get_or_insert(stop);
+            session.made.iter().map(|made| session.operation(made.operation).label()).collect()
+        }
+    };
+    for actor in 1..session.actors.len() {
+        let state = session.actor(actor);
+        if state.origin == identity::Origin::Given && state.can_log_in() && session.log_in(actor) == Ok(false) {
+            let name = session.actor(actor).name.clone();
+            session.notes.push(format!("identity `{name}` logged in before the scan and no longer does"));
+        }
+    }
+    let total = session.api.operations.len();
+    let reached = (0..total)
+        .filter(|index| session.baselines.iter().any(|((known, _), found)| known == index && found.is_some()))
+        .count();
+    let mut findings = std::mem::take(&mut session.findings);
+    findings.sort_by(|a, b| {
+        b.confidence.cmp(&a.confidence).then(b.kind.severity.cmp(&a.kind.severity)).then(a.key().cmp(&b.key()))
+    });
+    Ok(Report {
+        findings,
+        notes: std::mem::take(&mut session.notes),
+        left,
+        requests: session.requests,
+        elapsed: session.started.elapsed(),
+        incomplete: incomplete.map(|stop| stop.reason().to_owned()),
+        reached: (reached, total),
+    })
+}
+
+fn run(session: &mut Session<'_>) -> Result<(), Stop> {
+    session.explore()?;
+    let only = &session.options.only;
+    let chosen: Vec<&'static Check> =
+        CHECKS.iter().copied().filter(|check| only.is_empty() || only.iter().any(|name| name == check.name)).collect();
+    for (step, check) in chosen.iter().enumerate() {
+        session.step = (step, chosen.len());
+        session.doing(check.about);
+        (check.run)(session)?;
+    }
+    Ok(())
+}
