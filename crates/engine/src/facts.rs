@@ -1,10 +1,11 @@
 //! What guards found out about an exchange and leave for those after them.
 
+use std::fmt::Debug;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// What kind of credential proved a principal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -21,7 +22,7 @@ pub enum CredentialKind {
 }
 
 /// Who a call acts for, once proved. For keys it is made at load, so that a call only counts a reference.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Principal {
     /// The registered client: the App ID, the consumer that owns the key, the token's client.
     pub consumer: Arc<str>,
@@ -31,23 +32,22 @@ pub struct Principal {
     pub kind: CredentialKind,
     /// The scopes that the credential carries.
     pub scopes: Arc<[Box<str>]>,
-    /// What the issuer says beside that; `None` for keys of the gateway.
-    pub claims: Option<Arc<Claims>>,
+    /// What its issuer says beside that; `None` for keys of the gateway.
+    pub claims: Option<Arc<dyn Claims>>,
 }
 
 /// What an issuer says of who calls. All of it was verified.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Claims {
+pub trait Claims: Debug + Send + Sync {
     /// Who says so.
-    pub issuer: Box<str>,
+    fn issuer(&self) -> &str;
     /// The user, as the issuer names them (`sub`), where the token stands for one.
-    pub subject: Option<Box<str>>,
-    /// Their roles, from the claim that the configuration names.
-    pub roles: Box<[Box<str>]>,
-    /// Their groups, likewise.
-    pub groups: Box<[Box<str>]>,
-    /// Every claim.
-    pub all: Map<String, Value>,
+    fn subject(&self) -> Option<&str>;
+    /// Their roles.
+    fn roles(&self) -> &[Box<str>];
+    /// Their groups.
+    fn groups(&self) -> &[Box<str>];
+    /// The claim at a JSON pointer (RFC 6901), such as `/sub` or `/tenant/id`.
+    fn claim(&self, pointer: &str) -> Option<&Value>;
 }
 
 impl Principal {
@@ -61,10 +61,9 @@ impl Principal {
         Principal { consumer, credential, kind, scopes, claims: None }
     }
 
-    /// Who it is, for the question whether two credentials name the same: the user where there is one, else the
-    /// consumer.
+    /// The user, where there is one, else the consumer.
     pub fn subject(&self) -> &str {
-        self.claims.as_ref().and_then(|claims| claims.subject.as_deref()).unwrap_or(&self.consumer)
+        self.claims.as_ref().and_then(|claims| claims.subject()).unwrap_or(&self.consumer)
     }
 
     /// Whether it has `scope`.
@@ -72,6 +71,19 @@ impl Principal {
         self.scopes.iter().any(|held| **held == *scope)
     }
 }
+
+impl PartialEq for Principal {
+    fn eq(&self, other: &Self) -> bool {
+        let claims = |principal: &Self| {
+            principal.claims.as_ref().map(|c| (c.issuer().to_owned(), c.subject().map(str::to_owned)))
+        };
+        (&self.consumer, &self.credential, self.kind, &self.scopes)
+            == (&other.consumer, &other.credential, other.kind, &other.scopes)
+            && claims(self) == claims(other)
+    }
+}
+
+impl Eq for Principal {}
 
 /// Facts of one exchange.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
@@ -72,6 +72,32 @@ pub struct Connection {
     pub scheme: Scheme,
     /// The server name that TLS asked for (RFC 6066 section 3).
     pub sni: Option<Arc<str>>,
+    /// The client's certificate, where the host asked for one and verified it.
+    pub certificate: Option<Arc<ClientCertificate>>,
+}
+
+/// A client's certificate that the host verified: its chain, its dates, and that it was not revoked.
+#[derive(Debug, Clone, Default)]
+pub struct ClientCertificate {
+    der: Bytes,
+    thumbprint: OnceLock<[u8; 32]>,
+}
+
+impl ClientCertificate {
+    /// The certificate whose DER encoding is `der`.
+    pub fn new(der: impl Into<Bytes>) -> ClientCertificate {
+        ClientCertificate { der: der.into(), thumbprint: OnceLock::new() }
+    }
+
+    /// Its DER encoding.
+    pub fn der(&self) -> &Bytes {
+        &self.der
+    }
+
+    /// Its SHA-256 thumbprint (RFC 8705 section 3.1), made once a connection by `sha256`.
+    pub fn thumbprint(&self, sha256: impl FnOnce(&[u8]) -> [u8; 32]) -> [u8; 32] {
+        *self.thumbprint.get_or_init(|| sha256(&self.der))
+    }
 }
 
 /// What a host knows of a body before it read it.

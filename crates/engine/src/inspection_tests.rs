@@ -126,6 +126,7 @@ fn connection() -> Connection {
         local: "192.0.2.1:80".parse().unwrap(),
         scheme: Scheme::Http,
         sni: None,
+        certificate: None,
     }
 }
 

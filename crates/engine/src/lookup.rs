@@ -52,6 +52,12 @@ pub enum Destination {
         /// The body; empty for none.
         body: Bytes,
     },
+    /// The keys of a configured issuer of tokens: the host fetches them into the place that it shares with the guard,
+    /// or waits for a fetch that is under way. The answer says only that it tried.
+    Keys {
+        /// The issuer.
+        issuer: Arc<str>,
+    },
     /// The API behind the gateway, over the same connections as any call.
     Upstream(Box<UpstreamRead>),
 }

@@ -113,6 +113,7 @@ fn exchange(engine: &Arc<Engine>) -> (f64, f64) {
         local: std::net::SocketAddr::from(([192, 0, 2, 1], 80)),
         scheme: Scheme::Http,
         sni: None,
+        certificate: None,
     };
     let mut headers = HeaderMap::with_capacity(16);
     for (name, value) in

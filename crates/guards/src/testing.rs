@@ -235,6 +235,7 @@ pub(crate) fn send(engine: &Arc<Engine>, call: &Call) -> Went {
         local: ([192, 0, 2, 1], 80).into(),
         scheme: if call.tls { Scheme::Https } else { Scheme::Http },
         sni: None,
+        certificate: None,
     };
     let mut headers = map(&call.headers);
     headers.insert("host", HeaderValue::from_static("api.example.com"));

@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let workers = arguments.get(2).map(|n| n.parse()).transpose()?.unwrap_or(0);
     let tls = match (arguments.get(3), arguments.get(4)) {
         (Some(certificate), Some(key)) => {
-            Some(TlsConfig { certificate: certificate.into(), key: key.into() })
+            Some(TlsConfig { certificate: certificate.into(), key: key.into(), ..TlsConfig::default() })
         }
         _ => None,
     };

@@ -38,13 +38,23 @@ pub struct Listen {
 }
 
 /// The server's certificate.
-#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct TlsConfig {
     /// File with the certificate chain in PEM, leaf first.
     pub certificate: PathBuf,
     /// File with the private key in PEM.
     pub key: PathBuf,
+    /// File with the authorities in PEM that sign clients' certificates. With it, clients are asked for one.
+    #[serde(default)]
+    pub client_ca: Option<PathBuf>,
+    /// Files with revocation lists in PEM. With any, each authority in a client's chain needs one that has not expired.
+    #[serde(default)]
+    pub crl: Vec<PathBuf>,
+    /// Whether clients without a certificate are turned away in the handshake. Otherwise the contract's security says
+    /// where one is needed.
+    #[serde(default)]
+    pub client_required: bool,
 }
 
 /// Bounds on what clients may use. Each has a safe default.

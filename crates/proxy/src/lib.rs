@@ -6,6 +6,7 @@
 //! refused, changed or recorded is the engine's word, and nothing is forwarded without its `Permit`.
 
 mod alarm;
+mod client_auth;
 mod config;
 mod date;
 mod exchange;

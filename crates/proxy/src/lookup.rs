@@ -27,7 +27,7 @@ pub type LookupFuture = Pin<Box<dyn Future<Output = LookupResult> + Send>>;
 /// Who asks servers of their own (identity providers, decision points) for the engine. Reads of the API itself go over
 /// the proxy's own connections.
 pub trait Lookups: Debug + Send + Sync {
-    /// Asks. Called on a worker's thread: must not block. Only lookups with a URL get here.
+    /// Asks. Called on a worker's thread: must not block. Reads of the API never get here.
     fn ask(&self, lookup: Lookup) -> LookupFuture;
 }
 
@@ -50,7 +50,7 @@ pub(crate) async fn ask<C: Client>(
     let answer = async {
         match lookup.destination {
             Destination::Upstream(read) => read_upstream(worker, alarm, *read, lookup.max_response).await,
-            Destination::Url { .. } => worker.lookups.ask(lookup).await,
+            Destination::Url { .. } | Destination::Keys { .. } => worker.lookups.ask(lookup).await,
         }
     };
     let mut answer = pin!(tokio::time::timeout(within, answer));

@@ -12,6 +12,7 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
+use crate::client_auth::Clients;
 use crate::config::{Protocol, TlsConfig};
 
 /// Why certificates or keys cannot be used.
@@ -33,6 +34,14 @@ pub enum TlsError {
         /// What is wrong with it.
         why: rustls::Error,
     },
+    /// Authorities or revocation lists for clients' certificates cannot be used.
+    #[error("the authorities in `{}` cannot be used for clients' certificates: {why}", file.display())]
+    Authority {
+        /// The authorities' file.
+        file: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
     /// No certificate authority is known that could sign an upstream's certificate.
     #[error("no certificate authority was found on this system; name a file in `upstream.ca`")]
     NoRoots,
@@ -46,6 +55,7 @@ pub enum TlsError {
 pub(crate) struct Server {
     config: Arc<ServerConfig>,
     certificate: Arc<Reloadable>,
+    clients: Option<Arc<Clients>>,
 }
 
 #[derive(Debug)]
@@ -60,16 +70,26 @@ impl ResolvesServerCert for Reloadable {
 impl Server {
     pub(crate) fn new(config: &TlsConfig) -> Result<Self, TlsError> {
         let certificate = Arc::new(Reloadable(ArcSwap::from_pointee(load(config)?)));
+        let clients = Clients::new(config)?.map(Arc::new);
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let mut server = ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::clone(&certificate) as Arc<dyn ResolvesServerCert>);
+        let builder = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?;
+        let builder = match &clients {
+            Some(clients) => builder.with_client_cert_verifier(Arc::clone(clients) as _),
+            None => builder.with_no_client_auth(),
+        };
+        let mut server = builder.with_cert_resolver(Arc::clone(&certificate) as Arc<dyn ResolvesServerCert>);
         server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        server.ticketer = aws_lc_rs::Ticketer::new()?;
+        if clients.is_some() {
+            // A resumed session would vouch for a certificate that was revoked meanwhile.
+            server.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+            server.send_tls13_tickets = 0;
+        } else {
+            server.ticketer = aws_lc_rs::Ticketer::new()?;
+        }
         // Early data can be replayed by anyone who saw it (RFC 8446 section 8).
         server.max_early_data_size = 0;
-        Ok(Self { config: Arc::new(server), certificate })
+        Ok(Self { config: Arc::new(server), certificate, clients })
     }
 
     pub(crate) fn config(&self) -> Arc<ServerConfig> {
@@ -78,12 +98,16 @@ impl Server {
 
     /// Serves another certificate from the next handshake on; on an error the old one stays.
     pub(crate) fn reload(&self, config: &TlsConfig) -> Result<(), TlsError> {
-        self.certificate.0.store(Arc::new(load(config)?));
+        let certificate = load(config)?;
+        if let Some(clients) = &self.clients {
+            clients.reload(config)?;
+        }
+        self.certificate.0.store(Arc::new(certificate));
         Ok(())
     }
 }
 
-fn file_error(file: &Path, error: &pem::Error) -> TlsError {
+pub(crate) fn file_error(file: &Path, error: &pem::Error) -> TlsError {
     let why = match error {
         pem::Error::Io(error) if error.kind() == io::ErrorKind::NotFound => {
             "there is no such file".to_owned()
@@ -95,7 +119,7 @@ fn file_error(file: &Path, error: &pem::Error) -> TlsError {
     TlsError::File { file: file.to_owned(), why }
 }
 
-fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+pub(crate) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let chain: Vec<_> = CertificateDer::pem_file_iter(file)
         .and_then(Iterator::collect)
         .map_err(|error| file_error(file, &error))?;

@@ -43,6 +43,7 @@ fn record(began: u64) -> Record {
         local: "192.0.2.1:80".parse().unwrap(),
         scheme: Scheme::Http,
         sni: None,
+        certificate: None,
     };
     let inspection =
         engine.begin(head, &connection, ExchangeId(u128::from(began) << 64 | 7), Now::recorded(began));

@@ -175,6 +175,7 @@ impl Replay<'_> {
             local: SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0),
             scheme: exchange.scheme,
             sni: None,
+            certificate: None,
         };
         let credential = exchange.credential.clone().or_else(|| self.options.credential.clone());
         let recorded = Recorded { credential, bodies: exchange.fields };

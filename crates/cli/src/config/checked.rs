@@ -179,8 +179,13 @@ fn listeners(
             return Err(Wrong::new(at, format!("`{address}` is listed twice"), "name each listener once"));
         }
         if let Some(config) = &one.tls {
-            let config =
-                TlsConfig { certificate: folder.join(&config.certificate), key: folder.join(&config.key) };
+            let config = TlsConfig {
+                certificate: folder.join(&config.certificate),
+                key: folder.join(&config.key),
+                client_ca: config.client_ca.as_ref().map(|file| folder.join(file)),
+                crl: config.crl.iter().map(|file| folder.join(file)).collect(),
+                client_required: config.client_required,
+            };
             if tls.as_ref().is_some_and(|known| *known != config) {
                 let what = "this listener has another certificate than the one before";
                 return Err(Wrong::new(at, what, "all TLS listeners share one certificate"));

@@ -285,6 +285,7 @@ fn finish(
     files.extend(gateway.contract.iter().map(|contract| contract.file.clone()));
     if let Some(tls) = &gateway.proxy.tls {
         files.extend([tls.certificate.clone(), tls.key.clone()]);
+        files.extend(tls.client_ca.iter().chain(&tls.crl).cloned());
     }
     files.extend(gateway.proxy.upstream.ca.clone());
     Ok(Config { gateway, policies, document, files })

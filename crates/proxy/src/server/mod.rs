@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::BytesMut;
-use portcullis_engine::{Connection, Scheme};
+use portcullis_engine::{ClientCertificate, Connection, Scheme};
 use tokio::net::TcpStream;
 
 use crate::alarm::Alarm;
@@ -42,11 +42,11 @@ pub(crate) async fn serve(
         },
     };
     if listen.tls {
-        let Some((io, http2, sni)) = Box::pin(handshake(&worker, stream, &alarm)).await else {
+        let Some(Secured { io, http2, sni, certificate }) = Box::pin(handshake(&worker, stream, &alarm)).await else {
             worker.stats.tls_failures_total.up();
             return;
         };
-        let connection = Rc::new(Connection { peer, local, scheme: Scheme::Https, sni });
+        let connection = Rc::new(Connection { peer, local, scheme: Scheme::Https, sni, certificate });
         let until = alarm.now() + worker.timeouts().head.millis();
         if http2 {
             return Box::pin(h2::serve(worker, io, BytesMut::new(), connection, alarm)).await;
@@ -55,7 +55,7 @@ pub(crate) async fn serve(
         let idle = h1::Idle { io, buffer: BytesMut::new(), served: 0, until };
         return h1::serve(worker, idle, connection, alarm, true).await;
     }
-    let connection = Rc::new(Connection { peer, local, scheme: Scheme::Http, sni: None });
+    let connection = Rc::new(Connection { peer, local, scheme: Scheme::Http, sni: None, certificate: None });
     let mut io = Io::Plain(stream);
     let until = alarm.now() + worker.timeouts().head.millis();
     let mut buffer = BytesMut::new();
@@ -126,12 +126,17 @@ async fn sniff(
     .await
 }
 
-/// The TLS handshake: the connection, whether HTTP/2 was negotiated, and the name that was asked for.
-async fn handshake(
-    worker: &Worker,
-    stream: TcpStream,
-    alarm: &Alarm,
-) -> Option<(Io, bool, Option<Arc<str>>)> {
+/// A connection after its TLS handshake.
+struct Secured {
+    io: Io,
+    /// Whether HTTP/2 was negotiated.
+    http2: bool,
+    /// The name that was asked for.
+    sni: Option<Arc<str>>,
+    certificate: Option<Arc<ClientCertificate>>,
+}
+
+async fn handshake(worker: &Worker, stream: TcpStream, alarm: &Alarm) -> Option<Secured> {
     let config = worker.shared.tls.as_ref()?.config();
     alarm.set(worker.timeouts().tls.millis());
     let stream = alarm.within(tokio_rustls::TlsAcceptor::from(config).accept(stream)).await.ok()?.ok()?;
@@ -139,5 +144,7 @@ async fn handshake(
     let (_, session) = stream.get_ref();
     let http2 = session.alpn_protocol() == Some(b"h2");
     let sni = session.server_name().map(Arc::from);
-    Some((Io::Server(Box::new(stream)), http2, sni))
+    let leaf = session.peer_certificates().and_then(<[_]>::first);
+    let certificate = leaf.map(|leaf| Arc::new(ClientCertificate::new(leaf.to_vec())));
+    Some(Secured { io: Io::Server(Box::new(stream)), http2, sni, certificate })
 }

@@ -43,7 +43,8 @@ fn issue() -> tempfile::TempDir {
 }
 
 fn with_tls(mut config: ProxyConfig) -> ProxyConfig {
-    config.tls = Some(TlsConfig { certificate: data("server.pem"), key: data("server.key") });
+    config.tls =
+        Some(TlsConfig { certificate: data("server.pem"), key: data("server.key"), ..TlsConfig::default() });
     config.listen[0].tls = true;
     config
 }
@@ -139,11 +140,14 @@ fn a_certificate_is_reloaded_and_a_broken_one_is_not() {
     let good = with_tls(config(&[upstream.address]));
     let proxy = start(good.clone());
     let mut broken = good.clone();
-    broken.tls = Some(TlsConfig { certificate: data("server.key"), key: data("server.key") });
+    broken.tls =
+        Some(TlsConfig { certificate: data("server.key"), key: data("server.key"), ..TlsConfig::default() });
     assert!(proxy.handle.reload(&broken).is_err());
-    broken.tls = Some(TlsConfig { certificate: data("ca.pem"), key: data("server.key") });
+    broken.tls =
+        Some(TlsConfig { certificate: data("ca.pem"), key: data("server.key"), ..TlsConfig::default() });
     assert!(proxy.handle.reload(&broken).is_err());
-    broken.tls = Some(TlsConfig { certificate: data("absent.pem"), key: data("server.key") });
+    broken.tls =
+        Some(TlsConfig { certificate: data("absent.pem"), key: data("server.key"), ..TlsConfig::default() });
     let error = proxy.handle.reload(&broken).unwrap_err().to_string();
     assert!(error.contains("there is no such file"), "{error}");
     assert!(proxy.handle.reload(&good).is_ok());

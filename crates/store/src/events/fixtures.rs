@@ -52,6 +52,7 @@ pub(super) fn record(wanted: &Wanted<'_>) -> Record {
         local: "192.0.2.1:80".parse().unwrap(),
         scheme: Scheme::Http,
         sni: None,
+        certificate: None,
     };
     let mut inspection = engine.begin(head, &connection, ExchangeId(wanted.id), Now::recorded(wanted.began));
     if let Some((code, reason)) = &wanted.refused {
