@@ -1,5 +1,6 @@
 //! The compiled contract: what a gateway asks while calls pass.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::fetch::{Alone, Fetch, FetchError};
@@ -22,6 +23,8 @@ pub struct Options {
     /// document's `/files/{path}`. The document may say so itself: by the same mark, or at the parameter by
     /// `x-multi-segment: true` or `x-ms-skip-url-encoding: true`.
     pub multi_segment: Vec<String>,
+    /// Count the keywords of the compiled schemas: see [`Contract::keywords`].
+    pub count_keywords: bool,
     /// What each file may hold.
     pub limits: Limits,
 }
@@ -58,6 +61,7 @@ pub struct Contract {
     pub(crate) problems: Vec<Problem>,
     pub(crate) routes: Routes,
     pub(crate) schemas: Arena,
+    pub(crate) keywords: BTreeMap<&'static str, usize>,
 }
 
 impl Contract {
@@ -92,6 +96,13 @@ impl Contract {
     /// The security schemes that the document defines.
     pub fn security_schemes(&self) -> &[SecurityScheme] {
         &self.security_schemes
+    }
+
+    /// How many of the compiled schemas hold each keyword, to compare with the text; empty unless
+    /// [`Options::count_keywords`] asks for it. `minimum` and `maximum` are bounds of either kind,
+    /// `dependencies` dependencies of any.
+    pub fn keywords(&self) -> &BTreeMap<&'static str, usize> {
+        &self.keywords
     }
 
     /// What is wrong with the document: everything that was left out, or read with good will.

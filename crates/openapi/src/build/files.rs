@@ -354,6 +354,57 @@ impl<'d> Resolver<'d> {
         }
     }
 
+    /// Where `$recursiveRef: '#'` leads: to the innermost schema around it with `$recursiveAnchor: true`.
+    pub(crate) fn recursive_anchor(&self, from: At<'d>) -> Option<At<'d>> {
+        let mut node = self.files.documents.get(from.file)?.root();
+        let mut found = None;
+        while node.span != from.node.span {
+            if node.get("$recursiveAnchor").and_then(Node::as_bool) == Some(true) {
+                found = Some(node);
+            }
+            let inside = |inner: &&Node| {
+                inner.span.start <= from.node.span.start && from.node.span.end <= inner.span.end
+            };
+            let next = match &node.kind {
+                Kind::Object(members) => members.iter().map(|member| &member.value).find(inside),
+                Kind::Array(items) => items.iter().find(inside),
+                _ => None,
+            };
+            let Some(next) = next else { break };
+            node = next;
+        }
+        found.map(|node| from.with(node))
+    }
+
+    /// Where a `$dynamicRef` leads if its anchor is there once in all files: the scope that it is used in
+    /// cannot change that.
+    pub(crate) fn only_anchor(&self, reference: &str) -> Option<At<'d>> {
+        let name = reference.strip_prefix('#').filter(|name| !name.is_empty() && !name.starts_with('/'))?;
+        let (mut found, mut open) = (None, Vec::new());
+        for (file, document) in self.files.documents.iter().enumerate() {
+            open.push(document.root());
+            while let Some(node) = open.pop() {
+                match &node.kind {
+                    Kind::Object(members) => {
+                        for member in members {
+                            let named = matches!(&*member.key, "$anchor" | "$dynamicAnchor");
+                            if named && member.value.as_str() == Some(name) {
+                                if found.is_some() {
+                                    return None;
+                                }
+                                found = Some(At { file, node });
+                            }
+                            open.push(&member.value);
+                        }
+                    }
+                    Kind::Array(items) => open.extend(items),
+                    _ => {}
+                }
+            }
+        }
+        found
+    }
+
     /// A node by its `$anchor`, `$dynamicAnchor` or `$id`.
     fn anchor(&self, file: usize, name: &str) -> Option<&'d Node> {
         let document = self.files.documents.get(file)?;

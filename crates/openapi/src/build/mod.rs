@@ -1,6 +1,7 @@
 //! Documents to contracts: reading is lenient, and says what it left out.
 
 mod files;
+mod keywords;
 mod messages;
 mod operations;
 mod schemas;
@@ -73,6 +74,7 @@ pub(crate) fn build(
         drafts: Vec::new(),
         multi_segment: &options.multi_segment,
     };
+    builder.compiler.keywords = options.count_keywords.then(keywords::Keywords::default);
     builder.read();
     Ok(builder.finish(options))
 }
@@ -215,7 +217,16 @@ impl<'d> Builder<'d> {
         problems.retain(|problem| seen.insert(problem.clone()));
         problems.sort_by(|a, b| (&a.source, a.line, a.column).cmp(&(&b.source, b.line, b.column)));
         problems.truncate(MAX_PROBLEMS);
-        Contract { info, operations, security_schemes: self.schemes, problems, routes, schemas: arena }
+        let keywords = self.compiler.keywords.take().unwrap_or_default().0;
+        Contract {
+            info,
+            operations,
+            security_schemes: self.schemes,
+            problems,
+            routes,
+            schemas: arena,
+            keywords,
+        }
     }
 
     /// Compiles what needs the finished schemas, and notes what cannot be enforced.

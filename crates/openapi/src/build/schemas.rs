@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::{Number, Value};
 
 use super::files::{At, Files, Resolver};
+use super::keywords::{Bounds, KEYWORDS, Keywords, near_keyword};
 use crate::model::Version;
 use crate::problem::{Problem, Severity};
 use crate::schema::{
@@ -30,6 +31,8 @@ pub(crate) struct Compiler<'d> {
     pub(crate) flaws: HashMap<SchemaId, Vec<Problem>>,
     /// What was read with good will.
     pub(crate) warnings: Vec<Problem>,
+    /// What the schemas say, if that is to be counted.
+    pub(crate) keywords: Option<Keywords>,
     current: SchemaId,
 }
 
@@ -47,6 +50,7 @@ impl<'d> Compiler<'d> {
             patterns: HashMap::new(),
             flaws: HashMap::new(),
             warnings: Vec::new(),
+            keywords: None,
             current: SchemaId::ANY,
         }
     }
@@ -187,14 +191,19 @@ impl<'d> Compiler<'d> {
 
     fn keyword(&mut self, draft: &mut Draft<'d>, key: &'d str, value: At<'d>) {
         let node = value.node;
+        if node.is_null() && key != "const" && key != "type" {
+            // Serialisers write out what was never set.
+            if KEYWORDS.contains(&key) {
+                self.warn(value, format!("`{key}` that is null"), "a value, or no such keyword");
+            }
+            return;
+        }
         match key {
             "$ref" => match node.as_str() {
                 Some(reference) => draft.applied().reference = Some(self.reference(value, reference)),
                 None => self.flaw(value, "a `$ref` that is no text", "a reference"),
             },
-            "$dynamicRef" | "$recursiveRef" => {
-                self.flaw(value, format!("`{key}`"), "a `$ref`: dynamic references are not enforced");
-            }
+            "$dynamicRef" | "$recursiveRef" => self.dynamic(draft, key, value),
             "type" => self.types(draft, value),
             "nullable" | "x-nullable" => draft.schema.nullable |= node.as_bool() == Some(true),
             "readOnly" => draft.schema.read_only |= node.as_bool() == Some(true),
@@ -273,7 +282,30 @@ impl<'d> Compiler<'d> {
             "then" => draft.applied().then = Some(self.schema(value)),
             "else" => draft.applied().otherwise = Some(self.schema(value)),
             "discriminator" => draft.discriminator = Some(value),
-            _ => {}
+            _ => {
+                if let Some(near) = near_keyword(key) {
+                    self.warn(value, format!("`{key}`, which says nothing"), format!("`{near}`"));
+                }
+            }
+        }
+    }
+
+    /// A reference whose target depends on where the schema was entered from. One that can only lead to one
+    /// place is an ordinary reference.
+    fn dynamic(&mut self, draft: &mut Draft<'d>, key: &str, value: At<'d>) {
+        let reference = value.node.as_str().unwrap_or_default();
+        let target = match key {
+            "$recursiveRef" if reference == "#" => self.resolver.recursive_anchor(value),
+            "$dynamicRef" => self.resolver.only_anchor(reference),
+            _ => None,
+        };
+        match target {
+            Some(target) => draft.applied().reference = Some(self.schema(target)),
+            None => self.flaw(
+                value,
+                format!("a `{key}` that may lead to several places"),
+                "a `$ref`, or an anchor that is there once",
+            ),
         }
     }
 
@@ -466,6 +498,10 @@ impl<'d> Compiler<'d> {
     }
 
     fn finish(&mut self, mut draft: Draft<'d>) -> Schema {
+        let bounds = Bounds {
+            lower: draft.minimum.is_some() || draft.above.is_some(),
+            upper: draft.maximum.is_some() || draft.below.is_some(),
+        };
         self.discriminate(&mut draft);
         self.formats(&mut draft);
         if let Some(value) = draft.minimum.take() {
@@ -509,6 +545,9 @@ impl<'d> Compiler<'d> {
             object.patterns = draft.patterns.into();
             object.dependent_required = draft.dependent_required.into();
             object.dependent_schemas = draft.dependent_schemas.into();
+        }
+        if let Some(keywords) = &mut self.keywords {
+            keywords.note(&draft.schema, bounds);
         }
         draft.schema
     }
@@ -555,18 +594,26 @@ impl<'d> Compiler<'d> {
             return;
         }
         let mut mapping: Vec<(Box<str>, SchemaId)> = Vec::new();
+        let mut complete = true;
         if !branches.is_empty() {
             let written = at.get("mapping").and_then(|mapping| mapping.node.as_object()).unwrap_or_default();
             for member in written {
                 let Some(reference) = member.value.as_str() else { continue };
                 match self.named(at, reference) {
                     Some(schema) => mapping.push((member.key.clone(), schema)),
-                    None => self.flaw(
-                        at.with(&member.value),
-                        format!("`{reference}` leads nowhere"),
-                        "a reference to a schema, or its name",
-                    ),
+                    // The alternatives themselves are judged as well without it.
+                    None => {
+                        complete = false;
+                        self.warn(
+                            at.with(&member.value),
+                            format!("`{reference}` leads nowhere; all alternatives are tried instead"),
+                            "a reference to a schema, or its name",
+                        );
+                    }
                 }
+            }
+            if !complete {
+                return;
             }
             for (reference, schema) in branches {
                 let name = reference.unwrap_or_default().rsplit(['/', '#']).next().unwrap_or_default();
