@@ -1,6 +1,7 @@
 //! The key under which secrets are hashed at rest.
 
 use std::fmt;
+use std::hash::Hasher;
 
 use aws_lc_rs::{constant_time, hmac};
 use zeroize::Zeroize;
@@ -13,6 +14,11 @@ impl Digest {
     /// Compares in time that does not depend on where the two differ.
     pub fn same(&self, other: &Digest) -> bool {
         constant_time::verify_slices_are_equal(&self.0, &other.0).is_ok()
+    }
+
+    /// A name for what was digested: 16 hexadecimal digits, by which nothing can be looked up.
+    pub(crate) fn short(&self) -> String {
+        data_encoding::HEXLOWER.encode(self.0.first_chunk::<8>().unwrap_or(&[0; 8]))
     }
 }
 
@@ -50,6 +56,23 @@ impl Pepper {
 impl fmt::Debug for Pepper {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Pepper(…)")
+    }
+}
+
+/// A digest is evenly spread and keyed already: its first eight bytes are hash enough.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct DigestHasher(u64);
+
+impl Hasher for DigestHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    // An array writes its length, then its bytes: the last write counts.
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(first) = bytes.first_chunk::<8>() {
+            self.0 = u64::from_le_bytes(*first);
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 use std::fmt;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::BuildHasherDefault;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use hashbrown::HashMap;
 use ipnet::IpNet;
 use portcullis_engine::{CredentialKind, Principal};
 
-use crate::pepper::{Digest, Pepper};
+use crate::pepper::{Digest, DigestHasher, Pepper};
 
 /// Keys of one App ID that may overlap, so that one can be rotated while the others still work. Whoever makes keys
 /// holds to it ([`KeyRing::app_keys`] counts them); a ring looks up more, if it is given more.
@@ -279,23 +279,6 @@ impl Entry {
             return Verdict::NetworkRefused;
         }
         Verdict::Found(Arc::clone(&self.principal))
-    }
-}
-
-/// A digest is evenly spread and keyed already: its first eight bytes are hash enough.
-#[derive(Debug, Default, Clone, Copy)]
-struct DigestHasher(u64);
-
-impl Hasher for DigestHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    // An array writes its length, then its bytes: the last write counts.
-    fn write(&mut self, bytes: &[u8]) {
-        if let Some(first) = bytes.first_chunk::<8>() {
-            self.0 = u64::from_le_bytes(*first);
-        }
     }
 }
 

@@ -1,0 +1,180 @@
+//! JSON Web Signatures in compact form (RFC 7515), read strictly.
+
+use serde_json::Value;
+
+use crate::base64url;
+use crate::jose::{Algorithm, TokenError, VerificationKey};
+use crate::json::{self, Object};
+
+/// Levels of nesting and number of values in a header: more than any that is in use.
+const HEADER_BOUNDS: (u32, u32) = (6, 100);
+
+/// What a header may hold besides `alg`, `kid` and `typ`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeaderKeys {
+    /// A key, or the address of one, makes the token refused. So for access tokens: only the issuer's published
+    /// keys count, and a token that brings one is an attack or a misunderstanding.
+    Refuse,
+    /// `jku`, `x5u`, `x5c` and `jwk` are passed over. For issuers that put them there by habit.
+    Ignore,
+    /// `jwk` must be there: the token proves possession of that key (RFC 9449 section 4.2).
+    Proof,
+}
+
+/// How a token is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JwsRules {
+    /// Most bytes of a token.
+    pub max_bytes: usize,
+    /// Keys in the header.
+    pub keys: HeaderKeys,
+}
+
+impl Default for JwsRules {
+    fn default() -> JwsRules {
+        JwsRules { max_bytes: 16 << 10, keys: HeaderKeys::Refuse }
+    }
+}
+
+/// A compact JWS that was read but not verified. Only [`Jws::verify`] gives its payload away as true.
+#[derive(Clone)]
+pub struct Jws<'a> {
+    signing_input: &'a str,
+    header: Header,
+    payload: Vec<u8>,
+    signature: Vec<u8>,
+}
+
+/// What was read of a JWS's header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) algorithm: Algorithm,
+    pub(crate) kid: Option<String>,
+    pub(crate) typ: Option<String>,
+    pub(crate) jwk: Option<Object>,
+    brings_key: bool,
+}
+
+impl<'a> Jws<'a> {
+    /// Reads `token`.
+    ///
+    /// # Errors
+    /// If it is too long, is not three canonical base64url parts of which the first is a strict JSON object, if
+    /// its header has `crit`, `b64`, `enc` or what `rules` refuse, or an algorithm that is not known here.
+    pub fn parse(token: &'a str, rules: &JwsRules) -> Result<Jws<'a>, TokenError> {
+        if token.len() > rules.max_bytes {
+            return Err(TokenError::TooLarge);
+        }
+        let (signing_input, signature) = token.rsplit_once('.').ok_or(NOT_COMPACT)?;
+        let (header, payload) = signing_input.split_once('.').ok_or(NOT_COMPACT)?;
+        // A fourth part would leave a `.` in the payload, which base64url refuses.
+        let header = base64url::decode(header.as_bytes()).ok_or(NOT_BASE64URL)?;
+        let header = Header::parse(&header, rules.keys)?;
+        let payload = base64url::decode(payload.as_bytes()).ok_or(NOT_BASE64URL)?;
+        let signature = base64url::decode(signature.as_bytes()).ok_or(NOT_BASE64URL)?;
+        if signature.is_empty() {
+            return Err(TokenError::Signature);
+        }
+        Ok(Jws { signing_input, header, payload, signature })
+    }
+
+    /// The algorithm that the header names.
+    pub fn algorithm(&self) -> Algorithm {
+        self.header.algorithm
+    }
+
+    /// The key that the header names.
+    pub fn kid(&self) -> Option<&str> {
+        self.header.kid.as_deref()
+    }
+
+    /// The type that the header names, as it stands there.
+    pub fn typ(&self) -> Option<&str> {
+        self.header.typ.as_deref()
+    }
+
+    /// The header's own key; only read with [`HeaderKeys::Proof`].
+    pub(crate) fn jwk(&self) -> Option<&Object> {
+        self.header.jwk.as_ref()
+    }
+
+    /// Whether the header has a key of its own or says where one is.
+    pub(crate) fn brings_key(&self) -> bool {
+        self.header.brings_key
+    }
+
+    /// The payload as nobody vouched for it: to find out whom to ask for a key, and for nothing else.
+    pub(crate) fn unverified_payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    /// The payload, if `key` signed it.
+    ///
+    /// # Errors
+    /// If the header names another algorithm than the key is for, or the signature is not by that key.
+    pub fn verify(&self, key: &VerificationKey) -> Result<&[u8], TokenError> {
+        if self.header.algorithm != key.algorithm() {
+            return Err(TokenError::Algorithm);
+        }
+        if !key.verifies(self.signing_input.as_bytes(), &self.signature) {
+            return Err(TokenError::Signature);
+        }
+        Ok(&self.payload)
+    }
+}
+
+// What a token says is not for logs.
+impl std::fmt::Debug for Jws<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Jws").field("algorithm", &self.header.algorithm).finish_non_exhaustive()
+    }
+}
+
+impl Header {
+    fn parse(json: &[u8], keys: HeaderKeys) -> Result<Header, TokenError> {
+        let (depth, values) = HEADER_BOUNDS;
+        let mut members = json::object(json, depth, values).ok_or(TokenError::Malformed(
+            "the header is no JSON object, names a member twice, or is too complex",
+        ))?;
+        for (name, why) in REFUSED {
+            if members.contains_key(name) {
+                return Err(TokenError::Header(why));
+            }
+        }
+        let brings_key = ["jwk", "jku", "x5u", "x5c"].iter().any(|name| members.contains_key(*name));
+        let jwk = match (keys, members.remove("jwk")) {
+            (HeaderKeys::Refuse, Some(_)) => return Err(OWN_KEY),
+            (HeaderKeys::Proof, Some(Value::Object(jwk))) => Some(jwk),
+            (HeaderKeys::Proof, _) => {
+                return Err(TokenError::Header("a proof must bring its public key as `jwk`"));
+            }
+            (HeaderKeys::Refuse | HeaderKeys::Ignore, _) => None,
+        };
+        if keys != HeaderKeys::Ignore && ["jku", "x5u", "x5c"].iter().any(|name| members.contains_key(*name))
+        {
+            return Err(OWN_KEY);
+        }
+        let text = |name| {
+            json::text(&members, name).map_err(|_| TokenError::Malformed("a header member is no string"))
+        };
+        let algorithm = text("alg")?.and_then(Algorithm::from_name).ok_or(TokenError::Algorithm)?;
+        let kid = text("kid")?.map(str::to_owned);
+        let typ = text("typ")?.map(str::to_owned);
+        Ok(Header { algorithm, kid, typ, jwk, brings_key })
+    }
+}
+
+const NOT_COMPACT: TokenError = TokenError::Malformed("it is not three parts with dots between them");
+const NOT_BASE64URL: TokenError = TokenError::Malformed("a part is not canonical base64url");
+const OWN_KEY: TokenError = TokenError::Header(
+    "it brings a key of its own (`jwk`, `jku`, `x5u` or `x5c`); only the issuer's published keys count",
+);
+
+/// Header members whose presence alone refuses a token. No extension is known here, so every `crit` names an
+/// unknown one or is empty, and both must be refused (RFC 7515 section 4.1.11); `b64` needs `crit` (RFC 7797
+/// section 6); `enc` makes it no JWS (RFC 7516 section 9).
+const REFUSED: [(&str, &str); 3] = [
+    ("crit", "it has `crit`, and no extension is known here"),
+    ("b64", "it has `b64`: an unencoded payload is not read"),
+    ("enc", "it has `enc`: an encrypted token is not read"),
+];

@@ -1,0 +1,87 @@
+//! A key that verifies signatures of one algorithm.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use aws_lc_rs::hmac;
+use aws_lc_rs::signature::ParsedPublicKey;
+
+use crate::jose::{Algorithm, Thumbprint};
+
+/// A key, for exactly one algorithm. Made by [`VerificationKey::from_jwk`] or as part of a
+/// [`KeySet`](crate::jose::KeySet).
+pub struct VerificationKey {
+    algorithm: Algorithm,
+    kid: Option<Arc<str>>,
+    thumbprint: Thumbprint,
+    material: Material,
+    /// Until when its issuer stands by it, on the host's monotonic clock in nanoseconds.
+    trusted_until: AtomicU64,
+}
+
+pub(crate) enum Material {
+    Public(ParsedPublicKey),
+    Secret(hmac::Key),
+}
+
+impl VerificationKey {
+    pub(crate) fn new(
+        algorithm: Algorithm,
+        kid: Option<Arc<str>>,
+        thumbprint: Thumbprint,
+        material: Material,
+    ) -> VerificationKey {
+        VerificationKey { algorithm, kid, thumbprint, material, trusted_until: AtomicU64::new(u64::MAX) }
+    }
+
+    /// The one algorithm that it is for.
+    pub fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// What its issuer calls it.
+    pub fn kid(&self) -> Option<&str> {
+        self.kid.as_deref()
+    }
+
+    /// What names the key itself.
+    pub fn thumbprint(&self) -> Thumbprint {
+        self.thumbprint
+    }
+
+    /// Whether its issuer stands by it at `mono_ns`: it is among the keys that were last fetched, and those are
+    /// not older than is allowed. What this key has proved holds only as long.
+    pub fn is_trusted(&self, mono_ns: u64) -> bool {
+        mono_ns < self.trusted_until.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn trust_until(&self, mono_ns: u64) {
+        self.trusted_until.store(mono_ns, Ordering::Release);
+    }
+
+    /// Whether `other` may stand in for it: the same key for the same algorithm under the same name.
+    pub(crate) fn same(&self, other: &VerificationKey) -> bool {
+        self.thumbprint == other.thumbprint && self.algorithm == other.algorithm && self.kid == other.kid
+    }
+
+    /// Whether `signature` is this key's over `message`. Secrets are compared in constant time.
+    pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        match &self.material {
+            Material::Public(key) => key.verify_sig(message, signature).is_ok(),
+            Material::Secret(key) => hmac::verify(key, message, signature).is_ok(),
+        }
+    }
+}
+
+impl fmt::Debug for VerificationKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("VerificationKey");
+        debug.field("algorithm", &self.algorithm).field("kid", &self.kid);
+        // The hash of a shared secret would let it be guessed.
+        if let Material::Public(_) = self.material {
+            debug.field("thumbprint", &self.thumbprint);
+        }
+        debug.finish_non_exhaustive()
+    }
+}

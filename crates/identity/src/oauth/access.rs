@@ -1,0 +1,123 @@
+//! Which tokens of an issuer are access tokens (RFC 9068, RFC 8725).
+
+use serde_json::Value;
+
+use crate::jose::{HeaderKeys, TokenError};
+use crate::json::Object;
+use crate::oauth::claims::ClaimNames;
+
+/// Which types of token are taken (RFC 8725 section 3.11).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TokenProfile {
+    /// `at+jwt`, or a token without that type that shows no sign of being anything but an access token. Most
+    /// providers still issue the latter.
+    #[default]
+    AccessToken,
+    /// Only RFC 9068: type `at+jwt`, and `iss`, `exp`, `aud`, `sub`, `client_id`, `iat` and `jti` must be there.
+    Rfc9068,
+}
+
+/// How the tokens of an issuer are judged.
+#[derive(Debug, Clone)]
+pub struct TokenRules {
+    /// Which types are taken.
+    pub profile: TokenProfile,
+    /// Most bytes of a token. Default 16 KiB.
+    pub max_bytes: usize,
+    /// What to do with keys in a token's header; [`HeaderKeys::Proof`] is for proofs, and works like
+    /// [`HeaderKeys::Refuse`] here. Default: refuse.
+    pub header_keys: HeaderKeys,
+    /// Seconds by which the issuer's clock may differ from ours. Default 30.
+    pub leeway_s: u64,
+    /// Where the claims stand.
+    pub names: ClaimNames,
+}
+
+impl Default for TokenRules {
+    fn default() -> TokenRules {
+        TokenRules {
+            profile: TokenProfile::default(),
+            max_bytes: 16 << 10,
+            header_keys: HeaderKeys::Refuse,
+            leeway_s: 30,
+            names: ClaimNames::default(),
+        }
+    }
+}
+
+impl TokenRules {
+    /// Whether a token with this header `typ` and these claims is an access token.
+    ///
+    /// # Errors
+    /// [`TokenError::Type`], or [`TokenError::Claims`] where RFC 9068 wants a claim that is not there.
+    pub(crate) fn check_type(&self, typ: Option<&str>, claims: &Object) -> Result<(), TokenError> {
+        // Media types are compared without regard to case; `application/` may be left out (RFC 7515 section 4.1.9).
+        let typ = typ.map(str::to_ascii_lowercase);
+        let typ = typ.as_deref().map(|typ| typ.strip_prefix("application/").unwrap_or(typ));
+        match (typ, self.profile) {
+            (Some("at+jwt"), TokenProfile::AccessToken) => not_another(claims),
+            (Some("at+jwt"), TokenProfile::Rfc9068) => not_another(claims).and_then(|()| complete(claims)),
+            (_, TokenProfile::Rfc9068) => Err(TokenError::Type("its `typ` is not `at+jwt`")),
+            (None | Some("jwt"), TokenProfile::AccessToken) => {
+                not_another(claims)?;
+                not_an_id_token(claims)
+            }
+            (Some(_), TokenProfile::AccessToken) => {
+                Err(TokenError::Type("its `typ` is neither `at+jwt` nor `JWT`"))
+            }
+        }
+    }
+}
+
+/// What providers write into the claims to tell their tokens apart.
+fn not_another(claims: &Object) -> Result<(), TokenError> {
+    let says = |name: &str| claims.get(name).and_then(Value::as_str);
+    // Keycloak's own `typ` claim; Cognito's `token_use`.
+    let other_type = says("typ")
+        .is_some_and(|typ| !["bearer", "dpop", "at+jwt", "jwt"].contains(&&*typ.to_ascii_lowercase()));
+    let other_use = says("token_use").is_some_and(|purpose| !purpose.eq_ignore_ascii_case("access"));
+    // A security event or logout token (RFC 8417).
+    if other_type || other_use || claims.contains_key("events") {
+        return Err(TokenError::Type("its claims say that it is no access token"));
+    }
+    Ok(())
+}
+
+/// Marks of an ID token (OpenID Connect Core section 2) where the header does not tell.
+fn not_an_id_token(claims: &Object) -> Result<(), TokenError> {
+    const ID_TOKEN: TokenError =
+        TokenError::Type("it is an ID token, which says who somebody is and gives access to nothing");
+    let says_access = claims.get("typ").is_some() || claims.get("token_use").is_some();
+    if says_access {
+        return Ok(());
+    }
+    if ["nonce", "at_hash", "c_hash", "s_hash"].iter().any(|name| claims.contains_key(*name)) {
+        return Err(ID_TOKEN);
+    }
+    let grants = ["scope", "scp", "client_id", "cid", "appid", "roles", "permissions", "realm_access", "cnf"];
+    if grants.iter().any(|name| claims.contains_key(*name)) {
+        return Ok(());
+    }
+    // Nothing is granted, and it is meant for the very client that it was given to.
+    let Some(client) = claims.get("azp") else { return Ok(()) };
+    let for_its_client = match claims.get("aud") {
+        Some(Value::Array(audiences)) => audiences.iter().all(|audience| audience == client),
+        Some(audience) => audience == client,
+        None => false,
+    };
+    if for_its_client { Err(ID_TOKEN) } else { Ok(()) }
+}
+
+/// RFC 9068 section 2.2.
+fn complete(claims: &Object) -> Result<(), TokenError> {
+    if ["exp", "iat"].iter().any(|name| !claims.contains_key(*name)) {
+        return Err(TokenError::Claims("`exp` or `iat` is missing (RFC 9068)"));
+    }
+    let texts = ["iss", "sub", "client_id", "jti"];
+    if texts.iter().any(|name| !claims.get(*name).is_some_and(Value::is_string))
+        || !claims.contains_key("aud")
+    {
+        return Err(TokenError::Claims("`iss`, `aud`, `sub`, `client_id` or `jti` is missing (RFC 9068)"));
+    }
+    Ok(())
+}

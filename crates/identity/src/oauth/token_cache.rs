@@ -1,0 +1,66 @@
+//! What tokens said, so that a signature is verified once and not on every call.
+
+use std::sync::Arc;
+
+use portcullis_engine::Now;
+
+use crate::generations::Generations;
+use crate::oauth::claims::VerifiedToken;
+use crate::pepper::{Digest, Pepper};
+
+const SECOND: u64 = 1_000_000_000;
+
+/// Tokens and what they said: bounded, shared by all threads, and without the tokens themselves (they are known by a
+/// keyed hash). It holds facts; what they allow is asked on every call.
+#[derive(Debug)]
+pub struct TokenCache {
+    key: Pepper,
+    tokens: Generations<Digest, Arc<VerifiedToken>>,
+}
+
+impl TokenCache {
+    /// A cache of at most about `capacity` tokens. `key`: 32 random bytes that nobody else knows; a new process may
+    /// take new ones.
+    pub fn new(key: [u8; 32], capacity: usize) -> TokenCache {
+        TokenCache { key: Pepper::new(key), tokens: Generations::new(capacity) }
+    }
+
+    pub(crate) fn digest(&self, token: &str) -> Digest {
+        self.key.digest(token)
+    }
+
+    /// What the token said, if it has not expired and the key that proved it still stands.
+    pub(crate) fn get(&self, digest: &Digest, now: Now) -> Option<Arc<VerifiedToken>> {
+        let token = self.tokens.get(digest)?;
+        let holds = now.unix_ns / SECOND < token.expires()
+            && token.key().is_some_and(|key| key.is_trusted(now.mono_ns));
+        if !holds {
+            self.tokens.remove(digest);
+        }
+        holds.then_some(token)
+    }
+
+    pub(crate) fn insert(&self, digest: Digest, token: Arc<VerifiedToken>, now: Now) {
+        // A token within the leeway after its end is verified each time.
+        if now.unix_ns / SECOND < token.expires() {
+            self.tokens.insert(digest, token);
+        }
+    }
+
+    /// How many tokens are kept.
+    pub fn len(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// Whether none is kept.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Default for TokenCache {
+    /// A cache that keeps nothing.
+    fn default() -> TokenCache {
+        TokenCache::new([0; 32], 0)
+    }
+}
