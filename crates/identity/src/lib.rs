@@ -44,6 +44,7 @@
 
 mod base64url;
 mod binding;
+pub mod dpop;
 mod generations;
 pub mod jose;
 mod json;

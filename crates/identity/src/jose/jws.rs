@@ -93,6 +93,16 @@ impl<'a> Jws<'a> {
         self.header.typ.as_deref()
     }
 
+    /// Whether the header says that it is of `media_type` (in lower case, without `application/`). Media types are
+    /// compared without regard to case, and `application/` may be left out (RFC 7515 section 4.1.9).
+    pub fn is_type(&self, media_type: &str) -> bool {
+        self.typ().is_some_and(|typ| {
+            let bare =
+                typ.split_at_checked(12).filter(|(prefix, _)| prefix.eq_ignore_ascii_case("application/"));
+            bare.map_or(typ, |(_, bare)| bare).eq_ignore_ascii_case(media_type)
+        })
+    }
+
     /// The header's own key; only read with [`HeaderKeys::Proof`].
     pub(crate) fn jwk(&self) -> Option<&Object> {
         self.header.jwk.as_ref()

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::jose::{HeaderKeys, TokenError};
+use crate::jose::{HeaderKeys, Jws, TokenError};
 use crate::json::Object;
 use crate::oauth::claims::ClaimNames;
 
@@ -46,26 +46,23 @@ impl Default for TokenRules {
 }
 
 impl TokenRules {
-    /// Whether a token with this header `typ` and these claims is an access token.
+    /// Whether a token with the header of `jws` and these claims is an access token.
     ///
     /// # Errors
     /// [`TokenError::Type`], or [`TokenError::Claims`] where RFC 9068 wants a claim that is not there.
-    pub(crate) fn check_type(&self, typ: Option<&str>, claims: &Object) -> Result<(), TokenError> {
-        // Media types are compared without regard to case; `application/` may be left out (RFC 7515 section 4.1.9).
-        let typ = typ.map(str::to_ascii_lowercase);
-        let typ = typ.as_deref().map(|typ| typ.strip_prefix("application/").unwrap_or(typ));
-        match (typ, self.profile) {
-            (Some("at+jwt"), TokenProfile::AccessToken) => not_another(claims),
-            (Some("at+jwt"), TokenProfile::Rfc9068) => not_another(claims).and_then(|()| complete(claims)),
-            (_, TokenProfile::Rfc9068) => Err(TokenError::Type("its `typ` is not `at+jwt`")),
-            (None | Some("jwt"), TokenProfile::AccessToken) => {
-                not_another(claims)?;
-                not_an_id_token(claims)
-            }
-            (Some(_), TokenProfile::AccessToken) => {
-                Err(TokenError::Type("its `typ` is neither `at+jwt` nor `JWT`"))
-            }
+    pub(crate) fn check_type(&self, jws: &Jws<'_>, claims: &Object) -> Result<(), TokenError> {
+        let says_access = jws.is_type("at+jwt");
+        if !says_access && self.profile == TokenProfile::Rfc9068 {
+            return Err(TokenError::Type("its `typ` is not `at+jwt`"));
         }
+        if !says_access && jws.typ().is_some() && !jws.is_type("jwt") {
+            return Err(TokenError::Type("its `typ` is neither `at+jwt` nor `JWT`"));
+        }
+        not_another(claims)?;
+        if !says_access {
+            not_an_id_token(claims)?;
+        }
+        if self.profile == TokenProfile::Rfc9068 { complete(claims) } else { Ok(()) }
     }
 }
 

@@ -200,7 +200,7 @@ impl Unverified<'_> {
         if !json::text(&claims, "iss").is_ok_and(|stated| stated == Some(keys.issuer())) {
             return Err(TokenError::Issuer);
         }
-        issuer.rules.check_type(jws.typ(), &claims)?;
+        issuer.rules.check_type(&jws, &claims)?;
         let key = Some(Arc::clone(key));
         let token = VerifiedToken::read(claims, keys.issuer(), key, &issuer.rules.names, &digest.short())?;
         token.check_times(now.unix_ns / SECOND, issuer.rules.leeway_s)?;
