@@ -67,6 +67,44 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// A finding of an operation (or, with an empty label, of the API) with its exchanges.
+    pub(crate) fn new(
+        kind: &'static Kind,
+        confidence: Confidence,
+        operation: impl Into<String>,
+        evidence: &[&std::rc::Rc<Exchange>],
+    ) -> Self {
+        Self {
+            kind,
+            confidence,
+            operation: operation.into(),
+            parameter: None,
+            summary: kind.title.to_owned(),
+            expected: String::new(),
+            proof: String::new(),
+            evidence: evidence.iter().map(|exchange| exchange.as_ref().clone()).collect(),
+        }
+    }
+
+    /// Names the parameter or member that carries it.
+    pub(crate) fn at(mut self, parameter: impl Into<String>) -> Self {
+        self.parameter = Some(parameter.into());
+        self
+    }
+
+    /// Says what happened.
+    pub(crate) fn saying(mut self, summary: impl Into<String>) -> Self {
+        self.summary = summary.into();
+        self
+    }
+
+    /// Says what was expected instead, and why the exchanges prove it.
+    pub(crate) fn proved(mut self, expected: impl Into<String>, proof: impl Into<String>) -> Self {
+        self.expected = expected.into();
+        self.proof = proof.into();
+        self
+    }
+
     /// The same finding in two scans has the same key: kind, operation and parameter.
     pub fn key(&self) -> String {
         let mut key = format!("{} {}", self.kind.code, self.operation);

@@ -606,6 +606,86 @@ impl<'a> Session<'a> {
     }
 }
 
+impl Session<'_> {
+    /// A read that works for an actor and is refused without a credential: the call, what it answered, and the
+    /// refusal.
+    pub(crate) fn door(&mut self, actor: usize) -> Outcome<Option<(Call, Rc<Exchange>, Rc<Exchange>)>> {
+        let mut readers = self.operations(|op| op.is_get() && op.danger() == Danger::Read);
+        readers.sort_by_key(|index| {
+            let op = self.operation(*index);
+            (op.auth == Auth::Open, op.path_names().len(), !op.path_says(&["me", "profile", "self"]))
+        });
+        for index in readers {
+            let Some(baseline) = self.baseline(index, actor)? else { continue };
+            let again = self.call(actor, &baseline.call)?;
+            if !again.response.ok() {
+                continue;
+            }
+            let nobody = self.call(ANONYMOUS, &baseline.call)?;
+            if matches!(nobody.response.status, 401 | 403) {
+                return Ok(Some((baseline.call, again, nobody)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What the API shows of an object: members of the innermost object that holds this value, from reads in an
+    /// actor's name. Each read is asked anew.
+    pub(crate) fn look_up(&mut self, actor: usize, value: &str) -> Outcome<Vec<(Rc<Exchange>, serde_json::Map<String, Value>)>> {
+        let mut found = Vec::new();
+        let known: Vec<Call> = self
+            .baselines
+            .iter()
+            .filter(|((index, who), _)| *who == actor && self.operation(*index).is_get())
+            .filter_map(|(_, baseline)| baseline.as_ref().map(|b| b.call.clone()))
+            .collect();
+        let mut calls: Vec<Call> = known.into_iter().filter(|call| call.path.values().all(|v| v == value || v.len() < 4)).collect();
+        // Reads that take the value as their id.
+        let readers = self.operations(|op| op.is_get() && op.danger() == Danger::Read && op.path_names().len() == 1);
+        for index in readers {
+            let operation = self.operation(index);
+            let name = operation.path_names().pop().unwrap_or_default();
+            let noun = noun_before(operation, &name);
+            let schema = operation.params.iter().find(|p| p.name == name).map(|p| p.schema.clone()).unwrap_or_default();
+            if self.pool.fitting(actor, &name, &noun, &schema).iter().any(|entry| entry.value == value) {
+                let mut call = self.compose(index, actor, Taste::Marked);
+                call.path.insert(name, value.to_owned());
+                calls.push(call);
+            }
+        }
+        let mut asked: Vec<Request> = Vec::new();
+        for call in calls {
+            let request = self.request_of(&call);
+            if asked.contains(&request) || asked.len() > 24 {
+                continue;
+            }
+            asked.push(request);
+            let exchange = self.call(actor, &call)?;
+            if !exchange.response.ok() {
+                continue;
+            }
+            if let Some(answer) = exchange.response.json()
+                && let Some(object) = holder(&answer, value)
+            {
+                found.push((exchange, object));
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The innermost object that holds a value directly.
+pub(crate) fn holder(answer: &Value, value: &str) -> Option<serde_json::Map<String, Value>> {
+    match answer {
+        Value::Object(members) => members
+            .values()
+            .find_map(|member| holder(member, value))
+            .or_else(|| members.values().any(|m| !m.is_object() && !m.is_array() && text(m) == value).then(|| members.clone())),
+        Value::Array(items) => items.iter().find_map(|item| holder(item, value)),
+        _ => None,
+    }
+}
+
 /// Whether a 2xx answer says in its body that it failed.
 pub(crate) fn says_failure(response: &crate::http::Response) -> bool {
     let Some(answer) = response.json() else { return false };

@@ -2,6 +2,9 @@
 //! something later, what may disturb last.
 
 mod bola;
+mod exposure;
+mod login;
+mod token;
 
 use crate::finding::Kind;
 use crate::session::{Outcome, Session};
@@ -19,7 +22,7 @@ pub struct Check {
 }
 
 /// All checks, in the order in which they run.
-pub static CHECKS: &[&Check] = &[&bola::READ];
+pub static CHECKS: &[&Check] = &[&bola::READ, &exposure::EXPOSURE, &token::TOKEN, &login::LOGIN];
 
 /// The kind of finding with a code.
 pub fn kind(code: &str) -> Option<&'static Kind> {

@@ -1,0 +1,201 @@
+//! What answers hold that nobody should read: passwords, hashes, keys, whole card numbers.
+
+use std::rc::Rc;
+use std::sync::LazyLock;
+
+use portcullis_engine::{Owasp, Severity};
+use regex::Regex;
+use serde_json::Value;
+
+use super::Check;
+use crate::finding::{Confidence, Finding, Kind};
+use crate::http::Exchange;
+use crate::pool::{last_name, leaves};
+use crate::session::{Outcome, Session};
+use crate::words;
+
+/// The check.
+pub(super) static EXPOSURE: Check = Check {
+    name: "exposure",
+    about: "secrets in answers",
+    kinds: &[&PASSWORDS, &SECRETS, &CARDS],
+    run,
+};
+
+static PASSWORDS: Kind = Kind {
+    code: "password-in-answer",
+    title: "Answers hold passwords or their hashes",
+    owasp: Owasp::Api3,
+    cwe: 522,
+    severity: Severity::High,
+    fix: "Answer with a type that has no such member, and keep passwords only as slow salted hashes.",
+    block: "mask: the member; validate: answers keep to the contract",
+};
+
+static SECRETS: Kind = Kind {
+    code: "secret-in-answer",
+    title: "Answers hold keys or other secrets",
+    owasp: Owasp::Api3,
+    cwe: 200,
+    severity: Severity::High,
+    fix: "Take the member out of the answer; change the secret, it is known now.",
+    block: "mask: the member; validate: answers keep to the contract",
+};
+
+static CARDS: Kind = Kind {
+    code: "card-data-in-answer",
+    title: "Answers hold whole card numbers or card codes",
+    owasp: Owasp::Api3,
+    cwe: 359,
+    severity: Severity::High,
+    fix: "Show the last four digits only and never keep the card code (PCI DSS 3.3).",
+    block: "mask: card numbers in answers",
+};
+
+static HASH: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"^(\$2[abxy]?\$\d\d\$[./A-Za-z0-9]{53}|\$argon2(id|i|d)\$.+|\$(1|5|6|y)\$.+\$.+|pbkdf2[:_].+|scrypt[:$].+|\{SSHA\}.+)$").ok()
+});
+
+static KEY: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"-----BEGIN (RSA |EC |OPENSSH |DSA )?PRIVATE KEY-----|\b(AKIA|ASIA)[A-Z0-9]{12,20}\b|\bghp_[A-Za-z0-9]{30,}|\bsk_live_[A-Za-z0-9]{10,}").ok()
+});
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Password,
+    Secret,
+    Card,
+}
+
+fn run(cx: &mut Session<'_>) -> Outcome {
+    let mut seen: Vec<(usize, usize, Rc<Exchange>)> = Vec::new();
+    for ((index, actor), baseline) in &cx.baselines {
+        if let Some(baseline) = baseline {
+            seen.push((*index, *actor, baseline.exchange.clone()));
+        }
+    }
+    for made in &cx.made {
+        seen.push((made.operation, made.actor, made.exchange.clone()));
+    }
+    let passwords: Vec<String> = cx.actors.iter().filter_map(|a| a.password.clone()).filter(|p| p.len() > 3).collect();
+    for (index, actor, exchange) in seen {
+        let Some(answer) = exchange.response.json() else { continue };
+        if is_document(&answer) {
+            continue;
+        }
+        let sent = String::from_utf8_lossy(&exchange.request.body).into_owned();
+        let operation = cx.operation(index);
+        let (label, is_login) = (operation.label(), operation.is_login());
+        let mut hits: Vec<(Class, String, bool)> = Vec::new();
+        for (pointer, value) in leaves(&answer) {
+            let Some(class) = classify(&pointer, value, &answer, &passwords) else { continue };
+            let shown = crate::api::text(value);
+            // What one just sent, shown to oneself, is bad style and no leak.
+            if sent.contains(&shown) && shown.len() > 2 || class == Class::Secret && is_login {
+                continue;
+            }
+            let name = last_name(&pointer).to_owned();
+            if !hits.iter().any(|(known, n, _)| *known == class && *n == name) {
+                hits.push((class, name, passwords.contains(&shown)));
+            }
+        }
+        for (class, name, known) in hits {
+            let kind = match class {
+                Class::Password => &PASSWORDS,
+                Class::Secret => &SECRETS,
+                Class::Card => &CARDS,
+            };
+            let who = cx.actor(actor).name.clone();
+            let proof = if known {
+                "the value is the very password that an identity of this scan logs in with".to_owned()
+            } else {
+                "the member stands in the answer with a value that is neither empty nor masked, and that the request did not carry".to_owned()
+            };
+            let finding = Finding::new(kind, Confidence::Confirmed, label.clone(), &[&exchange]).at(format!("answer {name}"));
+            cx.report(finding.saying(format!("`{name}` is in the answer to {who}")).proved("an answer without it", proof));
+        }
+    }
+    Ok(())
+}
+
+/// A description of an API or a schema speaks of passwords without having any.
+fn is_document(answer: &Value) -> bool {
+    ["openapi", "swagger", "$schema", "paths", "definitions"].iter().any(|key| answer.get(key).is_some())
+}
+
+fn classify(pointer: &str, value: &Value, answer: &Value, passwords: &[String]) -> Option<Class> {
+    let name = last_name(pointer);
+    let flat = words::flat(name);
+    let shown = match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        _ => return None,
+    };
+    let masked = shown.contains("**") || shown.contains('•') || shown.to_lowercase().contains("xxx") || shown.contains("...")
+        || matches!(shown.to_lowercase().as_str(), "" | "null" | "none" | "hidden" | "redacted" | "[redacted]" | "string" | "updated." | "updated" | "password" | "required" | "n/a");
+    if masked || shown.contains(' ') && shown.len() < 200 && !shown.contains("PRIVATE KEY") {
+        return None;
+    }
+    if value.is_string() && passwords.contains(&shown) {
+        return Some(Class::Password);
+    }
+    // A whole word of a password's name, and a value that is none of a setting (`passwordPolicy`, `passwordUrl`).
+    let setting = words::has(name, &["policy", "url", "uri", "link", "hint", "reset", "changed", "updated", "expires", "expiry", "length", "min", "max", "required", "at", "on", "date", "strength", "type", "field", "label", "error", "message", "rule", "rules"]);
+    if value.is_string() && !setting && (words::is_password(name) || matches!(flat.as_str(), "pwdhash" | "passwordhash" | "passhash" | "hashedpassword" | "passworddigest")) && shown.len() >= 3 {
+        return Some(Class::Password);
+    }
+    if HASH.as_ref().is_some_and(|hash| hash.is_match(&shown)) {
+        return Some(Class::Password);
+    }
+    if KEY.as_ref().is_some_and(|key| key.is_match(&shown)) {
+        return Some(Class::Secret);
+    }
+    if value.is_string()
+        && shown.len() >= 6
+        && !setting
+        && (matches!(flat.as_str(), "privatekey" | "secretkey" | "secretaccesskey" | "clientsecret" | "jwtsecret" | "appsecretkey" | "appsecret" | "dbpassword" | "databaseurl" | "mfasecret" | "totpsecret" | "otpsecret" | "encryptionkey" | "signingkey" | "resettoken" | "resetpin" | "resetcode")
+            || (flat == "apikey" && pointer.matches('/').count() > 1 && pointer.contains("/0/")))
+    {
+        return Some(Class::Secret);
+    }
+    let digits: String = shown.chars().filter(char::is_ascii_digit).collect();
+    let cardish = words::contains(name, &["cardnumber", "creditcard", "pan"]) && !words::contains(name, &["company", "panel", "expand"]);
+    if cardish && (13..=19).contains(&digits.len()) && digits.len() + 4 >= shown.len() {
+        return Some(Class::Card);
+    }
+    let beside_card = {
+        let parent = pointer.rsplit_once('/').map_or("", |(parent, _)| parent);
+        answer.pointer(parent).and_then(Value::as_object).is_some_and(|all| all.keys().any(|key| words::contains(key, &["card"])))
+    };
+    if matches!(flat.as_str(), "cvv" | "cvc" | "cvv2" | "cardcvv" | "securitycode") && (3..=4).contains(&digits.len()) && (beside_card || flat != "securitycode") {
+        return Some(Class::Card);
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn names_and_values_that_are_secrets_and_that_are_not() {
+        let class = |pointer: &str, value: Value| classify(pointer, &value, &json!({}), &["hunter22".to_owned()]).is_some();
+        assert!(class("/users/0/password", json!("pass1")));
+        assert!(class("/x", json!("hunter22")));
+        assert!(class("/hash", json!("$2b$12$abcdefghijklmnopqrstuuabcdefghijklmnopqrstuuabcdefghijklm")));
+        assert!(class("/card_number", json!("4111111111111111")) && class("/cvv", json!("123")));
+        for (pointer, value) in [
+            ("/password", json!("********")),
+            ("/Password", json!("Updated.")),
+            ("/passwordPolicy", json!("strong")),
+            ("/password", json!("must have eight characters")),
+            ("/password", json!(true)),
+            ("/card_number", json!("************1111")),
+            ("/passport", json!("x1234567")),
+            ("/token", json!("abcdefgh")),
+        ] {
+            assert!(!class(pointer, value.clone()), "{pointer} {value}");
+        }
+    }
+}
