@@ -8,6 +8,8 @@
 mod harness;
 
 #[cfg(test)]
+mod deploy;
+#[cfg(test)]
 mod evidence;
 #[cfg(test)]
 mod guards;

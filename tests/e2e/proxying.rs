@@ -235,12 +235,12 @@ fn a_drain_finishes_what_was_begun() {
 
 #[test]
 fn tls_speaks_both_protocols() {
-    let (Some(openssl), Some(curl)) =
+    let (Some(_), Some(curl)) =
         (needs("tls_speaks_both_protocols", "openssl"), needs("tls_speaks_both_protocols", "curl"))
     else {
         return;
     };
-    let certificate = Certificate::make(&openssl);
+    let certificate = Certificate::make();
     let recorder = Recorder::start();
     let gateway = Options::open(recorder.address, &certificate.listener()).start_as_written();
     for (flag, version) in [("--http1.1", "1.1"), ("--http2", "2")] {

@@ -82,6 +82,11 @@ fn python(test: &str, program: &str) -> Option<PathBuf> {
     None
 }
 
+/// The gateway before `server`, with its document in YAML.
+fn before(server: &Peer, document: String) -> Gateway {
+    Options::upstream(server.address).file("api.yaml", document).argument("--spec").argument("api.yaml").start()
+}
+
 #[test]
 fn httpbin() {
     let Some(gunicorn) = python("httpbin", "gunicorn") else { return };
@@ -158,11 +163,7 @@ fn json_server() {
     command.args(["--host", "127.0.0.1", "--port", &address.port().to_string(), "--quiet", "db.json"]);
     let server = Peer::start(command, folder, address);
     let document = fs::read_to_string(data("documents/json-server.yaml")).unwrap();
-    let gateway = Options::upstream(server.address)
-        .file("blog.yaml", document)
-        .argument("--spec")
-        .argument("blog.yaml")
-        .start();
+    let gateway = before(&server, document);
     compare(
         &gateway,
         server.address,
@@ -221,11 +222,7 @@ fn alertmanager_and_its_own_client() {
     command.args(["--config.file=a.yml", "--storage.path=data", "--cluster.listen-address="]);
     command.arg(format!("--web.listen-address={address}"));
     let server = Peer::start(command, folder, address);
-    let gateway = Options::upstream(server.address)
-        .file("api.yaml", document)
-        .argument("--spec")
-        .argument("api.yaml")
-        .start();
+    let gateway = before(&server, document);
     use_it(
         &gateway,
         &[
@@ -302,11 +299,7 @@ fn jupyter_server() {
         .env("HOME", folder.path())
         .env("JUPYTER_RUNTIME_DIR", folder.path().join("runtime"));
     let server = Peer::start(command, folder, address);
-    let gateway = Options::upstream(server.address)
-        .file("api.yaml", document)
-        .argument("--spec")
-        .argument("api.yaml")
-        .start();
+    let gateway = before(&server, document);
     use_it(
         &gateway,
         &[

@@ -1,19 +1,18 @@
 //! Real upstreams that others wrote, with generated configs in temporary folders.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::Command;
 
+use portcullis_dev::server::{self, Server};
 use tempfile::TempDir;
 
-/// A running server; stopped when dropped.
+/// A running server with its files; stopped when dropped.
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub(crate) address: SocketAddr,
-    child: Child,
+    _server: Server,
     folder: TempDir,
 }
 
@@ -21,25 +20,9 @@ impl Peer {
     /// Starts `command` in a new folder, with what it prints kept there, and waits until `address` takes
     /// connections.
     pub(crate) fn start(mut command: Command, folder: TempDir, address: SocketAddr) -> Self {
-        let log = fs::File::create(folder.path().join("peer.log")).unwrap();
-        let mut child = command
-            .current_dir(folder.path())
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap_or_else(|e| panic!("cannot start {command:?}: {e}"));
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while TcpStream::connect(address).is_err() {
-            let ended = child.try_wait().unwrap();
-            if ended.is_some() || Instant::now() > deadline {
-                let _ = child.kill();
-                let log = fs::read_to_string(folder.path().join("peer.log")).unwrap_or_default();
-                panic!("{command:?} does not listen on {address} ({ended:?}); it said:\n{log}");
-            }
-            thread::sleep(Duration::from_millis(20));
-        }
-        Self { address, child, folder }
+        command.current_dir(folder.path());
+        let server = Server::start(command, &folder.path().join("peer.log"), address);
+        Self { address, _server: server.unwrap_or_else(|error| panic!("{error}")), folder }
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -47,26 +30,9 @@ impl Peer {
     }
 }
 
-impl Drop for Peer {
-    fn drop(&mut self) {
-        // A polite end first: servers with worker processes take those along.
-        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw) {
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        }
-        for _ in 0..50 {
-            if matches!(self.child.try_wait(), Ok(Some(_))) {
-                return;
-            }
-            thread::sleep(Duration::from_millis(20));
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 /// An address on loopback that is free now, for programs that cannot choose one themselves.
 pub(crate) fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    server::free_address().unwrap()
 }
 
 /// nginx with these lines in its `server` block.
@@ -138,26 +104,9 @@ pub(crate) struct Certificate {
 }
 
 impl Certificate {
-    pub(crate) fn make(openssl: &Path) -> Self {
+    pub(crate) fn make() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let made = Command::new(openssl)
-            .args([
-                "req",
-                "-x509",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:P-256",
-                "-nodes",
-                "-days",
-                "2",
-            ])
-            .args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"])
-            .args(["-keyout", "key.pem", "-out", "cert.pem"])
-            .current_dir(folder.path())
-            .output()
-            .unwrap();
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        server::certificate(folder.path()).unwrap();
         Self { folder }
     }
 

@@ -1,12 +1,12 @@
 //! The proxies that are compared, and how each is started from its file in `benches/proxy`.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
-use crate::{Failure, Outcome, cache, process};
+use crate::server::{self, Server, free_address};
+use crate::{Failure, Outcome, cache};
 
 /// A proxy to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,10 +88,10 @@ fn envoy() -> Outcome<PathBuf> {
         .ok_or_else(|| Failure::new("`envoy` is not installed; run `cargo dev setup`"))
 }
 
-/// A running program; stopped when dropped.
+/// A running contender; stopped when dropped.
 #[derive(Debug)]
 pub struct Running {
-    child: Child,
+    server: Server,
     /// Where it takes cleartext calls.
     pub address: SocketAddr,
     /// Where it takes calls over TLS.
@@ -102,25 +102,7 @@ impl Running {
     /// The root of its process tree.
     #[must_use]
     pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // nginx's workers end with their master only when it is asked politely.
-        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw) {
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        }
-        let deadline = Instant::now() + Duration::from_secs(3);
-        while Instant::now() < deadline {
-            if matches!(self.child.try_wait(), Ok(Some(_))) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.server.pid()
     }
 }
 
@@ -132,7 +114,7 @@ pub fn start(
     portcullis: &Path,
     folder: &Path,
 ) -> Outcome<Running> {
-    let (address, tls) = (free()?, free()?);
+    let (address, tls) = (free_address()?, free_address()?);
     let config = folder.join(format!("{threads}-{}", kind.template()));
     fs::write(&config, fill(kind.template(), address, tls, upstream, threads, folder)?)?;
     let command = kind.command(&config, threads, portcullis)?;
@@ -141,7 +123,7 @@ pub fn start(
 
 /// Starts the upstream that all contenders stand before; every answer's body is `body`.
 pub fn upstream(body: &str, folder: &Path) -> Outcome<Running> {
-    let address = free()?;
+    let address = free_address()?;
     let config = folder.join("upstream.conf");
     let text = fill("upstream.conf", address, address, address, 1, folder)?.replace("{{body}}", body);
     fs::write(&config, text)?;
@@ -171,54 +153,13 @@ fn fill(
         .replace("{{folder}}", &folder.display().to_string()))
 }
 
-fn launch(mut command: Command, address: SocketAddr, tls: SocketAddr, log: &Path) -> Outcome<Running> {
-    let file = fs::File::create(log)?;
-    let child = command
-        .stdin(Stdio::null())
-        .stdout(file.try_clone()?)
-        .stderr(file)
-        .spawn()
-        .map_err(|e| Failure::new(format!("cannot start {}: {e}", command.get_program().display())))?;
-    let mut running = Running { child, address, tls };
-    let deadline = Instant::now() + Duration::from_secs(20);
-    loop {
-        if TcpStream::connect(address).is_ok() {
-            return Ok(running);
-        }
-        if running.child.try_wait()?.is_some() || Instant::now() > deadline {
-            let said = fs::read_to_string(log).unwrap_or_default();
-            return Err(Failure::new(format!(
-                "{} does not take calls:\n{said}",
-                command.get_program().display()
-            )));
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
+fn launch(command: Command, address: SocketAddr, tls: SocketAddr, log: &Path) -> Outcome<Running> {
+    Ok(Running { server: Server::start(command, log, address)?, address, tls })
 }
 
-fn free() -> Outcome<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
-}
-
-/// Makes the certificate that all contenders use.
+/// Makes the certificate that all contenders use; HAProxy wants it in one file with its key.
 pub fn certificate(folder: &Path) -> Outcome {
-    process::run_quietly(
-        Command::new("openssl")
-            .args([
-                "req",
-                "-x509",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:P-256",
-                "-nodes",
-                "-days",
-                "2",
-            ])
-            .args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"])
-            .args(["-keyout", "key.pem", "-out", "cert.pem"])
-            .current_dir(folder),
-    )?;
+    server::certificate(folder)?;
     let both = [fs::read(folder.join("cert.pem"))?, fs::read(folder.join("key.pem"))?].concat();
     fs::write(folder.join("both.pem"), both)?;
     Ok(())
