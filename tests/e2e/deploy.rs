@@ -27,8 +27,11 @@ struct Root {
 
 impl Root {
     fn new() -> Self {
-        let root =
-            Self { folder: tempfile::tempdir().unwrap(), listen: free_address(), upstream: Recorder::start() };
+        let root = Self {
+            folder: tempfile::tempdir().unwrap(),
+            listen: free_address(),
+            upstream: Recorder::start(),
+        };
         fs::create_dir_all(root.folder.path().join("etc/portcullis")).unwrap();
         fs::create_dir_all(root.folder.path().join("var/lib/portcullis")).unwrap();
         let config = format!(
@@ -62,7 +65,8 @@ impl Root {
 
     /// Runs the command as a service and sends it a call.
     fn serves(&self, words: &[String]) {
-        let server = Server::start(self.command(words), &self.folder.path().join("log"), self.listen).unwrap();
+        let server =
+            Server::start(self.command(words), &self.folder.path().join("log"), self.listen).unwrap();
         assert_eq!(Client::connect(server.address).get("/hello").unwrap().status, 200);
         let data: Vec<_> = fs::read_dir(self.folder.path().join("var/lib/portcullis")).unwrap().collect();
         assert!(!data.is_empty(), "nothing was kept where the service keeps its state");
@@ -110,6 +114,7 @@ fn systemd_understands_the_unit() {
     let mut security = Command::new(&analyze);
     security.args(["security", "--offline=true", "--threshold=20", "--no-pager"]).arg(&unit);
     let judged = security.output().unwrap();
-    let said = String::from_utf8_lossy(&judged.stdout).into_owned() + &String::from_utf8_lossy(&judged.stderr);
+    let said =
+        String::from_utf8_lossy(&judged.stdout).into_owned() + &String::from_utf8_lossy(&judged.stderr);
     assert!(judged.status.success(), "{said}");
 }

@@ -84,7 +84,11 @@ fn python(test: &str, program: &str) -> Option<PathBuf> {
 
 /// The gateway before `server`, with its document in YAML.
 fn before(server: &Peer, document: String) -> Gateway {
-    Options::upstream(server.address).file("api.yaml", document).argument("--spec").argument("api.yaml").start()
+    Options::upstream(server.address)
+        .file("api.yaml", document)
+        .argument("--spec")
+        .argument("api.yaml")
+        .start()
 }
 
 #[test]

@@ -238,7 +238,7 @@ fn node(purposes: &[Purpose], missing: &mut Vec<String>) {
         fs::create_dir_all(&folder)?;
         process::run_quietly(
             Command::new("npm")
-                .args(["install", "--silent", "--no-fund", "--no-audit", "--prefix"])
+                .args(["install", "--loglevel=error", "--no-fund", "--no-audit", "--prefix"])
                 .arg(&folder)
                 .args(&packages),
         )?;

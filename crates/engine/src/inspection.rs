@@ -554,11 +554,16 @@ impl Inspection {
             Some(operation) => operation.websocket,
             None => self.engine.settings.websocket_unmatched,
         };
-        if allowed && self.scene.request.method == Method::GET && !self.scene.request.body.is_some() {
-            self.scene.request.upgrade = Some(protocol);
-            return Ok(true);
+        let denial = Denial::new(&code::UPGRADE_REFUSED, "the operation offers no websocket");
+        let handshake = self.scene.request.method == Method::GET && !self.scene.request.body.is_some();
+        if !handshake || !(allowed || self.plan().watches_upgrades) {
+            return Err(denial);
         }
-        Err(Denial::new(&code::UPGRADE_REFUSED, "the operation offers no websocket"))
+        if !allowed {
+            self.scene.findings.push(finding(&denial, PROTOCOL, false));
+        }
+        self.scene.request.upgrade = Some(protocol);
+        Ok(true)
     }
 
     /// The upstream may use only codings that a guard of the response can undo.

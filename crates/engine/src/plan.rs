@@ -63,6 +63,7 @@ pub struct OperationInfo {
 pub struct Plan {
     pub(crate) operation: Option<Arc<OperationInfo>>,
     pub(crate) bounds: Bounds,
+    pub(crate) watches_upgrades: bool,
     pub(crate) guards: Box<[Planned]>,
     pub(crate) request_head: Box<[u16]>,
     pub(crate) request_body: Box<[u16]>,
@@ -81,6 +82,7 @@ impl Plan {
         Plan {
             operation: operation.map(Arc::new),
             bounds,
+            watches_upgrades: false,
             request_head: pick(&|p| p.guard.hooks().request_head),
             request_body: pick(&|p| p.guard.hooks().request_body),
             response_head: pick(&|p| p.guard.hooks().response_head),
@@ -88,6 +90,13 @@ impl Plan {
             shape: pick(&|p| p.stage == Stage::Shape && p.guard.hooks().response_head),
             guards: guards.into(),
         }
+    }
+
+    /// The same, where a WebSocket that is not offered passes and is only recorded: the operation is in monitor mode.
+    #[must_use]
+    pub fn watch_upgrades(mut self) -> Plan {
+        self.watches_upgrades = true;
+        self
     }
 
     /// The operation, where this is not the plan of unmatched requests.

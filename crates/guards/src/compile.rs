@@ -125,7 +125,7 @@ pub fn compile(
             websocket: prepared.effective.websocket,
         };
         let (method, template) = (info.method.clone(), info.template.clone());
-        let plan = Plan::new(Some(info), prepared.effective.bounds, guards);
+        let plan = prepared.plan(Some(info), guards);
         reports.push(OperationReport {
             id,
             method,
@@ -139,7 +139,7 @@ pub fn compile(
     }
     let prepared = run.prepare(None);
     let guards = run.guards(None, &prepared, "requests that match no operation");
-    let unmatched = Plan::new(None, prepared.effective.bounds, guards);
+    let unmatched = prepared.plan(None, guards);
     settings.websocket_unmatched |= prepared.effective.websocket;
     let Run { shared, mut errors, .. } = run;
     errors.extend(silence(&shared.silent.borrow()));
@@ -180,6 +180,13 @@ struct Prepared {
     effective: Effective,
     /// One for each entry of the registry; `None` where the guard is off or its section could not be read.
     configs: Vec<Option<Box<dyn Any>>>,
+}
+
+impl Prepared {
+    fn plan(&self, operation: Option<OperationInfo>, guards: Vec<Planned>) -> Plan {
+        let plan = Plan::new(operation, self.effective.bounds, guards);
+        if self.effective.mode == Mode::Monitor { plan.watch_upgrades() } else { plan }
+    }
 }
 
 impl Run<'_> {

@@ -1,13 +1,14 @@
 //! How often, how much and how many at once: rates, quotas and concurrency.
 //!
-//! **What it does.** Counts calls by client address, consumer, key, operation, header or all together, and refuses
+//! **What it does.** Counts calls by client address, consumer, key, claim, operation, header or all together, and refuses
 //! with 429 and `Retry-After` what goes beyond. A `rate` is even, with room for a `burst` (GCRA); a `quota` is a
 //! number for each whole minute, hour or day (UTC); `concurrent` is how many calls may be under way at once.
 //! Responses say what is left in `RateLimit-Policy` and `RateLimit` (the IETF's draft-ietf-httpapi-ratelimit-headers).
 //!
 //! A client is an IPv4 address or an IPv6 /64. Rules by `client`, `operation`, `global` and `header` count before
-//! the credential is looked at, so that guessing is limited too; rules by `consumer` and `key` count once it is
-//! proved, and by client where no credential is asked for.
+//! the credential is looked at, so that guessing is limited too; rules by `consumer`, `key` and `claim` count once it
+//! is proved, and by client where no credential is asked for. `claim:NAME` is a claim of the token (`claim:sub`,
+//! `claim:tenant`), or one within another by its JSON pointer (`claim:/org/id`); a token without it counts by consumer.
 //!
 //! **Without configuration** each client may send 100 calls a second, 200 at once (`baseline`), and of calls that the
 //! contract does not have (404 and 405) 5 a second, 100 at once (`unmatched`): enough for every client that follows
@@ -25,6 +26,7 @@
 //!   rules:
 //!     - { quota: 10000/day, per: consumer }
 //!     - { concurrent: 20, per: consumer }
+//!     - { rate: 50/s, per: claim:sub }
 //! policies:
 //!   - match: { tag: login }
 //!     limit: { rate: 5/min, per: client }                # one rule needs no list
@@ -47,6 +49,7 @@ use serde::{Deserialize, Deserializer};
 use smallvec::SmallVec;
 
 use crate::codes::codes;
+use crate::config::escape;
 use crate::policies::OneOrMany;
 use crate::protection::{CompileCx, Fault, Part, Protection};
 use crate::text::Field;
@@ -91,8 +94,8 @@ pub(crate) struct Config {
     quota: Option<Amount>,
     /// One rule: so many calls under way at once.
     concurrent: Option<u32>,
-    /// Whose calls are counted together: `client`, `consumer`, `key`, `operation`, `global`, `header:NAME`, or a
-    /// list of these. Default `client`.
+    /// Whose calls are counted together: `client`, `consumer`, `key`, `claim:NAME`, `operation`, `global`,
+    /// `header:NAME`, or a list of these. Default `client`.
     per: Per,
     /// The rule's name in the `RateLimit` fields.
     name: Option<String>,
@@ -240,6 +243,12 @@ enum Subject {
     Operation,
     Global,
     Header(HeaderName),
+    Claim {
+        /// As it was written.
+        word: Box<str>,
+        /// Where it is in the token (RFC 6901).
+        pointer: Box<str>,
+    },
 }
 
 impl<'de> Deserialize<'de> for Per {
@@ -250,19 +259,32 @@ impl<'de> Deserialize<'de> for Per {
             "key" => Ok(Subject::Key),
             "operation" => Ok(Subject::Operation),
             "global" => Ok(Subject::Global),
-            _ => match word.strip_prefix("header:").map(|name| HeaderName::try_from(name.trim())) {
-                Some(Ok(name)) => Ok(Subject::Header(name)),
-                _ => {
-                    let known = ["client", "consumer", "key", "operation", "global", "header:NAME"];
-                    Err(serde::de::Error::custom(crate::config::unknown("value", word, known)))
-                }
-            },
+            _ => Subject::named(word).ok_or_else(|| {
+                let known = ["client", "consumer", "key", "operation", "global", "header:NAME", "claim:NAME"];
+                serde::de::Error::custom(crate::config::unknown("value", word, known))
+            }),
         };
         OneOrMany::deserialize(deserializer)?.each().iter().map(subject).collect::<Result<_, _>>().map(Per)
     }
 }
 
 impl Subject {
+    /// A header or a claim by its name.
+    fn named(word: &str) -> Option<Subject> {
+        if let Some(name) = word.strip_prefix("header:") {
+            return HeaderName::try_from(name.trim()).ok().map(Subject::Header);
+        }
+        let name = word.strip_prefix("claim:")?.trim();
+        // Many issuers name claims by URLs: only what begins with a slash is a pointer.
+        let pointer = if name.starts_with('/') { name.into() } else { format!("/{}", escape(name)) };
+        (!name.is_empty()).then(|| Subject::Claim { word: word.into(), pointer: pointer.into() })
+    }
+
+    /// Whether it is known only once the credential is proved.
+    fn is_proved(&self) -> bool {
+        matches!(self, Subject::Consumer | Subject::Key | Subject::Claim { .. })
+    }
+
     fn word(&self) -> &str {
         match self {
             Subject::Client => "client",
@@ -271,6 +293,7 @@ impl Subject {
             Subject::Operation => "operation",
             Subject::Global => "global",
             Subject::Header(name) => name.as_str(),
+            Subject::Claim { word, .. } => word,
         }
     }
 }
@@ -285,8 +308,7 @@ impl Protection for Limit {
         let mut after = Vec::new();
         let mut add = |rule: &Rule, place: String, key: &str| -> Result<(), Fault> {
             let meters = meters(rule, &place, cx.scope(key))?;
-            let principal = rule.per.0.iter().any(|s| matches!(s, Subject::Consumer | Subject::Key));
-            if principal {
+            if rule.per.0.iter().any(Subject::is_proved) {
                 after.extend(meters);
             } else {
                 before.extend(meters);
@@ -512,6 +534,18 @@ impl Hash for Whose<'_> {
                     Some(principal) => principal.credential.hash(state),
                     None => address(cx.facts.client, state),
                 },
+                Subject::Claim { pointer, .. } => {
+                    let claims = principal.and_then(|principal| principal.claims.as_ref());
+                    match (
+                        claims.and_then(|claims| Some((claims.issuer(), claims.claim(pointer)?))),
+                        principal,
+                    ) {
+                        // What one issuer says is not what another says.
+                        (Some((issuer, value)), _) => (1u8, issuer, value).hash(state),
+                        (None, Some(principal)) => (2u8, &principal.consumer).hash(state),
+                        (None, None) => address(cx.facts.client, state),
+                    }
+                }
                 Subject::Operation => cx.operation.map(|operation| &operation.id).hash(state),
                 Subject::Global => {}
                 // Absent is a value too: who leaves it out shares one counter with all who do.

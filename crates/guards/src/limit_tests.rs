@@ -1,6 +1,6 @@
 use serde_json::json;
 
-use super::Amount;
+use super::{Amount, Meters, Rule, meters};
 use crate::testing::*;
 
 fn open(limit: serde_json::Value) -> std::sync::Arc<portcullis_engine::Engine> {
@@ -94,6 +94,104 @@ fn calls_that_the_contract_does_not_have_are_limited_beside_the_others() {
     assert_eq!(send_many(&engine, &call("GET", "/new"), 150), (0, 150));
 }
 
+/// Proves whoever `X-Who` says, with the claim `tenant` of `X-Tenant`, where there is one.
+#[derive(Debug)]
+struct Believe;
+
+#[derive(Debug)]
+struct Said(serde_json::Value);
+
+impl portcullis_engine::Claims for Said {
+    fn issuer(&self) -> &str {
+        "https://login.example.com"
+    }
+    fn subject(&self) -> Option<&str> {
+        None
+    }
+    fn roles(&self) -> &[Box<str>] {
+        &[]
+    }
+    fn groups(&self) -> &[Box<str>] {
+        &[]
+    }
+    fn claim(&self, pointer: &str) -> Option<&serde_json::Value> {
+        self.0.pointer(pointer)
+    }
+}
+
+impl portcullis_engine::Guard for Believe {
+    fn hooks(&self) -> portcullis_engine::Hooks {
+        portcullis_engine::Hooks { request_head: true, ..Default::default() }
+    }
+    fn request_head(
+        &self,
+        cx: &mut portcullis_engine::Cx<'_>,
+    ) -> Result<portcullis_engine::Verdict, portcullis_engine::GuardError> {
+        use portcullis_engine::{Claims, CredentialKind, Principal, Verdict};
+        let field =
+            |name: &str| cx.request.headers.get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
+        let Some(who) = field("x-who") else { return Ok(Verdict::Pass) };
+        let mut principal =
+            Principal::new(who.as_str().into(), "t".into(), CredentialKind::AccessToken, [].into());
+        let tenant =
+            field("x-tenant").map(|tenant| json!({ "org": { "id": tenant }, "https://e.g/t": tenant }));
+        principal.claims =
+            Some(std::sync::Arc::new(Said(tenant.unwrap_or(json!({})))) as std::sync::Arc<dyn Claims>);
+        cx.facts.principal = Some(std::sync::Arc::new(principal));
+        Ok(Verdict::Pass)
+    }
+}
+
+#[test]
+fn claims_count_once_they_are_proved() {
+    use portcullis_engine::{Bounds, Engine, FailMode, Mode, Plan, Planned, Stage, State};
+    for per in ["claim:/org/id", "claim:https://e.g/t"] {
+        let rule: Rule = serde_json::from_value(json!({ "rate": "2/min", "per": per })).unwrap();
+        assert!(rule.per.0[0].is_proved());
+        let meters = Meters::new(meters(&rule, "", "").unwrap()).unwrap();
+        let planned = |stage, guard| Planned {
+            name: "t",
+            stage,
+            mode: Mode::Enforce,
+            on_error: FailMode::Closed,
+            guard,
+        };
+        let guards = vec![
+            planned(Stage::Authenticate, Box::new(Believe) as _),
+            planned(Stage::Quota, Box::new(meters) as _),
+        ];
+        let state = std::sync::Arc::new(State::new(64));
+        let engine = Engine::builder(state).unmatched(Plan::new(None, Bounds::default(), guards)).build();
+        let sent = |who: &str, tenant: &str| {
+            let mut call = status();
+            if !who.is_empty() {
+                call = call.with("x-who", who);
+            }
+            if !tenant.is_empty() {
+                call = call.with("x-tenant", tenant);
+            }
+            send(&engine, &call).status == 200
+        };
+        assert_eq!(
+            [sent("a", "t1"), sent("b", "t1"), sent("c", "t1")],
+            [true, true, false],
+            "one tenant, {per}"
+        );
+        assert!(sent("a", "t2"), "another tenant");
+        assert_eq!(
+            [sent("a", ""), sent("a", ""), sent("a", "")],
+            [true, true, false],
+            "without it: by consumer"
+        );
+        assert!(sent("b", ""));
+        assert_eq!(
+            [sent("", "t1"), sent("", "t1"), sent("", "t1")],
+            [true, true, false],
+            "nobody: by client"
+        );
+    }
+}
+
 #[test]
 fn quotas_and_principals() {
     let engine = open(json!({ "rules": [{ "quota": "2/min", "per": "consumer" }] }));
@@ -170,6 +268,7 @@ fn slips_are_named() {
             json!({ "rules": [{ "rate": "1/s", "per": "clint" }] }),
             "/limit/rules/0/per: unknown value `clint`; did you mean `client`?",
         ),
+        (json!({ "rate": "1/s", "per": "claim:" }), "/limit/per: unknown value `claim:`"),
         (json!({ "burst": 3 }), "/limit"),
         (json!({ "concurrent": 0 }), "/limit/concurrent: expected at least 1"),
         (json!({ "rate": "1/s", "burst": 0 }), "/limit/burst: expected at least 1"),

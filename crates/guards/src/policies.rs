@@ -155,6 +155,8 @@ pub(crate) struct Policy {
 /// What holds for one operation.
 #[derive(Debug)]
 pub(crate) struct Effective {
+    /// What refusals do, where no guard's section says otherwise.
+    pub(crate) mode: Mode,
     pub(crate) public: bool,
     pub(crate) websocket: bool,
     pub(crate) bounds: Bounds,
@@ -249,7 +251,8 @@ impl Policies {
             }
         };
         lay(&mut sections, &self.sections, "", "");
-        let mut effective = Effective { public: false, websocket: false, bounds: self.bounds, sections };
+        let mut effective =
+            Effective { mode: self.mode, public: false, websocket: false, bounds: self.bounds, sections };
         for (index, policy) in self.policies.iter().enumerate().filter(|(_, p)| p.matches.holds(operation)) {
             effective.public = policy.public.unwrap_or(effective.public);
             effective.websocket = policy.websocket.unwrap_or(effective.websocket);
@@ -257,6 +260,7 @@ impl Policies {
                 effective.bounds = overlay(effective.bounds, bounds);
             }
             if let Some(mode) = policy.mode {
+                effective.mode = mode;
                 effective.sections.iter_mut().for_each(|section| section.mode = mode);
             }
             lay(&mut effective.sections, &policy.sections, &format!("/policies/{index}"), &policy.scope);

@@ -238,6 +238,27 @@ fn nothing_behind_a_key_is_as_if_it_were_not_written() {
 }
 
 #[test]
+fn monitoring_does_not_break_websockets() {
+    let upgrade =
+        |target: &str| call("GET", target).with("connection", "upgrade").with("upgrade", "websocket");
+    let sent = |document: Value, target: &str| {
+        let went = send(&shop(document).engine, &upgrade(target));
+        (went.code(), went.found())
+    };
+    assert_eq!(sent(json!({}), "/status").0, "upgrade-refused");
+    assert_eq!(sent(json!({ "mode": "monitor" }), "/status"), ("permitted", vec!["upgrade-refused"]));
+    assert_eq!(
+        sent(json!({ "mode": "monitor" }), "/elsewhere"),
+        ("permitted", vec!["path-unknown", "credential-missing", "upgrade-refused"])
+    );
+    let offered = json!({ "policies": [{ "match": { "operation": "status" }, "websocket": true }] });
+    assert_eq!(sent(offered, "/status"), ("permitted", vec![]));
+    let one = json!({ "policies": [{ "match": { "operation": "status" }, "mode": "monitor" }] });
+    assert_eq!(sent(one.clone(), "/status"), ("permitted", vec!["upgrade-refused"]));
+    assert_eq!(sent(one, "/maybe").0, "upgrade-refused");
+}
+
+#[test]
 fn bounds_of_a_policy_take_sizes() {
     let document = json!({ "policies": [{ "match": { "operation": "putOrder" }, "bounds": { "request_body": "1KiB" } }],
         "authenticate": { "schemes": { "user": "upstream" } } });
