@@ -1,0 +1,351 @@
+//! Commands for a shell: a separator or a substitution, and then a command as a shell would read it.
+//!
+//! What a shell drops is dropped first: quotation marks inside words, backslashes and carets, `$IFS`, `${IFS}`, braces
+//! (`{cat,/etc/passwd}`), empty variables (`$@`, `$*`, `$u`). Names that English has too (cat, more, find, …) need
+//! arguments that only a command has.
+
+use smallvec::SmallVec;
+
+use crate::class::Class;
+use crate::detect::View;
+use crate::text::{at, from, has, has_any, is_space, is_word, lookup, skip_while, slice, starts, trim};
+use crate::verdict::Hits;
+
+/// How telling a command's name is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Name {
+    /// No word of a language: `whoami`, `ifconfig`.
+    Rare,
+    /// A word, or a name in code: `cat`, `id`, `ping`.
+    Common,
+}
+use Name::{Common, Rare};
+
+/// Sorted.
+const COMMANDS: &[(&str, Name)] = &[
+    ("ansible", Rare), ("apt", Common), ("apt-get", Rare), ("arp", Rare), ("awk", Rare), ("base64", Rare), ("bash", Common), ("bitsadmin", Rare), ("bzip2", Rare), ("cat", Common), ("cd", Common), ("certutil", Rare),
+    ("chgrp", Rare), ("chmod", Rare), ("chown", Rare), ("cmd", Common), ("cp", Common), ("crontab", Rare), ("cscript", Rare), ("csh", Rare), ("curl", Common), ("cut", Common), ("dash", Common), ("date", Common), ("dd", Common), ("del", Common),
+    ("df", Common), ("dig", Common), ("dir", Common), ("dnf", Rare), ("docker", Common), ("du", Common), ("echo", Common), ("env", Common), ("eval", Common), ("exec", Common), ("expr", Common), ("fetch", Common), ("file", Common), ("find", Common), ("findstr", Rare), ("finger", Common), ("ftp", Common), ("gcc", Rare),
+    ("grep", Common), ("gunzip", Rare), ("gzip", Rare), ("head", Common), ("hexdump", Rare), ("host", Common), ("hostname", Common), ("id", Common), ("ifconfig", Rare), ("ip", Common), ("ipconfig", Rare), ("iptables", Rare), ("kill", Common), ("killall", Rare), ("ksh", Rare),
+    ("last", Common), ("less", Common), ("ln", Common), ("ls", Common), ("lsof", Rare), ("mail", Common), ("mkdir", Rare), ("mkfifo", Rare), ("mknod", Rare), ("more", Common), ("mount", Common), ("mv", Common), ("nano", Common), ("nc", Common), ("ncat", Rare), ("net", Common), ("netcat", Rare), ("netstat", Rare), ("nl", Common), ("nmap", Rare), ("node", Common),
+    ("nohup", Rare), ("nslookup", Rare), ("od", Common), ("openssl", Rare), ("passwd", Common), ("perl", Common), ("php", Common), ("ping", Common), ("ping6", Rare), ("powershell", Common), ("printenv", Rare), ("printf", Common), ("ps", Common), ("pwd", Common), ("pwsh", Rare), ("python", Common), ("python2", Rare), ("python3", Rare), ("reboot", Common), ("reg", Common),
+    ("regsvr32", Rare), ("rev", Common), ("rm", Common), ("rmdir", Rare), ("route", Common), ("rsync", Rare), ("ruby", Common), ("rundll32", Rare), ("scp", Rare), ("sed", Common), ("set", Common), ("sh", Common), ("shutdown", Common), ("sleep", Common), ("socat", Rare), ("sort", Common), ("ssh", Common), ("strings", Common), ("su", Common), ("sudo", Common), ("systeminfo", Rare), ("tac", Rare), ("tail", Common), ("tar", Common),
+    ("taskkill", Rare), ("tasklist", Rare), ("tcpdump", Rare), ("tee", Common), ("telnet", Common), ("tftp", Rare), ("timeout", Common), ("top", Common), ("touch", Common), ("traceroute", Rare), ("tracert", Rare), ("type", Common), ("uname", Rare), ("uniq", Common), ("unzip", Rare), ("useradd", Rare), ("vi", Common), ("vim", Common), ("ver", Common), ("w", Common), ("wc", Common), ("wget", Common), ("whereis", Rare), ("which", Common), ("who", Common), ("whoami", Rare), ("wmic", Rare), ("wscript", Rare),
+    ("xargs", Rare), ("xxd", Rare), ("yum", Rare), ("zsh", Common),
+];
+
+/// Names that end a payload by themselves: what attackers ask first.
+const PROBES: [&str; 15] = ["id", "ls", "dir", "whoami", "pwd", "uname", "ps", "env", "ver", "w", "who", "hostname", "ifconfig", "ipconfig", "reboot"];
+
+/// Judges `view`.
+pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
+    let bytes = view.bytes;
+    shellshock(bytes, hits);
+    let mut index = 0;
+    // The beginning: a value that is a command.
+    let start = skip_while(bytes, 0, |b| is_space(b) || matches!(b, b'\'' | b'"' | b'+'));
+    judge(view, Opening::Start, start, hits);
+    while index < bytes.len() {
+        let (opening, next) = opening(bytes, index);
+        if let Some(opening) = opening {
+            judge(view, opening, next, hits);
+        }
+        index = next.max(index + 1);
+        hits.step(1);
+    }
+}
+
+/// What makes the next word a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Opening {
+    /// The value begins.
+    Start,
+    /// `;`, a line break: also in sentences.
+    Weak,
+    /// `|`, `&`: also in lists.
+    Pipe,
+    /// `||`, `&&`.
+    Logic,
+    /// `$(`, `<(`, `>(`.
+    Substitution,
+    /// A backtick: Markdown's code, too.
+    Backtick,
+}
+
+fn opening(bytes: &[u8], index: usize) -> (Option<Opening>, usize) {
+    let next = at(bytes, index + 1);
+    match at(bytes, index) {
+        b';' => (Some(Opening::Weak), index + 1),
+        b'\n' | b'\r' => (Some(Opening::Weak), index + 1),
+        b'|' if next == b'|' => (Some(Opening::Logic), index + 2),
+        b'&' if next == b'&' => (Some(Opening::Logic), index + 2),
+        b'|' | b'&' => (Some(Opening::Pipe), index + 1),
+        b'$' | b'<' | b'>' if next == b'(' => (Some(Opening::Substitution), index + 2),
+        b'`' => (Some(Opening::Backtick), index + 1),
+        _ => (None, index + 1),
+    }
+}
+
+/// The word of a shell at `index`, cleaned, and the index behind it.
+fn word(bytes: &[u8], index: usize) -> (SmallVec<[u8; 48]>, usize, bool) {
+    let mut out = SmallVec::new();
+    let mut index = index;
+    let mut hidden = false;
+    let end = bytes.len().min(index + 96);
+    while index < end {
+        let byte = at(bytes, index);
+        match byte {
+            b'\'' | b'"' | b'\\' | b'^' => {
+                hidden |= !out.is_empty() && is_word(at(bytes, index + 1));
+                // `C:\` and `dir\x` keep theirs.
+                if byte == b'\\' && (out.last() == Some(&b':') || out.contains(&b'\\')) {
+                    out.push(byte);
+                }
+            }
+            b'$' => {
+                let skipped = variable(bytes, index);
+                if skipped == index || is_gap(bytes, index) {
+                    break;
+                }
+                hidden |= !out.is_empty();
+                index = skipped;
+                continue;
+            }
+            b'{' if out.is_empty() => hidden = true,
+            b',' if hidden && bytes.get(..index).is_some_and(|start| start.contains(&b'{')) => break,
+            _ if is_space(byte) || matches!(byte, b';' | b'|' | b'&' | b'<' | b'>' | b'(' | b')' | b'`' | b',' | b'}' | b'+') => break,
+            _ => out.push(byte),
+        }
+        index += 1;
+    }
+    (out, index, hidden)
+}
+
+/// The index behind the variable at `index`: `$@`, `$1`, `$u`, `${x}`.
+fn variable(bytes: &[u8], index: usize) -> usize {
+    match at(bytes, index + 1) {
+        b'@' | b'*' | b'#' | b'?' | b'-' | b'!' => index + 2,
+        b'0'..=b'9' => index + 2,
+        b'{' => {
+            let end = skip_while(slice(bytes, 0, index + 40), index + 2, |b| b != b'}');
+            if at(bytes, end) == b'}' { end + 1 } else { index }
+        }
+        byte if byte.is_ascii_alphabetic() || byte == b'_' => skip_while(slice(bytes, 0, index + 40), index + 1, is_word),
+        _ => index,
+    }
+}
+
+/// Whether a blank is spelt here: `$IFS`, `${IFS}`, `${IFS%??}`, `$IFS$9`.
+fn is_gap(bytes: &[u8], index: usize) -> bool {
+    starts(from(bytes, index), b"$ifs") || starts(from(bytes, index), b"${ifs")
+}
+
+/// Behind the blanks at `index`, as a shell reads them; and whether there were any.
+fn gap(bytes: &[u8], index: usize) -> (usize, bool, bool) {
+    let mut at_ = index;
+    let mut spelt = false;
+    for _ in 0..16 {
+        if is_space(at(bytes, at_)) || at(bytes, at_) == b'+' {
+            at_ += 1;
+        } else if is_gap(bytes, at_) {
+            at_ = variable(bytes, at_);
+            spelt = true;
+        } else if at(bytes, at_) == b'$' && spelt && at(bytes, at_ + 1).is_ascii_digit() {
+            at_ += 2;
+        } else if at(bytes, at_) == b',' && at_ == index {
+            at_ += 1;
+            spelt = true;
+        } else {
+            break;
+        }
+    }
+    (at_, at_ > index, spelt)
+}
+
+/// What a command is called with.
+#[derive(Debug, Default)]
+struct Arguments {
+    none: bool,
+    /// A path, an option, an address, a redirection: what words of a language are not.
+    technical: bool,
+    /// A path of the system, or an option.
+    path: bool,
+    address: bool,
+    number: bool,
+    /// There was no blank at all, or the next thing is another separator.
+    ended: bool,
+    spelt: bool,
+}
+
+fn arguments(bytes: &[u8], index: usize) -> Arguments {
+    let (start, blank, spelt) = gap(bytes, index);
+    let next = at(bytes, start);
+    let ends = start >= bytes.len() || matches!(next, b';' | b'|' | b'&' | b')' | b'`' | b'\n' | b'\r' | b'#' | b'"' | b'\'' | b'}' | b'>' | b'<' | 0);
+    let mut found = Arguments { spelt, ended: ends, ..Arguments::default() };
+    if ends && !matches!(next, b'"' | b'\'' | b'>' | b'<') || start >= bytes.len() {
+        found.none = true;
+        return found;
+    }
+    if !blank && !ends {
+        // `cat/etc`, `dir:`: no command.
+        found.technical = false;
+        return found;
+    }
+    let line = slice(bytes, start, start + 120);
+    let line = slice(line, 0, line.iter().position(|&b| matches!(b, b'\n' | b'\r')).unwrap_or(line.len()));
+    let first_end = line.iter().position(|&b| is_space(b)).unwrap_or(line.len());
+    let first = slice(line, 0, first_end);
+    let option = at(first, 0) == b'-' && at(first, 1).is_ascii_alphabetic() || first.starts_with(b"--") && first.len() > 3 || at(first, 0) == b'/' && first.len() == 2;
+    let path = first.starts_with(b"/") && at(first, 1).is_ascii_alphabetic() || first.starts_with(b"~/") || first.starts_with(b"./") || first.starts_with(b"../") || at(first, 1) == b':' && at(first, 2) == b'\\' || at(first, 1) == b':' && at(first, 2) == b'/'
+        || has_any(first, &[b"/etc", b"/bin", b"/tmp", b"passwd", b"?/", b"*/"]);
+    let address = has(first, b"http://") || has(first, b"https://") || dotted(first) || has_any(first, &[b".com", b".net", b".org", b".io", b"localhost", b"$(", b"`"]);
+    let later = line.windows(2).any(|pair| pair[0] == b' ' && pair[1] == b'/') || has_any(line, &[b" -c ", b" -e ", b" -n ", b" -i ", b" -l ", b" -a ", b" -p ", b"http://", b"https://"]) || line.split(|&b| b == b' ').any(dotted);
+    let redirect = matches!(at(first, 0), b'>' | b'<') && !matches!(at(first, 1), b'/' | b'a'..=b'z' | b'A'..=b'Z') || has_any(line, &[b" > ", b">/", b"> /", b">&", b"</"]);
+    found.number = !first.is_empty() && first.iter().take_while(|b| !matches!(b, b';' | b'|' | b'&' | b'`' | b')' | b'\'' | b'"')).all(u8::is_ascii_digit);
+    found.path = path || option;
+    found.address = address;
+    found.technical = path || option || address || redirect || later || spelt;
+    found
+}
+
+/// Four numbers with dots between: an address.
+fn dotted(word: &[u8]) -> bool {
+    let mut parts = 0;
+    for part in word.splitn(5, |&b| b == b'.') {
+        let digits = part.iter().take_while(|b| b.is_ascii_digit()).count();
+        if digits == 0 || digits > 3 || parts < 3 && digits != part.len() {
+            return false;
+        }
+        parts += 1;
+    }
+    parts == 4
+}
+
+/// Judges the command that may begin at `index`.
+fn judge(view: &View<'_>, opening: Opening, index: usize, hits: &mut Hits) {
+    let bytes = view.bytes;
+    let (begin, blank, _) = gap(bytes, index);
+    let mut begin = begin;
+    while matches!(at(bytes, begin), b'(' | b'!' | b'@') && begin < index + 8 {
+        begin += 1;
+    }
+    let (full, end, hidden) = word(bytes, begin);
+    hits.step(end - begin.min(end) + 8);
+    if full.len() < 1 {
+        return;
+    }
+    let base = full.rsplit(|&b| b == b'/' || b == b'\\').next().unwrap_or_default();
+    let with_path = base.len() < full.len();
+    let bare = base.strip_suffix(b".exe").or_else(|| base.strip_suffix(b".EXE")).unwrap_or(base);
+    let glob = with_path && full.iter().any(|b| matches!(b, b'?' | b'*')) && (starts(&full, b"/???/") || starts(&full, b"/bin/") || starts(&full, b"/usr/") || starts(&full, b"/b") && full.contains(&b'?'));
+    let name = match lookup(COMMANDS, bare) {
+        Some(name) => name,
+        None if glob => Rare,
+        None => {
+            assignment(view, opening, &full, index, hits);
+            return;
+        }
+    };
+    let system = with_path && [&b"/bin/"[..], b"/usr/", b"/sbin/", b"c:\\windows"].iter().any(|root| starts(&full, root)) || glob;
+    let arguments = arguments(bytes, end);
+    let probe = PROBES.iter().any(|known| bare.eq_ignore_ascii_case(known.as_bytes()));
+    let sure = hidden || bare.len() < base.len() || system;
+    let strength: i32 = match name {
+        _ if sure && (arguments.none || arguments.technical) => 45,
+        _ if system => 35,
+        Rare if arguments.none => 35,
+        Rare if arguments.technical => 40,
+        Rare => 10,
+        Common if arguments.technical && (arguments.path || arguments.address || arguments.spelt) => 38,
+        Common if arguments.technical => 25,
+        Common if arguments.number && matches!(bare, b"sleep" | b"timeout" | b"ping" | b"kill") => 32,
+        Common if arguments.none && probe => 22,
+        Common if arguments.none => 8,
+        Common if arguments.ended && matches!(bare, b"echo" | b"printf" | b"eval" | b"grep") => 20,
+        Common => -10,
+    };
+    let tight = !blank;
+    let last = end >= bytes.len() || trim(from(bytes, end)).len() < 3;
+    let before = slice(bytes, 0, index);
+    let place: i32 = match opening {
+        Opening::Start => {
+            // A whole value: only with a shape that sentences do not have.
+            let whole = view.is_short() && !view.document;
+            if !whole {
+                0
+            } else if matches!(name, Rare) && arguments.none && bytes.len() > 4 && trim(bytes).first().is_some_and(|b| matches!(b, b'\'' | b'"')) {
+                40
+            } else if arguments.technical && (arguments.path || arguments.address || system) {
+                32
+            } else if system {
+                40
+            } else {
+                10
+            }
+        }
+        // Nothing before the separator, or a quote closed right before it: nothing a sentence does.
+        Opening::Weak => {
+            let close = if before.len() <= 2 || tight { 40 } else { 32 };
+            // A new line of a text is no new command.
+            if index > 0 && at(bytes, index - 1) != b';' && !view.place.is_one_line() { close - 25 } else { close }
+        }
+        Opening::Pipe | Opening::Logic => 40 + if tight || before.len() <= 3 { 6 } else { 0 } + if last { 4 } else { 0 },
+        Opening::Substitution => 52,
+        Opening::Backtick => {
+            let closing = from(bytes, end).iter().take(120).position(|&b| b == b'`');
+            let outside = before.len() > 1 && is_space(at(bytes, index.wrapping_sub(2)));
+            if trim(bytes).len() <= closing.unwrap_or(200) + end - index + 3 && closing.is_some() {
+                50
+            } else if outside || closing.is_none() {
+                // Markdown's code.
+                5
+            } else {
+                45
+            }
+        }
+    };
+    // `time; date`: a lone word that probes nothing.
+    let score = strength + place - if view.document { 25 } else { 0 };
+    if score >= 50 && (strength > 0) {
+        let why = if opening == Opening::Start { "a command of a shell" } else { "a separator of a shell, and a command" };
+        hits.add(Class::Command, score.clamp(0, 97) as u8, why, index.saturating_sub(1), (end + 40).min(bytes.len()));
+    }
+}
+
+/// `;a=…;b=…;$a$b`, `$'\x63at'`, `$(…)` of what is no known command.
+fn assignment(view: &View<'_>, opening: Opening, word: &[u8], index: usize, hits: &mut Hits) {
+    if opening == Opening::Start || view.document {
+        return;
+    }
+    let rest = slice(view.bytes, index, index + 160);
+    let assigns = word.iter().position(|&b| b == b'=').is_some_and(|equals| equals > 0 && slice(word, 0, equals).iter().all(|&b| is_word(b)));
+    if assigns && has(rest, b";$") && matches!(opening, Opening::Weak | Opening::Logic) {
+        hits.add(Class::Command, 78, "puts a command together from variables", index, index + rest.len());
+    }
+    if has_any(rest, &[b"/dev/tcp/", b"base64 -d|", b"base64 -d |", b"|sh", b"|bash", b"| bash", b"| sh"]) {
+        hits.add(Class::Command, 82, "hands text to a shell", index, index + rest.len());
+    }
+}
+
+/// CVE-2014-6271: `() { :;};` at the beginning of a value that ends up in the environment.
+fn shellshock(bytes: &[u8], hits: &mut Hits) {
+    let Some(start) = slice(bytes, 0, 512).windows(2).position(|pair| pair == b"()") else { return };
+    let rest: SmallVec<[u8; 32]> = slice(bytes, start, start + 64).iter().copied().filter(|&b| !is_space(b)).take(24).collect();
+    if rest.starts_with(b"(){:;};") || rest.starts_with(b"(){:;}") || rest.starts_with(b"(){_;}") || rest.starts_with(b"(){foo:;};") {
+        hits.add(Class::Command, 96, "a function of bash in a variable, and a command behind it", start, (start + 60).min(bytes.len()));
+    }
+    if has(bytes, b"/dev/tcp/") {
+        hits.add(Class::Command, 88, "a connection made by bash", 0, bytes.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn commands_are_sorted() {
+        let names: Vec<&str> = super::COMMANDS.iter().map(|(name, _)| *name).collect();
+        let mut sorted = names.clone();
+        sorted.sort_unstable();
+        assert_eq!(names, sorted);
+    }
+}

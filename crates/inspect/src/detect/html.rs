@@ -1,0 +1,403 @@
+//! Markup: tags, attributes and URLs that make a browser run something.
+//!
+//! Read as a browser reads it: a tag begins with `<` and a letter, attributes need no space between them, values no
+//! quotation marks. Ordinary rich text (paragraphs, emphasis, links, pictures) is left alone.
+
+use crate::class::Class;
+use crate::detect::View;
+use crate::text::{at, from, has, is_space, is_word, listed, skip_space, skip_while, slice, starts, trim};
+use crate::verdict::Hits;
+
+/// Judges `view`.
+pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
+    let discount = if view.document { 25 } else { 0 };
+    tags(view.bytes, 0, 0, discount, hits);
+    attributes_alone(view, discount, hits);
+}
+
+/// Finds the tags of `bytes`; `offset` is where they stand in the view.
+fn tags(bytes: &[u8], offset: usize, depth: u32, discount: u8, hits: &mut Hits) {
+    let mut index = 0;
+    hits.step(bytes.len());
+    while index < bytes.len() {
+        if at(bytes, index) != b'<' {
+            index += 1;
+            continue;
+        }
+        let start = index;
+        index += 1;
+        let mut name = index;
+        // NULs vanish for some, and `< script` is a tag for those who strip blanks.
+        while matches!(at(bytes, name), 0 | b'/' | b'<') && name < bytes.len() && name < index + 4 {
+            name += 1;
+        }
+        let spaced = is_space(at(bytes, name));
+        if spaced {
+            name = skip_space(bytes, name).min(name + 4);
+        }
+        let end = skip_while(bytes, name, |b| is_word(b) || b == b'-' || b == b':' || b == 0 || b >= 0x80);
+        let closing = slice(bytes, index, name).contains(&b'/');
+        let mut found = Tag { name: slice(bytes, name, end), closing, ..Tag::default() };
+        match at(bytes, name) {
+            b'!' | b'?' if !spaced => {
+                declaration(from(bytes, name), offset + start, discount, hits);
+                continue;
+            }
+            b'%' if !spaced => continue,
+            byte if !byte.is_ascii_alphabetic() => continue,
+            _ => {}
+        }
+        if spaced && !listed(RUNS, found.name) {
+            continue;
+        }
+        index = attributes(bytes, end, &mut found, offset, depth, discount, hits);
+        found.judge(offset + start, offset + index, discount, hits);
+    }
+}
+
+/// What a tag has.
+#[derive(Debug, Default)]
+struct Tag<'a> {
+    name: &'a [u8],
+    closing: bool,
+    /// Attributes there are.
+    count: u32,
+    /// `src`, `data`, `code`, `srcdoc`, `href`, `action`, … with a value.
+    source: bool,
+    closed: bool,
+    equiv: bool,
+    stylesheet: bool,
+}
+
+/// Tags whose mere presence loads or runs something.
+const RUNS: &[&str] = &[
+    "applet", "audio", "base", "bgsound", "body", "button", "details", "embed", "form", "frame", "frameset", "html", "iframe",
+    "ilayer", "image", "img", "input", "isindex", "layer", "link", "marquee", "math", "meta", "object", "script",
+    "style", "svg", "textarea", "video", "xml", "xss",
+];
+
+impl Tag<'_> {
+    fn judge(&self, start: usize, end: usize, discount: u8, hits: &mut Hits) {
+        let is = |name: &str| {
+            let own = self.name.iter().filter(|&&b| b != 0);
+            own.clone().count() == name.len() && own.zip(name.bytes()).all(|(a, b)| a.to_ascii_lowercase() == b)
+        };
+        let name = self.name.rsplit(|&b| b == b':').next().unwrap_or_default();
+        let local = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
+        let (score, why) = if is("script") || local("script") || starts(self.name, b"script") && self.name.len() < 9 {
+            (if self.closing && !self.closed { 60 } else if self.closing { 78 } else { 90 }, "a script tag")
+        } else if self.closing {
+            (if local("style") || local("textarea") || local("title") || local("noscript") { 55 } else { 5 }, "a closing tag")
+        } else if ["iframe", "frame", "frameset", "object", "embed", "applet", "layer", "ilayer", "bgsound", "portal", "fencedframe"].iter().any(|known| is(known)) {
+            (if self.source { 82 } else if self.count > 0 { 70 } else { 50 }, "a tag that loads another document")
+        } else if is("base") && self.source {
+            (85, "a tag that moves every relative link")
+        } else if is("meta") {
+            (if self.equiv { 82 } else if self.count > 0 { 55 } else { 30 }, "a tag that redirects or changes how the page is read")
+        } else if is("link") {
+            (if self.stylesheet && self.source { 75 } else if self.source { 65 } else { 20 }, "a tag that loads a style sheet")
+        } else if is("isindex") || is("xss") || is("import") && self.count > 0 {
+            (80, "a tag that nobody writes on purpose")
+        } else if is("style") {
+            (55, "a style tag")
+        } else if is("svg") || is("math") {
+            (if self.count > 0 || self.closed { 50 } else { 40 }, "a tag with a parser of its own")
+        } else if is("form") && self.source {
+            (68, "a form of its own")
+        } else if is("marquee") || is("blink") || is("plaintext") || is("xmp") || is("listing") {
+            (65, "a tag that changes how the rest is shown")
+        } else if is("xml") || is("html") || is("body") {
+            (if self.count > 0 { 45 } else { 30 }, "a tag of a whole document")
+        } else {
+            (10, "a tag")
+        };
+        hits.add(Class::Xss, score - discount.min(score), why, start, end);
+    }
+}
+
+/// Reads the attributes that begin at `index`; answers where the tag ends.
+fn attributes<'a>(
+    bytes: &'a [u8],
+    index: usize,
+    tag: &mut Tag<'a>,
+    offset: usize,
+    depth: u32,
+    discount: u8,
+    hits: &mut Hits,
+) -> usize {
+    let mut index = index;
+    loop {
+        index = skip_while(bytes, index, |b| is_space(b) || matches!(b, b'/' | 0 | b'"' | b'\'' | b'`' | b',' | b'+'));
+        if index >= bytes.len() {
+            return index;
+        }
+        match at(bytes, index) {
+            b'>' => {
+                tag.closed = true;
+                return index + 1;
+            }
+            // Another tag: what came before is judged, and that one is read anew.
+            b'<' => return index,
+            _ => {}
+        }
+        let name = index;
+        index = skip_while(bytes, index, |b| !is_space(b) && !matches!(b, b'=' | b'>' | b'/' | b'<' | b'"' | b'\''));
+        let attribute = slice(bytes, name, index);
+        if index == name {
+            index += 1;
+            continue;
+        }
+        tag.count += 1;
+        let mut equals = skip_space(bytes, index);
+        if at(bytes, equals) != b'=' {
+            if starts(attribute, b"on") && listed(EVENTS, attribute) {
+                hits.add(Class::Xss, 55 - discount, "an event handler", offset + name, offset + index);
+            }
+            continue;
+        }
+        equals = skip_while(bytes, equals + 1, |b| is_space(b) || b == 0);
+        let quote = at(bytes, equals);
+        let (value, behind) = if matches!(quote, b'"' | b'\'' | b'`') {
+            let end = skip_while(bytes, equals + 1, |b| b != quote);
+            let value = slice(bytes, equals + 1, end);
+            if end >= bytes.len() && value.contains(&b'<') {
+                // Never closed: what follows may be tags.
+                let end = skip_while(bytes, equals + 1, |b| b != b'<');
+                (slice(bytes, equals + 1, end), end)
+            } else {
+                if depth < 2 && value.contains(&b'<') {
+                    tags(value, offset + equals + 1, depth + 1, discount, hits);
+                }
+                (value, end + 1)
+            }
+        } else {
+            let end = skip_while(bytes, equals, |b| !is_space(b) && b != b'>');
+            (slice(bytes, equals, end), end)
+        };
+        index = behind;
+        attribute_value(tag, attribute, value, offset + name, offset + behind, discount, hits);
+    }
+}
+
+/// What an attribute with a value does.
+fn attribute_value(
+    tag: &mut Tag<'_>,
+    attribute: &[u8],
+    value: &[u8],
+    start: usize,
+    end: usize,
+    discount: u8,
+    hits: &mut Hits,
+) {
+    let local = attribute.rsplit(|&b| b == b':').next().unwrap_or_default();
+    let is = |name: &str| local.eq_ignore_ascii_case(name.as_bytes());
+    hits.step(value.len());
+    if starts(attribute, b"on") && attribute.len() > 3 && attribute.iter().skip(2).all(|&b| b.is_ascii_alphabetic() || b == 0) {
+        // JSX hands functions over in braces.
+        let jsx = at(trim(value), 0) == b'{';
+        let score = match (jsx, listed(EVENTS, attribute)) {
+            (true, _) => 45,
+            (_, true) if discount > 0 && !sinks(value) => 80,
+            (_, true) => 95,
+            (_, false) if value.is_empty() => 40,
+            (_, false) => 82,
+        };
+        hits.add(Class::Xss, score - discount.min(score), "an event handler in a tag", start, end);
+    }
+    if is("http-equiv") {
+        tag.equiv = true;
+    }
+    if is("rel") && (has(value, b"stylesheet") || has(value, b"import") || has(value, b"preload")) {
+        tag.stylesheet = true;
+    }
+    let url = ["src", "href", "data", "code", "codebase", "action", "formaction", "srcdoc", "background", "dynsrc", "lowsrc", "poster", "classid", "xlink", "to", "from", "values", "content", "folder", "by", "manifest"]
+        .iter()
+        .any(|known| is(known));
+    if url {
+        tag.source |= !value.is_empty() || is("srcdoc");
+    }
+    if let Some(why) = script_url(value) {
+        let known = url || is("style");
+        hits.add(Class::Xss, if known { 95 } else { 85 } - discount / 2, why, start, end);
+    }
+    if is("style") && style_runs(value) {
+        hits.add(Class::Xss, 88 - discount / 2, "a style that runs script", start, end);
+    }
+    if is("srcdoc") {
+        hits.add(Class::Xss, 85 - discount, "a document in an attribute", start, end);
+    }
+    if (is("formaction") || is("dynsrc") || is("attributename")) && !value.is_empty() {
+        hits.add(Class::Xss, 72 - discount, "an attribute that sends or animates what nobody meant to", start, end);
+    }
+}
+
+/// Whether `value` calls what an attack calls.
+fn sinks(value: &[u8]) -> bool {
+    crate::text::has_any(value, &[b"alert", b"confirm", b"prompt", b"eval", b"document", b"cookie", b"fetch", b"location", b"import", b"window", b"atob", b"//"])
+}
+
+/// Why a browser runs the URL `value`, where it does.
+pub(super) fn script_url(value: &[u8]) -> Option<&'static str> {
+    // Browsers skip control characters and blanks in a scheme.
+    let mut scheme = [0_u8; 24];
+    let mut length = 0;
+    let mut rest = value.len();
+    for (index, &byte) in value.iter().enumerate().take(256) {
+        if byte <= b' ' || matches!(byte, b'"' | b'\'' | b'`' | b'\\') && length == 0 {
+            continue;
+        }
+        let Some(place) = scheme.get_mut(length) else { break };
+        *place = byte.to_ascii_lowercase();
+        length += 1;
+        if byte == b':' || byte == b'=' {
+            rest = index + 1;
+            if byte == b'=' {
+                // `url=javascript:` of a refresh.
+                length = 0;
+                continue;
+            }
+            break;
+        }
+        if byte == b';' || byte == b',' || byte == b'#' {
+            length = 0;
+        }
+    }
+    let scheme = slice(&scheme, 0, length);
+    let after = from(value, rest);
+    if [&b"javascript:"[..], b"vbscript:", b"livescript:", b"mocha:", b"jscript:"].contains(&scheme) {
+        let body = trim(after);
+        // "JavaScript: the good parts" is a title.
+        let prose = at(after, 0) == b' ' && body.iter().all(|&b| is_word(b) || matches!(b, b' ' | b',' | b'.' | b'-' | b'&' | b':' | b'!' | b'?') || b >= 0x80);
+        return (!prose && !body.is_empty()).then_some("a URL that runs script");
+    }
+    if scheme == b"data:" {
+        let kind = slice(after, 0, 64);
+        let text = has(kind, b"text/html") || has(kind, b"svg+xml") || has(kind, b"javascript") || has(kind, b"text/xml") || has(kind, b"xhtml");
+        return text.then_some("a URL that holds a document");
+    }
+    None
+}
+
+/// Whether a style runs script.
+fn style_runs(value: &[u8]) -> bool {
+    let mut plain = Vec::with_capacity(value.len());
+    let mut index = 0;
+    // CSS drops comments and backslashes.
+    while index < value.len() {
+        if at(value, index) == b'/' && at(value, index + 1) == b'*' {
+            let rest = from(value, index + 2);
+            index += 4 + rest.windows(2).position(|pair| pair == b"*/").unwrap_or(rest.len());
+            continue;
+        }
+        let byte = at(value, index);
+        if byte != b'\\' && byte != 0 {
+            plain.push(byte);
+        }
+        index += 1;
+    }
+    crate::text::has_any(&plain, &[b"expression(", b"javascript:", b"vbscript:", b"-moz-binding", b"behavior:", b"behaviour:", b"@import"])
+}
+
+/// `<!` and `<?`.
+fn declaration(bytes: &[u8], start: usize, discount: u8, hits: &mut Hits) {
+    let head = slice(bytes, 0, 64);
+    let mut add = |score: u8, why| hits.add(Class::Xss, score - discount.min(score), why, start, start + head.len());
+    if starts(head, b"?import") || starts(head, b"?xml:namespace") {
+        add(82, "a processing instruction that loads a behaviour");
+    } else if starts(head, b"!--[if") || starts(head, b"![if") {
+        add(55, "a conditional comment");
+    } else if starts(head, b"?xml-stylesheet") {
+        add(75, "a style sheet that can run script");
+    }
+}
+
+/// Attributes without a tag: the value was put into one.
+fn attributes_alone(view: &View<'_>, discount: u8, hits: &mut Hits) {
+    let bytes = view.bytes;
+    let mut index = 0;
+    hits.step(bytes.len());
+    while let Some(equals) = from(bytes, index).iter().position(|&b| b == b'=') {
+        let equals = index + equals;
+        index = equals + 1;
+        let mut end = equals;
+        while end > 0 && equals - end < 8 && (is_space(at(bytes, end - 1)) || at(bytes, end - 1) == 0) {
+            end -= 1;
+        }
+        let mut start = end;
+        while start > 0 && end - start < 28 && at(bytes, start - 1).is_ascii_alphabetic() {
+            start -= 1;
+        }
+        let name = slice(bytes, start, end);
+        if !starts(name, b"on") && !starts(name, b"style") && !starts(name, b"srcdoc") {
+            continue;
+        }
+        let before = if start == 0 { b' ' } else { at(bytes, start - 1) };
+        let apart = is_space(before) || matches!(before, b'"' | b'\'' | b'/' | b'`' | 0 | b'+');
+        if !apart {
+            continue;
+        }
+        let value = slice(bytes, equals + 1, equals + 257);
+        let quoted = slice(bytes, 0, start).iter().take(64).any(|b| matches!(b, b'"' | b'\'' | b'>' | b'`'));
+        if listed(EVENTS, name) {
+            let value = trim(value);
+            let value = match value.first() {
+                Some(b'"' | b'\'') => from(value, 1),
+                _ => value,
+            };
+            let code = sinks(value) || value.iter().take(80).any(|&b| matches!(b, b'(' | b'`'));
+            let score = if at(value, 0) == b'{' {
+                30
+            } else if code && (quoted || view.is_short()) {
+                85
+            } else if code {
+                60
+            } else if quoted && view.is_short() {
+                55
+            } else {
+                25
+            };
+            hits.add(Class::Xss, score - discount.min(score), "an event handler put into a tag", start, equals + 1 + value.len().min(60));
+        } else if starts(name, b"style") && quoted && style_runs(value) {
+            hits.add(Class::Xss, 82 - discount, "a style that runs script", start, equals + 60);
+        }
+    }
+}
+
+/// Event handler attributes of HTML and SVG, sorted.
+const EVENTS: &[&str] = &[
+    "onabort", "onactivate", "onafterprint", "onafterscriptexecute", "onafterupdate", "onanimationcancel",
+    "onanimationend", "onanimationiteration", "onanimationstart", "onauxclick", "onbeforeactivate", "onbeforecopy",
+    "onbeforecut", "onbeforedeactivate", "onbeforeeditfocus", "onbeforeinput", "onbeforematch", "onbeforepaste",
+    "onbeforeprint", "onbeforescriptexecute", "onbeforetoggle", "onbeforeunload", "onbeforeupdate", "onbegin", "onblur",
+    "onbounce", "oncancel", "oncanplay", "oncanplaythrough", "oncellchange", "onchange", "onclick", "onclose",
+    "oncontentvisibilityautostatechange", "oncontextmenu", "oncontrolselect", "oncopy", "oncuechange", "oncut",
+    "ondataavailable", "ondatasetchanged", "ondatasetcomplete", "ondblclick", "ondeactivate", "ondrag", "ondragdrop",
+    "ondragend", "ondragenter", "ondragexit", "ondragleave", "ondragover", "ondragstart", "ondrop", "ondurationchange",
+    "onemptied", "onend", "onended", "onerror", "onerrorupdate", "onfilterchange", "onfinish", "onfocus", "onfocusin",
+    "onfocusout", "onformdata", "onfullscreenchange", "onhashchange", "onhelp", "oninput", "oninvalid", "onkeydown",
+    "onkeypress", "onkeyup", "onlayoutcomplete", "onload", "onloadeddata", "onloadedmetadata", "onloadend",
+    "onloadstart", "onlosecapture", "onmediacomplete", "onmediaerror", "onmessage", "onmousedown", "onmouseenter",
+    "onmouseleave", "onmousemove", "onmouseout", "onmouseover", "onmouseup", "onmousewheel", "onmove", "onmoveend",
+    "onmovestart", "onmozfullscreenchange", "onoffline", "ononline", "onoutofsync", "onpagehide", "onpageshow",
+    "onpaste", "onpause", "onplay", "onplaying", "onpointercancel", "onpointerdown", "onpointerenter",
+    "onpointerleave", "onpointermove", "onpointerout", "onpointerover", "onpointerrawupdate", "onpointerup",
+    "onpopstate", "onprogress", "onpropertychange", "onratechange", "onreadystatechange", "onrepeat", "onreset",
+    "onresize", "onresizeend", "onresizestart", "onresume", "onreverse", "onrowdelete", "onrowexit", "onrowinserted",
+    "onrowsenter", "onscroll", "onscrollend", "onscrollsnapchange", "onsearch", "onsecuritypolicyviolation", "onseek", "onseeked",
+    "onseeking", "onselect", "onselectionchange", "onselectstart", "onshow", "onslotchange", "onstart", "onstop",
+    "onstorage", "onsubmit", "onsuspend", "onsyncrestored", "ontimeerror", "ontimeupdate", "ontoggle", "ontouchcancel",
+    "ontouchend", "ontouchmove", "ontouchstart", "ontrackchange", "ontransitioncancel", "ontransitionend",
+    "ontransitionrun", "ontransitionstart", "onundo", "onunhandledrejection", "onunload", "onurlflip",
+    "onvolumechange", "onwaiting", "onwebkitanimationend", "onwebkitanimationiteration", "onwebkitanimationstart", "onwebkitfullscreenchange",
+    "onwebkitmouseforceup", "onwebkitplaybacktargetavailabilitychanged", "onwebkittransitionend", "onwheel", "onzoom",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_sorted() {
+        assert!(EVENTS.is_sorted() && RUNS.is_sorted());
+    }
+}

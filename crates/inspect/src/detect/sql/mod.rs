@@ -1,0 +1,225 @@
+//! SQL: whether a value, put where a statement expects a number, a string or a name, becomes statement.
+//!
+//! The value is read three times at most: as it is, and as the rest of a string that the statement around opened with
+//! `'` or with `"`. In each reading the tokens are parsed at their hinges (a logical operator, `UNION`, a
+//! semicolon, a closed string) and judged by how much of a statement follows, and how little of it prose would have.
+
+mod clause;
+mod expression;
+mod token;
+mod words;
+
+use self::token::{Context, Kind, Token, Tokens, tokens};
+use self::words::Word;
+use crate::class::Class;
+use crate::detect::View;
+use crate::text::{at, slice};
+use crate::verdict::Hits;
+
+/// Judges `view`.
+pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
+    let bytes = view.bytes;
+    for context in [Context::Bare, Context::Quoted(b'\''), Context::Quoted(b'"'), Context::Quoted(b'`')] {
+        if let Context::Quoted(quote) = context
+            && !bytes.contains(&quote)
+        {
+            continue;
+        }
+        let reading = Reading::new(bytes, context, view.document);
+        hits.step(bytes.len() + reading.tokens.len());
+        reading.judge(hits);
+        if hits.sure() {
+            return;
+        }
+    }
+}
+
+/// One reading of a value.
+#[derive(Debug)]
+struct Reading<'a> {
+    bytes: &'a [u8],
+    tokens: Tokens,
+    /// The value closed the string that the statement around had opened, and what follows may follow a string.
+    broken: bool,
+    /// The value ends by hiding the rest of the statement, or by opening the string that it had closed.
+    mended: bool,
+    /// Where what could be the expected value ends, and what it is.
+    first_hinge: (usize, Lead),
+    /// The text is long and full of prose or code: what a person would write about SQL.
+    document: bool,
+    /// How many words of prose there are.
+    prose: usize,
+}
+
+impl<'a> Reading<'a> {
+    fn new(bytes: &'a [u8], context: Context, document: bool) -> Reading<'a> {
+        let tokens = tokens(bytes, context);
+        let broken = tokens.first().is_some_and(|token| token.kind == Kind::Break);
+        let mended = tokens.last().is_some_and(|token| matches!(token.kind, Kind::Comment | Kind::Open));
+        let first_hinge = first_hinge(&tokens, broken);
+        let prose = tokens.iter().filter(|token| token.kind == Kind::Word(Word::Prose)).count();
+        Reading { bytes, tokens, broken, mended, first_hinge, document, prose }
+    }
+
+    fn token(&self, index: usize) -> Option<&Token> {
+        self.tokens.get(index)
+    }
+
+    fn kind(&self, index: usize) -> Option<Kind> {
+        self.token(index).map(|token| token.kind)
+    }
+
+    fn word(&self, index: usize) -> Option<Word> {
+        match self.kind(index) {
+            Some(Kind::Word(word)) => Some(word),
+            _ => None,
+        }
+    }
+
+    fn is(&self, index: usize, kind: Kind) -> bool {
+        self.kind(index) == Some(kind)
+    }
+
+    fn text(&self, index: usize) -> &'a [u8] {
+        self.token(index).map_or(&[], |token| slice(self.bytes, token.start, token.end))
+    }
+
+    fn reads(&self, index: usize, word: &str) -> bool {
+        self.text(index).eq_ignore_ascii_case(word.as_bytes())
+    }
+
+    /// The index behind the parenthesis that `index` opens; the end where nothing closes it.
+    fn behind(&self, index: usize) -> usize {
+        match self.token(index) {
+            Some(token) if token.partner as usize > index => token.partner as usize + 1,
+            _ => self.tokens.len(),
+        }
+    }
+
+    /// What is left before the hinge at `index`: whether it could be the value that the statement expected.
+    fn lead(&self, index: usize) -> Lead {
+        match self.first_hinge {
+            (hinge, lead) if hinge == index => lead,
+            _ if index == 0 && !self.broken => Lead::Nothing,
+            _ => Lead::Unknown,
+        }
+    }
+
+    /// How much the place of the hinge at `index` adds.
+    fn bonus(&self, index: usize) -> i32 {
+        let lead = match self.lead(index) {
+            Lead::Broken | Lead::Escaped => 25,
+            Lead::Number => 20,
+            Lead::Nothing | Lead::Text => 10,
+            Lead::Name => 5,
+            Lead::Unknown => 0,
+        };
+        lead + if self.mended { 15 } else { 0 }
+    }
+
+    fn add(&self, hits: &mut Hits, score: i32, why: &'static str, from: usize) {
+        // A long text that talks about SQL has all of this and means nothing: there, only what is certain counts.
+        let discount = if self.document { 30 } else { 0 } + if self.prose > 2 { 10 } else { 0 };
+        let score = (score.min(98) - discount).clamp(0, 100);
+        let start = self.token(from).map_or(0, |token| token.start);
+        hits.add(Class::Sql, score as u8, why, start, self.bytes.len());
+    }
+
+    fn judge(&self, hits: &mut Hits) {
+        if self.broken {
+            self.judge_break(hits);
+        } else {
+            self.judge_start(hits);
+        }
+        for index in 0..self.tokens.len() {
+            hits.step(1);
+            match self.kind(index) {
+                Some(Kind::Word(Word::Logic) | Kind::Pipes) => self.judge_logic(index, hits),
+                Some(Kind::Operator) if matches!(self.text(index), b"|" | b"&" | b"^") => self.judge_logic(index, hits),
+                Some(Kind::Word(Word::Union)) => self.judge_union(index, hits),
+                Some(Kind::Semicolon) => self.judge_stacked(index, hits),
+                Some(Kind::Left) if self.word(index + 1) == Some(Word::Select) => self.judge_subselect(index, hits),
+                Some(Kind::Word(Word::Weapon | Word::System)) => self.judge_weapon(index, hits),
+                Some(Kind::Word(Word::Case)) => self.judge_case(index, hits),
+                Some(Kind::Word(Word::Order | Word::Having | Word::Limit | Word::Into | Word::Where | Word::Tail)) => {
+                    self.judge_clause(index, hits);
+                }
+                Some(Kind::Word(Word::Function)) => self.judge_function(index, hits),
+                Some(Kind::Operator) => self.judge_arithmetic(index, hits),
+                Some(Kind::Compare | Kind::Word(Word::Compare | Word::In | Word::Between | Word::Is | Word::Not)) => {
+                    self.judge_compare(index, hits);
+                }
+                _ => {}
+            }
+            if hits.best.is_some_and(|best| best.score >= 95) {
+                return;
+            }
+        }
+    }
+
+    /// Whether the end of the value is reached at `index`, save for what hides or goes on with the statement.
+    fn ends(&self, index: usize) -> bool {
+        let mut index = index;
+        while matches!(self.kind(index), Some(Kind::Right | Kind::Semicolon)) {
+            index += 1;
+        }
+        matches!(self.kind(index), None | Some(Kind::Comment | Kind::Open))
+    }
+
+    fn last_byte(&self) -> u8 {
+        at(self.bytes, self.bytes.len().wrapping_sub(1))
+    }
+}
+
+/// Where the tokens of what could be the expected value end.
+fn first_hinge(tokens: &Tokens, broken: bool) -> (usize, Lead) {
+    let kind = |index: usize| tokens.get(index).map(|token| token.kind);
+    let mut at = usize::from(broken);
+    if broken {
+        // Between the closed string and the hinge only closing parentheses.
+        while kind(at) == Some(Kind::Right) {
+            at += 1;
+        }
+        return (at, Lead::Broken);
+    }
+    while matches!(kind(at), Some(Kind::Operator | Kind::Left)) {
+        at += 1;
+    }
+    let signs = at;
+    let first = kind(at);
+    if matches!(
+        first,
+        Some(Kind::Number | Kind::Text | Kind::Variable | Kind::Word(Word::Constant | Word::Name))
+    ) {
+        at += 1;
+    }
+    let operand = at > signs;
+    let mut closed = 0;
+    while kind(at) == Some(Kind::Right) {
+        at += 1;
+        closed += 1;
+    }
+    let lead = match first {
+        _ if closed > signs => Lead::Escaped,
+        Some(Kind::Number | Kind::Variable) if operand => Lead::Number,
+        Some(Kind::Word(_)) if operand => Lead::Name,
+        _ if at == 0 => Lead::Nothing,
+        _ => Lead::Text,
+    };
+    (at, lead)
+}
+
+/// What stands before a hinge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lead {
+    /// A string that the value closed, and perhaps parentheses.
+    Broken,
+    /// More parentheses closed than opened.
+    Escaped,
+    Number,
+    Name,
+    Text,
+    Nothing,
+    /// More than a value.
+    Unknown,
+}

@@ -1,0 +1,135 @@
+//! URLs that lead inside, or hide where they lead: every notation of an address that clients read.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::class::Class;
+use crate::detect::View;
+use crate::place::Place;
+use crate::text::{at, find, from, has_any, is_space, skip_while, slice, starts, trim};
+use crate::verdict::Hits;
+
+/// Schemes that no web address has.
+const SCHEMES: [(&[u8], u8); 13] = [
+    (b"gopher://", 92), (b"dict://", 88), (b"ldap://", 74), (b"ldaps://", 74), (b"rmi://", 84), (b"tftp://", 82), (b"sftp://", 40), (b"netdoc:", 88), (b"jar:http", 84), (b"file://", 74), (b"ogg://", 60), (b"ssh2.", 60), (b"local_file:", 84),
+];
+
+/// Names that answer with an address inside.
+const NAMES: [&[u8]; 12] = [
+    b"metadata.google.internal", b"metadata.goog", b"instance-data", b".nip.io", b".xip.io", b".sslip.io", b"localtest.me", b"lvh.me", b"vcap.me", b"burpcollaborator", b".oastify.com", b"interact.sh",
+];
+
+/// Judges `view`.
+pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
+    if view.place == Place::Header || view.document {
+        return;
+    }
+    let bytes = trim(view.bytes);
+    hits.step(bytes.len());
+    for (scheme, worth) in SCHEMES {
+        if starts(bytes, scheme) {
+            hits.add(Class::Ssrf, worth, "a URL of a scheme that reaches inside", 0, bytes.len().min(80));
+        }
+    }
+    let mut index = 0;
+    let mut seen = 0;
+    while let Some(found) = find(from(bytes, index), b"://") {
+        let start = index + found + 3;
+        index = start;
+        seen += 1;
+        if seen > 16 {
+            return;
+        }
+        let web = slice(bytes, 0, start - 3);
+        let http = web.to_ascii_lowercase().ends_with(b"http") || web.to_ascii_lowercase().ends_with(b"https");
+        let end = skip_while(bytes, start, |b| !matches!(b, b'/' | b'?' | b'#' | b'\\' | b'"' | b'\'' | b'<' | b'>') && !is_space(b)).min(start + 300);
+        let authority = slice(bytes, start, end);
+        let host = authority.iter().rposition(|&b| b == b'@').map_or(authority, |at| from(authority, at + 1));
+        let whole = seen == 1 && start < 12;
+        if let Some((score, why)) = judge(host, authority) {
+            let score = if whole { score } else { score.saturating_sub(12) };
+            hits.add(Class::Ssrf, if http { score } else { score.max(60) }, why, start, end);
+        }
+        if has_any(authority, &NAMES) {
+            hits.add(Class::Ssrf, if whole { 84 } else { 66 }, "a name that leads inside", start, end);
+        }
+    }
+}
+
+/// What is wrong with where `host` leads.
+fn judge(host: &[u8], authority: &[u8]) -> Option<(u8, &'static str)> {
+    let lower = host.to_ascii_lowercase();
+    let name = match lower.first() {
+        Some(b'[') => slice(&lower, 1, lower.iter().position(|&b| b == b']').unwrap_or(lower.len())),
+        _ => slice(&lower, 0, lower.iter().position(|&b| b == b':').unwrap_or(lower.len())),
+    };
+    let hidden = host.len() < authority.len();
+    let (address, odd) = address(name)?;
+    let address = match address {
+        IpAddr::V6(v6) => v6.to_ipv4_mapped().or_else(|| embedded(v6)).map_or(IpAddr::V6(v6), IpAddr::V4),
+        v4 @ IpAddr::V4(_) => v4,
+    };
+    let mapped = at(&lower, 0) == b'[' && address.is_ipv4();
+    let odd = odd || mapped;
+    match address {
+        IpAddr::V4(v4) if v4.octets() == [169, 254, 169, 254] || v4.octets() == [100, 100, 100, 200] || v4.octets() == [192, 0, 0, 192] => {
+            Some((92, "the address of a cloud's metadata"))
+        }
+        IpAddr::V6(v6) if v6.segments().starts_with(&[0xfd00, 0xec2]) => Some((92, "the address of a cloud's metadata")),
+        IpAddr::V4(v4) if odd && (v4.is_loopback() || v4.is_private() || v4.is_link_local() || v4.is_unspecified()) => {
+            Some((86, "an address inside, written to look like none"))
+        }
+        IpAddr::V4(v4) if v4.is_link_local() || v4.is_unspecified() => Some((80, "an address inside")),
+        IpAddr::V4(v4) if v4.is_loopback() || v4.is_private() => Some((if hidden { 76 } else { 60 }, "an address inside")),
+        IpAddr::V6(v6) if v6.is_loopback() || v6.is_unspecified() => Some((76, "an address inside")),
+        IpAddr::V6(v6) if v6.segments().first().is_some_and(|first| first & 0xfe00 == 0xfc00 || first & 0xffc0 == 0xfe80) => Some((70, "an address inside")),
+        _ if odd => Some((60, "an address that is written to look like none")),
+        _ => None,
+    }
+}
+
+/// NAT64, 6to4 and IPv4-compatible addresses.
+fn embedded(v6: Ipv6Addr) -> Option<Ipv4Addr> {
+    let [a, b, c, _, _, _, g, h] = v6.segments();
+    let join = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
+    match (a, b, c) {
+        (0x64, 0xff9b, _) => Some(join(g, h)),
+        (0x2002, high, low) => Some(join(high, low)),
+        (0, 0, 0) if v6.segments().iter().take(6).all(|&s| s == 0) && (g, h) > (0, 1) => Some(join(g, h)),
+        _ => None,
+    }
+}
+
+/// The address that `name` is for those who read it as `inet_aton` does, and whether its notation is unusual.
+fn address(name: &[u8]) -> Option<(IpAddr, bool)> {
+    let text = std::str::from_utf8(name).ok()?;
+    if let Ok(v6) = text.split('%').next().unwrap_or(text).parse::<Ipv6Addr>() {
+        return Some((IpAddr::V6(v6), false));
+    }
+    let text = text.strip_suffix('.').unwrap_or(text);
+    if text == "localhost" || text.ends_with(".localhost") {
+        return Some((IpAddr::V4(Ipv4Addr::LOCALHOST), false));
+    }
+    let mut odd = false;
+    let mut parts = [0_u64; 4];
+    let mut count = 0;
+    for part in text.split('.') {
+        let (digits, radix) = match part.as_bytes() {
+            [b'0', b'x' | b'X', ..] => (part.get(2..)?, 16),
+            [b'0', _, ..] => (part, 8),
+            _ => (part, 10),
+        };
+        odd |= radix != 10;
+        let number = if digits.is_empty() && radix == 16 { 0 } else { u64::from_str_radix(digits, radix).ok()? };
+        *parts.get_mut(count)? = number;
+        count += 1;
+    }
+    odd |= count != 4;
+    let last = *parts.get(count.checked_sub(1)?)?;
+    let mut value = 0_u64;
+    for index in 0..count - 1 {
+        value |= (parts.get(index)? & 0xff) << (24 - 8 * index as u32);
+        odd |= *parts.get(index)? > 255;
+    }
+    let value = value | last & (0xffff_ffff_u64 >> (8 * (count as u32 - 1)));
+    Some((IpAddr::V4(Ipv4Addr::from(value as u32)), odd))
+}

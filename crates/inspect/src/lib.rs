@@ -1,0 +1,45 @@
+//! Values to what attack they are.
+//!
+//! ```text
+//! value ─ screen ─▶ marks ─▶ detectors ─▶ Verdict { class, score, why, evidence, undone }
+//!           │                    ▲
+//!           └─ decodings ─▶ another form of the value
+//! ```
+//!
+//! [`inspect`] judges one value: the text of a parameter, of a member of a document, of a header. One pass over its
+//! bytes and one through an automaton of words tell which detectors could have something to say; a value that they
+//! mark for none is done with. A detector reads the value as the interpreter would that it is aimed at, and judges
+//! how much of a statement, a tag or a command there is. What hides it (percent-encoding, entities, base64, …) is
+//! undone, layer by layer, and each form judged again.
+//!
+//! Work is bounded: every pass is linear, forms and layers are counted. See [`steps`].
+//!
+//! ```
+//! use portcullis_inspect::{Class, Place, inspect};
+//!
+//! let verdict = inspect(b"1' OR '1'='1", Place::Query).unwrap();
+//! assert_eq!(verdict.class, Class::Sql);
+//! assert!(verdict.is_attack());
+//! assert!(!inspect("Seán O'Brien".as_bytes(), Place::Query).is_some_and(|v| v.is_attack()));
+//! ```
+
+mod class;
+mod decode;
+mod detect;
+pub mod leaves;
+mod place;
+mod screen;
+mod text;
+mod verdict;
+mod view;
+
+pub use class::Class;
+pub use decode::{Decoding, form_text, path_text};
+pub use place::Place;
+pub use verdict::{ATTACK, SUSPICIOUS, Verdict};
+pub use view::{inspect, steps};
+
+/// Does now what the first call of [`inspect`] would have to.
+pub fn prepare() {
+    screen::prepare();
+}
