@@ -79,7 +79,7 @@ pub use contract::{Contract, LoadError, Options};
 pub use fetch::{Alone, Fetch, FetchError, Folder, PINNED};
 pub use media::{BodyFormat, MediaRange, MediaType};
 pub use model::{
-    Encoding, In, Info, Media, Method, Operation, Parameter, RequestBody, Requirement, Response, SchemeKind,
+    Encoding, In, Info, Media, Method, Operation, Parameter, Place, RequestBody, Requirement, Response, SchemeKind,
     SchemeUse, Security, SecurityScheme, Status, Style, Version,
 };
 pub use problem::{Problem, Severity};

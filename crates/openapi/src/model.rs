@@ -101,6 +101,8 @@ impl fmt::Display for Method {
 /// One method on one path template.
 #[derive(Debug)]
 pub struct Operation {
+    /// Where it stands in the description.
+    pub place: Place,
     /// The method.
     pub method: Method,
     /// The path key as written, without a base path.
@@ -137,8 +139,35 @@ pub struct Operation {
     pub(crate) fixed_query: Vec<Fixed>,
     /// Those of them that stand in headers.
     pub(crate) fixed_headers: Vec<Fixed>,
+    /// The whole query string as one value.
+    pub(crate) query_string: Option<Box<QueryString>>,
     /// Query, header and cookie names that credentials of this operation may use.
     pub(crate) credential_names: Vec<(In, Box<str>)>,
+}
+
+/// The parameter `in: querystring` of OpenAPI 3.2.
+#[derive(Debug)]
+pub(crate) struct QueryString {
+    pub(crate) name: Box<str>,
+    pub(crate) required: bool,
+    pub(crate) media: Media,
+}
+
+/// Where something stands in the files of a description.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file, as it was named at loading.
+    pub source: Box<str>,
+    /// Line, from 1.
+    pub line: u32,
+    /// Column in characters, from 1.
+    pub column: u32,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.source, self.line, self.column)
+    }
 }
 
 /// A name that a call must have, and its value if that is fixed too.
@@ -193,6 +222,8 @@ pub enum Style {
     TabDelimited,
     /// `name[key]=value`.
     DeepObject,
+    /// `name=a; name=b` in the `Cookie` header, with no escaping (OpenAPI 3.2).
+    Cookie,
 }
 
 /// One parameter of an operation.

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::fetch::Fetch;
-use crate::model::Version;
+use crate::model::{Place, Version};
 use crate::problem::{Problem, Severity};
 use crate::source::{Document, Kind, Limits, Node, SourceError, Span, array_index, unescape_token};
 
@@ -205,6 +205,17 @@ impl Files {
                 let snippet = self.documents.get(at.file).map(|document| document.snippet(at.node.span));
                 snippet.unwrap_or_default().trim().to_owned()
             }
+        }
+    }
+
+    /// Where a node stands.
+    pub(crate) fn place(&self, at: At<'_>) -> Place {
+        match self.documents.get(at.file) {
+            Some(document) => {
+                let found = document.locate(at.node.span.start);
+                Place { source: document.name().into(), line: found.line, column: found.column }
+            }
+            None => Place { source: "".into(), line: 0, column: 0 },
         }
     }
 

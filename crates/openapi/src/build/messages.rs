@@ -3,13 +3,46 @@
 use super::Builder;
 use super::files::At;
 use crate::media::MediaRange;
-use crate::model::{Encoding, In, Media, Parameter, RequestBody, Response, Status, Style, Version};
+use crate::model::{
+    Encoding, In, Media, Parameter, QueryString, RequestBody, Response, Status, Style, Version,
+};
 use crate::parameters::Decoder;
 use crate::problem::{Problem, Severity};
 use crate::routes::bare_name;
 use crate::schema::SchemaId;
 
 impl<'d> Builder<'d> {
+    /// Takes the parameter that is the whole query string out of the list.
+    pub(super) fn read_query_string(
+        &mut self,
+        nodes: &mut Vec<At<'d>>,
+        unenforced: &mut Vec<Problem>,
+    ) -> Option<Box<QueryString>> {
+        let is_it = |at: &At<'d>| at.str("in") == Some("querystring");
+        let found = *nodes.iter().find(|at| is_it(at))?;
+        if nodes.iter().filter(|at| is_it(at)).count() > 1
+            || nodes.iter().any(|at| at.str("in") == Some("query"))
+        {
+            let what = "a parameter `in: querystring` beside others in the query";
+            unenforced.push(self.problem(
+                found,
+                Severity::Error,
+                what,
+                "either one of these or those of `in: query`",
+            ));
+        }
+        nodes.retain(|at| !is_it(at));
+        let media =
+            found.get("content").map(|content| self.read_content(content, unenforced)).unwrap_or_default();
+        let Some(media) = media.into_iter().next() else {
+            let what = "a parameter `in: querystring` without `content`";
+            unenforced.push(self.problem(found, Severity::Error, what, "`content` with one media type"));
+            return None;
+        };
+        let name = found.str("name").unwrap_or_default().into();
+        Some(Box::new(QueryString { name, required: found.bool("required"), media }))
+    }
+
     pub(super) fn read_parameter(&mut self, at: At<'d>, unenforced: &mut Vec<Problem>) -> Option<Parameter> {
         let Some(name) = at.str("name") else {
             let problem = self.problem(at, Severity::Error, "a parameter without `name`", "`name` and `in`");
@@ -42,7 +75,7 @@ impl<'d> Builder<'d> {
             required: location == In::Path || at.bool("required"),
             deprecated: at.bool("deprecated"),
             style,
-            explode: explode.unwrap_or(style == Style::Form),
+            explode: explode.unwrap_or(matches!(style, Style::Form | Style::Cookie)),
             allow_reserved: at.bool("allowReserved"),
             allow_empty: at.bool("allowEmptyValue"),
             content,
@@ -58,7 +91,8 @@ impl<'d> Builder<'d> {
             ("simple", In::Path | In::Header) => Style::Simple,
             ("label", In::Path) => Style::Label,
             ("matrix", In::Path) => Style::Matrix,
-            ("form", In::Query | In::Cookie) | ("cookie", In::Cookie) => Style::Form,
+            ("form", In::Query | In::Cookie) => Style::Form,
+            ("cookie", In::Cookie) => Style::Cookie,
             ("spaceDelimited", In::Query) => Style::SpaceDelimited,
             ("pipeDelimited", In::Query) => Style::PipeDelimited,
             ("deepObject", In::Query) => Style::DeepObject,

@@ -11,6 +11,8 @@ mod tree;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_reading;
 
 pub use tree::{References, Tree};
 
@@ -73,6 +75,7 @@ pub(crate) fn build(
         problems: Vec::new(),
         drafts: Vec::new(),
         multi_segment: &options.multi_segment,
+        keys: Vec::new(),
     };
     builder.compiler.keywords = options.count_keywords.then(keywords::Keywords::default);
     builder.read();
@@ -87,6 +90,8 @@ struct Draft<'d> {
     file: usize,
     span: Span,
     at: At<'d>,
+    /// The keys that lead to it: what stands there a second time leaves open which counts.
+    keys: Vec<(usize, Span)>,
 }
 
 /// Operations that share a path and a method and differ after `#`.
@@ -103,6 +108,8 @@ struct Builder<'d> {
     problems: Vec<Problem>,
     drafts: Vec<Draft<'d>>,
     multi_segment: &'d [String],
+    /// The keys that lead to the operation that is being read.
+    keys: Vec<(usize, Span)>,
 }
 
 impl<'d> Builder<'d> {
@@ -247,6 +254,9 @@ impl<'d> Builder<'d> {
         for response in &mut operation.responses {
             response.content.iter_mut().for_each(&mut media);
         }
+        if let Some(query_string) = &mut operation.query_string {
+            media(&mut query_string.media);
+        }
         for response in &mut operation.responses {
             for header in &mut response.headers {
                 header.decoder = Decoder::compile(arena, header);
@@ -287,20 +297,19 @@ impl<'d> Builder<'d> {
         }
     }
 
-    /// A key that is there twice inside an operation leaves open which of the two counts.
+    /// A key that is there twice inside an operation, or on the way to it, leaves open which of the two counts.
     fn note_duplicates(&self, draft: &mut Draft<'d>) {
-        let Some(document) = self.files.documents().get(draft.file) else { return };
-        for duplicate in document.duplicates() {
-            if draft.span.start <= duplicate.second.start && duplicate.second.end <= draft.span.end {
-                let what = format!("the key `{}` for the second time", duplicate.key);
-                let problem = self.files.problem_at(
-                    draft.file,
-                    duplicate.second,
-                    Severity::Error,
-                    what,
-                    "each key once",
-                );
-                draft.operation.unenforced.push(problem);
+        for (file, document) in self.files.documents().iter().enumerate() {
+            for duplicate in document.duplicates() {
+                let inside = file == draft.file
+                    && draft.span.start <= duplicate.second.start
+                    && duplicate.second.end <= draft.span.end;
+                if inside || draft.keys.contains(&(file, duplicate.first)) {
+                    let what = format!("the key `{}` for the second time", duplicate.key);
+                    let problem =
+                        self.files.problem_at(file, duplicate.second, Severity::Error, what, "each key once");
+                    draft.operation.unenforced.push(problem);
+                }
             }
         }
     }

@@ -5,7 +5,7 @@ use super::{Builder, Draft};
 use crate::model::{Fixed, In, Method, Operation, Parameter, Security, Version};
 use crate::problem::{Problem, Severity};
 use crate::routes::{Template, bare_name};
-use crate::source::Node;
+use crate::source::{Member, Node};
 
 /// Segments that a path may have: as many levels a look-up descends.
 const MAX_SEGMENTS: usize = 200;
@@ -22,6 +22,13 @@ impl<'d> Builder<'d> {
             return;
         };
         let Ok(paths) = self.follow(paths) else { return };
+        // What the document says of all operations. A second `paths` is not read: its calls are refused.
+        const SHARED: [&str; 7] =
+            ["security", "servers", "basePath", "consumes", "produces", "securityDefinitions", "components"];
+        let shared = |member: &&Member| SHARED.contains(&&*member.key);
+        let shared = self.root.node.as_object().unwrap_or_default().iter().filter(shared);
+        self.keys = shared.map(|member| (self.root.file, member.key_span)).collect();
+        let common = self.keys.len();
         for member in paths.node.as_object().unwrap_or_default() {
             let key = &*member.key;
             let at = paths.with(&member.value);
@@ -37,6 +44,8 @@ impl<'d> Builder<'d> {
             }
             // Members beside a reference count too: they stand in front of those it leads to.
             let target = self.follow(at).ok().filter(|target| !std::ptr::eq(target.node, at.node));
+            self.keys.truncate(common);
+            self.keys.push((paths.file, member.key_span));
             self.read_path(key, at, target);
         }
     }
@@ -59,9 +68,18 @@ impl<'d> Builder<'d> {
         let shared = find("parameters");
         let servers = find("servers");
         let mut seen: Vec<Method> = Vec::new();
+        let common = self.keys.len();
         for source in &sources {
             for member in source.node.as_object().unwrap_or_default() {
                 let at = source.with(&member.value);
+                self.keys.truncate(common);
+                let of_all = sources.iter().flat_map(|at| {
+                    let members = at.node.as_object().unwrap_or_default().iter();
+                    let of_all =
+                        members.filter(|member| matches!(&*member.key, "parameters" | "servers" | "$ref"));
+                    of_all.map(|member| (at.file, member.key_span))
+                });
+                self.keys.extend(of_all.chain([(source.file, member.key_span)]));
                 if let Some(method) = Method::from_key(&member.key) {
                     if !seen.contains(&method) {
                         seen.push(method.clone());
@@ -111,7 +129,8 @@ impl<'d> Builder<'d> {
         }
         let security =
             self.read_security(at).or_else(|| self.default_security.clone()).unwrap_or(Security::Absent);
-        let nodes = self.parameter_nodes(at, shared, &mut unenforced);
+        let mut nodes = self.parameter_nodes(at, shared, &mut unenforced);
+        let query_string = self.read_query_string(&mut nodes, &mut unenforced);
         self.widen(key, &mut template, &nodes);
         let (parameters, body) = match self.version {
             Version::Swagger2 => self.read_swagger_parameters(at, &nodes, &mut unenforced),
@@ -148,6 +167,8 @@ impl<'d> Builder<'d> {
         let tags = at.get("tags").and_then(|tags| tags.node.as_array()).unwrap_or_default();
         let extensions = members.iter().filter(|member| member.key.starts_with("x-"));
         let operation = Operation {
+            place: self.files.place(at),
+            query_string,
             method,
             path: key.into(),
             id: text("operationId"),
@@ -171,7 +192,8 @@ impl<'d> Builder<'d> {
             Some(servers) => self.bases(Some(servers)),
             None => self.root_bases(),
         };
-        self.drafts.push(Draft { operation, template, bases, file: at.file, span: at.node.span, at });
+        let keys = self.keys.clone();
+        self.drafts.push(Draft { operation, template, bases, file: at.file, span: at.node.span, at, keys });
     }
 
     /// Lets the parameters hold slashes of which the policy or the document says so.

@@ -584,6 +584,10 @@ impl<'d> Compiler<'d> {
             self.warn(at, "a `discriminator` without `propertyName`", "the name of a property");
             return;
         };
+        if at.get("defaultMapping").is_some() {
+            // What an unknown value leads to (OpenAPI 3.2): all alternatives are tried.
+            return;
+        }
         let branches: Vec<(Option<&str>, SchemaId)> = draft
             .branches
             .iter()

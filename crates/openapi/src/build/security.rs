@@ -15,7 +15,12 @@ impl<'d> Builder<'d> {
         let Some(schemes) = schemes else { return };
         for member in schemes.node.as_object().unwrap_or_default() {
             let at = schemes.with(&member.value);
+            let duplicates = self.files.documents().get(at.file).map_or(&[][..], |file| file.duplicates());
             let kind = match self.follow(at) {
+                // Nobody can tell which of the two counts.
+                _ if duplicates.iter().any(|duplicate| duplicate.first == member.key_span) => {
+                    SchemeKind::Unknown
+                }
                 Ok(at) => self.read_scheme(at),
                 Err(_) => SchemeKind::Unknown,
             };

@@ -7,7 +7,7 @@ use crate::{
     Severity, Status, Style, Version, ViolationKind,
 };
 
-fn load(text: &str) -> Contract {
+pub(super) fn load(text: &str) -> Contract {
     Contract::parse("t.yaml", text.as_bytes(), &Options::default()).unwrap_or_else(|error| panic!("{error}"))
 }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use smallvec::SmallVec;
 
 use super::{Reject, Wire, check_text, judge, missing, text};
-use crate::model::{In, Operation, Parameter};
+use crate::model::{In, Operation, Parameter, Style};
 use crate::report::{Location, MAX_VIOLATIONS, Violation, ViolationKind, safe_name};
 use crate::schema::{Arena, Types};
 
@@ -44,6 +44,14 @@ pub(crate) fn check_cookies<'a, H>(
         }
     }
     for parameter in described() {
+        if parameter.style == Style::Cookie && parameter.explode && is_apart(parameter) {
+            if let Err(reject) = check_apart(arena, parameter, &cookies) {
+                reject.report(parameter, ViolationKind::InvalidParameter, out);
+            } else if parameter.required && !cookies.iter().any(|(name, _)| belongs(parameter, name)) {
+                out.push(missing(parameter));
+            }
+            continue;
+        }
         let mut own = cookies.iter().filter(|(name, _)| *name == &*parameter.name);
         let checked = match (own.next(), own.next()) {
             (None, _) if parameter.required => {
@@ -62,7 +70,7 @@ pub(crate) fn check_cookies<'a, H>(
         return;
     }
     let known = |name: &str| {
-        described().any(|parameter| *parameter.name == *name)
+        described().any(|parameter| *parameter.name == *name || belongs(parameter, name))
             || operation
                 .credential_names
                 .iter()
@@ -73,7 +81,50 @@ pub(crate) fn check_cookies<'a, H>(
     }
 }
 
+/// Whether each item or member is a cookie of its own.
+fn is_apart(parameter: &Parameter) -> bool {
+    let types = parameter.decoder.types();
+    types.without(Types::NULL) == Types::ARRAY || types.without(Types::NULL) == Types::OBJECT
+}
+
+fn belongs(parameter: &Parameter, name: &str) -> bool {
+    if parameter.style != Style::Cookie || !parameter.explode {
+        return false;
+    }
+    match parameter.decoder.types().has(Types::OBJECT) {
+        true => parameter.decoder.members.iter().any(|member| **member == *name),
+        false => *parameter.name == *name,
+    }
+}
+
+/// `name=a; name=b`, or `member=a; other=b` (OpenAPI 3.2, style `cookie`). Nothing is decoded.
+fn check_apart(arena: &Arena, parameter: &Parameter, cookies: &[(&str, &str)]) -> Result<(), Reject> {
+    let mut own = cookies.iter().filter(|(name, _)| belongs(parameter, name)).peekable();
+    if own.peek().is_none() {
+        return Ok(());
+    }
+    let value = if parameter.decoder.types().has(Types::OBJECT) {
+        let mut members = serde_json::Map::new();
+        for (name, raw) in own {
+            let schema = arena.member_schema(parameter.schema, name).unwrap_or(crate::schema::SchemaId::ANY);
+            if members.insert((*name).to_owned(), text::coerce(arena, schema, raw)).is_some() {
+                return Err(Reject::text("each member once"));
+            }
+        }
+        serde_json::Value::Object(members)
+    } else {
+        let item = |(index, (_, raw)): (usize, &(&str, &str))| {
+            text::coerce(arena, arena.item_schema(parameter.schema, index), raw)
+        };
+        serde_json::Value::Array(own.enumerate().map(item).collect())
+    };
+    judge(arena, parameter.schema, &value)
+}
+
 fn check(arena: &Arena, parameter: &Parameter, raw: &str) -> Result<(), Reject> {
+    if parameter.style == Style::Cookie {
+        return check_text(arena, parameter, raw, Wire::Plain);
+    }
     // Servers differ in whether they decode cookies: what is no escape stands for itself.
     let wire = if Wire::Percent.decode(raw).is_ok() { Wire::Percent } else { Wire::Plain };
     if parameter.explode && parameter.decoder.types().has(Types::ARRAY) && raw.contains('&') {

@@ -45,7 +45,9 @@ pub(crate) struct Decoder {
 impl Decoder {
     pub(crate) fn compile(arena: &Arena, parameter: &Parameter) -> Self {
         let types = arena.types_of(parameter.schema);
-        let apart = types.has(Types::OBJECT) && parameter.explode && parameter.style == Style::Form;
+        let apart = types.has(Types::OBJECT)
+            && parameter.explode
+            && matches!(parameter.style, Style::Form | Style::Cookie);
         // Of a schema that says nothing no other parameter may be taken away.
         let apart =
             apart && parameter.schema != SchemaId::ANY && types != Types::ANY && parameter.content.is_none();

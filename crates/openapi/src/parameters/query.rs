@@ -6,10 +6,11 @@ use serde_json::{Map, Value};
 use smallvec::SmallVec;
 
 use super::style::{MAX_ITEMS, too_many};
-use super::{Reject, Wire, check_text, judge, missing, text, value_of};
-use crate::model::{In, Operation, Parameter, Style};
+use super::{Reject, Wire, check_text, form_value, judge, missing, text, value_of};
+use crate::media::BodyFormat;
+use crate::model::{In, Operation, Parameter, QueryString, Style};
 use crate::report::{Location, MAX_VIOLATIONS, Violation, ViolationKind, safe_name};
-use crate::schema::{Arena, SchemaId, Types};
+use crate::schema::{Arena, Issue, SchemaId, Types};
 
 /// `name=value` pairs that a query string may have.
 const MAX_PAIRS: usize = 1_000;
@@ -39,6 +40,10 @@ pub(super) type Pairs<'q> = SmallVec<[Pair<'q>; 16]>;
 
 /// Checks the query parameters of an operation, and that there are no others.
 pub(crate) fn check_query(arena: &Arena, operation: &Operation, query: &str, out: &mut Vec<Violation>) {
+    if let Some(whole) = &operation.query_string {
+        check_whole(arena, operation, whole, query, out);
+        return;
+    }
     let pairs = match scan(query, &operation.parameters, MAX_PAIRS) {
         Ok(pairs) => pairs,
         Err(expected) => {
@@ -83,6 +88,49 @@ pub(crate) fn check_query(arena: &Arena, operation: &Operation, query: &str, out
             "a parameter that the operation describes",
         ));
     }
+}
+
+/// Checks a query string that is one value: a form, or a text of another type that is percent-encoded.
+fn check_whole(
+    arena: &Arena,
+    operation: &Operation,
+    whole: &QueryString,
+    query: &str,
+    out: &mut Vec<Violation>,
+) {
+    let is_credential = |pair: &&str| {
+        let name = Wire::Form.decode(pair.split('=').next().unwrap_or_default()).unwrap_or_default();
+        operation.credential_names.iter().any(|(place, known)| *place == In::Query && **known == *name)
+    };
+    let own: Vec<&str> = query.split('&').filter(|pair| !is_credential(pair)).collect();
+    let own = own.join("&");
+    if own.is_empty() {
+        if whole.required {
+            out.push(violation(ViolationKind::MissingParameter, &whole.name, "it to be there"));
+        }
+        return;
+    }
+    let schema = whole.media.schema.unwrap_or(SchemaId::ANY);
+    let value = match whole.media.range.format() {
+        BodyFormat::Form => form_value(arena, &whole.media, own.as_bytes()),
+        format => match Wire::Percent.decode(&own) {
+            Err(_) => Err(vec![Issue { pointer: String::new(), expected: "percent-encoded UTF-8".into() }]),
+            Ok(text) if format == BodyFormat::Json => serde_json::from_str(&text)
+                .map_err(|_| vec![Issue { pointer: String::new(), expected: "JSON".into() }]),
+            Ok(text) => Ok(text::coerce(arena, schema, &text)),
+        },
+    };
+    let issues = match value {
+        Ok(value) => arena.validate(schema, &value, crate::schema::Direction::Request),
+        Err(issues) => issues,
+    };
+    out.extend(issues.into_iter().take(MAX_VIOLATIONS).map(|issue| Violation {
+        kind: ViolationKind::InvalidParameter,
+        location: Location::Query,
+        name: safe_name(&whole.name).into(),
+        pointer: issue.pointer.into(),
+        expected: issue.expected,
+    }));
 }
 
 fn violation(kind: ViolationKind, name: &str, expected: &'static str) -> Violation {
