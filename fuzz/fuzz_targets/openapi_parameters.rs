@@ -41,7 +41,7 @@ fuzz_target!(|bytes: &[u8]| {
             contract.check_request_head(operation, &captures, Some(&text), headers.into_iter(), Checks::default());
         assert!(found.len() <= portcullis_openapi::MAX_VIOLATIONS);
         for kind in ["application/x-www-form-urlencoded", "multipart/form-data; boundary=b", &text] {
-            contract.check_request_body(operation, Some(kind), bytes, None, Checks::default());
+            contract.check_request_body(operation, Some(kind), bytes, Checks::default());
         }
     }
 });

@@ -233,6 +233,7 @@ impl Run<'_> {
                 zero_config: self.policies.zero_config,
                 keys: self.keys,
                 mode: section.mode,
+                bounds: prepared.effective.bounds,
                 section,
                 shared: &self.shared,
                 label,

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use http::header::HeaderName;
-use portcullis_engine::{Code, Guard, Mode, Stage};
+use portcullis_engine::{Bounds, Code, Guard, Mode, Stage};
 use portcullis_identity::KeyRingHandle;
 use portcullis_openapi::{Contract, Operation};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -85,6 +85,8 @@ pub struct CompileCx<'a> {
     pub keys: &'a KeyRingHandle,
     /// The section's mode here.
     pub mode: Mode,
+    /// How large and how complex bodies may be here.
+    pub bounds: Bounds,
     pub(crate) section: &'a config::Section,
     pub(crate) shared: &'a Shared,
     pub(crate) label: &'a str,

@@ -5,7 +5,8 @@
 //! against the document too, and what differs is found. A refusal says where (a JSON pointer, a parameter's
 //! name) and what was expected, never what was sent.
 //!
-//! Each check has a switch: `enforce`, `monitor` or `off`.
+//! Each check has a switch: `enforce`, `monitor` or `off`; those about members of a body also `strip`, which leaves
+//! the member out and lets the rest pass (of JSON; a form that would have to be changed is refused).
 //!
 //! | switch | default | what it is about |
 //! |---|---|---|
@@ -16,7 +17,9 @@
 //! | `unknown_header`, `unknown_cookie` | off | a field or cookie that is not described |
 //! | `media_type` | enforce | a content type that is not described |
 //! | `unexpected_body` | enforce | a body where none is described |
-//! | `body` | enforce | a body that is missing, malformed, or not what its schema says |
+//! | `malformed_body` | enforce | a body that is not of its content type: broken JSON, too deep, too many values |
+//! | `duplicate_keys` | enforce | JSON that names a member of an object twice, which two readers may read in two ways |
+//! | `body` | enforce | a body that is missing, or not what its schema says |
 //! | `unknown_property` | monitor | a member of the body that the schema neither describes nor forbids (mass assignment) |
 //! | `read_only` | enforce | a member that only the server may set (`readOnly`) |
 //! | `response_status`, `response_media_type`, `response_headers`, `response_body` | monitor | an answer that is not as described |
@@ -47,11 +50,11 @@ use std::sync::Arc;
 use http::header::{self, HeaderMap, HeaderValue};
 use portcullis_engine::{
     Body, BodyLength, BodyNeed, Code, Cx, Denial, Guard, GuardError, Hooks, Mode, ProblemError, Stage,
-    Verdict,
+    Verdict, code,
 };
 use portcullis_openapi::{
-    BodyFormat, Checks, Contract, In, Location, MediaType, Operation, Parameter, Route, Violation,
-    ViolationKind,
+    BodyFormat, BodyLimits, Checks, Contract, In, Location, MediaType, Operation, Parameter, Route,
+    Violation, ViolationKind,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -157,12 +160,16 @@ pub(crate) struct Config {
     media_type: GuardMode,
     /// A body where none is described.
     unexpected_body: GuardMode,
-    /// A body that is missing, malformed or not what its schema says.
+    /// A body that cannot be read as its content type, or not within `bounds`.
+    malformed_body: GuardMode,
+    /// A JSON body that names a member of an object twice.
+    duplicate_keys: GuardMode,
+    /// A body that is missing or not what its schema says.
     body: GuardMode,
     /// A member of the body that is not described.
-    unknown_property: GuardMode,
+    unknown_property: MemberMode,
     /// A member of the body that only the server may set.
-    read_only: GuardMode,
+    read_only: MemberMode,
     /// A response status that is not described.
     response_status: GuardMode,
     /// A response content type that is not described.
@@ -172,11 +179,36 @@ pub(crate) struct Config {
     /// A response body that is not what its schema says.
     response_body: GuardMode,
     /// A member of a response body that is not described.
-    response_property: GuardMode,
+    response_property: MemberMode,
     /// A member of a response body that only the client may send.
-    write_only: GuardMode,
+    write_only: MemberMode,
     /// Calls of operations of which something cannot be enforced.
     unenforceable: Unenforceable,
+}
+
+/// What happens to a message with a member that should not be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum MemberMode {
+    /// It is refused.
+    Enforce,
+    /// It passes; what was seen is recorded.
+    Monitor,
+    /// It passes without the member.
+    Strip,
+    /// Nobody looks.
+    Off,
+}
+
+impl MemberMode {
+    /// As a check that refuses, watches or does not look. To strip is to act.
+    fn as_mode(self) -> GuardMode {
+        match self {
+            Self::Enforce | Self::Strip => GuardMode::Enforce,
+            Self::Monitor => GuardMode::Monitor,
+            Self::Off => GuardMode::Off,
+        }
+    }
 }
 
 /// What happens to calls of an operation of which something cannot be enforced.
@@ -202,15 +234,17 @@ impl Default for Config {
             unknown_cookie: Off,
             media_type: Enforce,
             unexpected_body: Enforce,
+            malformed_body: Enforce,
+            duplicate_keys: Enforce,
             body: Enforce,
-            unknown_property: Monitor,
-            read_only: Enforce,
+            unknown_property: MemberMode::Monitor,
+            read_only: MemberMode::Enforce,
             response_status: Monitor,
             response_media_type: Monitor,
             response_headers: Monitor,
             response_body: Monitor,
-            response_property: Monitor,
-            write_only: Monitor,
+            response_property: MemberMode::Monitor,
+            write_only: MemberMode::Monitor,
             unenforceable: Unenforceable::Closed,
         }
     }
@@ -257,6 +291,7 @@ impl Protection for Validate {
             config: config.clone(),
             request_fields: unknown || operation.parameters.iter().any(described),
             response_fields: operation.responses.iter().any(|response| !response.headers.is_empty()),
+            limits: BodyLimits { depth: cx.bounds.json_depth, values: cx.bounds.json_values },
         });
         let any = |switches: &[GuardMode], mode| switches.contains(&mode);
         let head = [
@@ -272,14 +307,21 @@ impl Protection for Validate {
             let guard = RequestHead { rules: Arc::clone(&rules), needs_body: needs_body(operation) };
             parts.push(Part::new(Stage::Validate, guard));
         }
-        let body = [config.body, config.unknown_property, config.read_only];
+        let body = [
+            config.malformed_body,
+            config.duplicate_keys,
+            config.body,
+            config.unknown_property.as_mode(),
+            config.read_only.as_mode(),
+        ];
         if operation.body.is_some() && (any(&body, GuardMode::Enforce) || any(&body, GuardMode::Monitor)) {
             let mut part = Part::new(Stage::Validate, RequestBody { rules: Arc::clone(&rules) });
             part.monitor = !any(&body, GuardMode::Enforce);
             parts.push(part);
         }
         let response_head = [config.response_status, config.response_media_type, config.response_headers];
-        let response_body = [config.response_body, config.response_property, config.write_only];
+        let response_body =
+            [config.response_body, config.response_property.as_mode(), config.write_only.as_mode()];
         for (switches, reads_body) in [(response_head, false), (response_body, true)] {
             let described = !reads_body || operation.reads_response_body();
             if described && (any(&switches, GuardMode::Enforce) || any(&switches, GuardMode::Monitor)) {
@@ -359,6 +401,7 @@ struct Rules {
     request_fields: bool,
     /// Whether anything is said about the response's fields.
     response_fields: bool,
+    limits: BodyLimits,
 }
 
 impl Rules {
@@ -366,12 +409,23 @@ impl Rules {
         self.contract.operations().get(self.index)
     }
 
-    fn checks(&self, unknown_property: GuardMode, access: GuardMode) -> Checks {
+    fn checks(&self, unknown_property: MemberMode, access: MemberMode) -> Checks {
         Checks {
             unknown_headers: self.config.unknown_header != GuardMode::Off,
             unknown_cookies: self.config.unknown_cookie != GuardMode::Off,
-            unknown_properties: unknown_property != GuardMode::Off,
-            access: access != GuardMode::Off,
+            unknown_properties: unknown_property != MemberMode::Off,
+            access: access != MemberMode::Off,
+            limits: self.limits,
+        }
+    }
+
+    /// The switches of members that are not described and of those that go the wrong way.
+    fn member_modes(&self, response: bool) -> (MemberMode, MemberMode) {
+        let config = &self.config;
+        if response {
+            (config.response_property, config.write_only)
+        } else {
+            (config.unknown_property, config.read_only)
         }
     }
 
@@ -393,16 +447,17 @@ impl Rules {
             }
             ViolationKind::UnsupportedMediaType => (config.media_type, &MEDIA_TYPE_UNSUPPORTED),
             ViolationKind::UnexpectedBody => (config.unexpected_body, &BODY_UNEXPECTED),
-            ViolationKind::MissingBody | ViolationKind::MalformedBody | ViolationKind::InvalidBody => {
-                (config.body, &BODY_INVALID)
-            }
-            ViolationKind::ReadOnlyProperty => (config.read_only, &PROPERTY_READ_ONLY),
-            ViolationKind::WriteOnlyProperty => (config.write_only, &RESPONSE_PROPERTY),
+            ViolationKind::MalformedBody => (config.malformed_body, &code::BODY_MALFORMED),
+            ViolationKind::TooComplexBody => (config.malformed_body, &code::BODY_TOO_COMPLEX),
+            ViolationKind::DuplicateKey => (config.duplicate_keys, &code::BODY_DUPLICATE_KEY),
+            ViolationKind::MissingBody | ViolationKind::InvalidBody => (config.body, &BODY_INVALID),
+            ViolationKind::ReadOnlyProperty => (config.read_only.as_mode(), &PROPERTY_READ_ONLY),
+            ViolationKind::WriteOnlyProperty => (config.write_only.as_mode(), &RESPONSE_PROPERTY),
             ViolationKind::UndocumentedStatus => (config.response_status, &RESPONSE_UNDOCUMENTED),
             ViolationKind::UndocumentedMediaType => (config.response_media_type, &RESPONSE_UNDOCUMENTED),
             ViolationKind::InvalidResponseHeader => (config.response_headers, &RESPONSE_INVALID),
             ViolationKind::InvalidResponseBody => (config.response_body, &RESPONSE_INVALID),
-            ViolationKind::UnknownProperty => (config.unknown_property, &PROPERTY_UNKNOWN),
+            ViolationKind::UnknownProperty => (config.unknown_property.as_mode(), &PROPERTY_UNKNOWN),
             // A kind that this version does not know, or one that cannot be enforced: closed unless told.
             _ => match config.unenforceable {
                 Unenforceable::Closed => (GuardMode::Enforce, &CONTRACT_UNENFORCEABLE),
@@ -418,25 +473,87 @@ impl Rules {
         })
     }
 
-    /// Weighs violations: a denial of those to enforce, findings of those to watch.
+    /// Weighs violations: a denial of those to enforce, findings of those to watch. What is to be stripped is left
+    /// to [`Rules::strip`].
     fn weigh(&self, cx: &mut Cx<'_>, violations: Vec<Violation>, response: bool) -> Verdict {
         let mut refused: Option<Denial> = None;
         for violation in violations {
             let (mut switch, mut code) = self.class(&violation);
             if response && violation.kind == ViolationKind::UnknownProperty {
-                (switch, code) = (self.config.response_property, &RESPONSE_PROPERTY);
+                (switch, code) = (self.config.response_property.as_mode(), &RESPONSE_PROPERTY);
             }
             match switch {
                 GuardMode::Off => {}
                 GuardMode::Monitor => cx.find(code, violation.to_string()),
+                GuardMode::Enforce if self.strips(&violation, response) => {
+                    cx.correct(code, violation.to_string());
+                }
                 // What is wrong with the API's answer is not for the caller to read.
                 GuardMode::Enforce => {
-                    let denial = refused.take().unwrap_or_else(|| Denial::new(code, violation.to_string()));
+                    let denial = refused.take().unwrap_or_else(|| denial(code, &violation));
                     refused = Some(if response { denial } else { denial.errors([problem(violation)]) });
                 }
             }
         }
         refused.map_or(Verdict::Pass, Verdict::from)
+    }
+
+    fn strips(&self, violation: &Violation, response: bool) -> bool {
+        let (undescribed, wrong_way) = self.member_modes(response);
+        let mode = match violation.kind {
+            ViolationKind::UnknownProperty => undescribed,
+            ViolationKind::ReadOnlyProperty | ViolationKind::WriteOnlyProperty => wrong_way,
+            _ => return false,
+        };
+        mode == MemberMode::Strip
+    }
+
+    /// Leaves out of a body what the switches say, and weighs the rest.
+    fn weigh_body(
+        &self,
+        cx: &mut Cx<'_>,
+        body: &Body,
+        violations: Vec<Violation>,
+        status: Option<u16>,
+    ) -> Verdict {
+        let response = status.is_some();
+        let strips = violations.iter().any(|violation| self.strips(violation, response));
+        let verdict = self.weigh(cx, violations, response);
+        if !strips || !cx.enforcing || !matches!(verdict, Verdict::Pass) {
+            return verdict;
+        }
+        let (undescribed, wrong_way) = self.member_modes(response);
+        let checks = Checks {
+            unknown_properties: undescribed == MemberMode::Strip,
+            access: wrong_way == MemberMode::Strip,
+            ..self.checks(undescribed, wrong_way)
+        };
+        let content_type = body.content_type().map(|media| media.text);
+        let stripped = match status {
+            Some(status) => {
+                self.contract.strip_response_body(self.index, status, content_type, body.bytes(), checks)
+            }
+            None => self.contract.strip_request_body(self.index, content_type, body.bytes(), checks),
+        };
+        match stripped {
+            Ok(Some(bytes)) => {
+                cx.replace_body(bytes.into());
+                Verdict::Pass
+            }
+            Ok(None) => Verdict::Pass,
+            Err(violation) => Verdict::from(denial(&CONTRACT_UNENFORCEABLE, &violation)),
+        }
+    }
+}
+
+/// A refusal that says what was expected; where a body breaks the rules of its content type, in so many words.
+fn denial(code: &'static Code, violation: &Violation) -> Denial {
+    let denial = Denial::new(code, violation.to_string());
+    match violation.kind {
+        ViolationKind::MalformedBody | ViolationKind::DuplicateKey | ViolationKind::TooComplexBody => {
+            denial.detail(format!("expected {}", violation.expected))
+        }
+        _ => denial,
     }
 }
 
@@ -493,7 +610,7 @@ impl Guard for RequestHead {
                 &captures,
                 request.query(),
                 fields(&request.headers, self.rules.request_fields).iter().copied(),
-                self.rules.checks(GuardMode::Off, GuardMode::Off),
+                self.rules.checks(MemberMode::Off, MemberMode::Off),
             )
         };
         let absent = matches!(request.body, BodyLength::None | BodyLength::Exact(0));
@@ -539,7 +656,7 @@ impl Guard for RequestBody {
 
     fn reads_request_body(&self, cx: &Cx<'_>) -> BodyNeed {
         match self.rules.contract.request_body_format(self.rules.index, content_type(&cx.request.headers)) {
-            BodyFormat::Json => BodyNeed::Parsed,
+            BodyFormat::Json => BodyNeed::Bytes,
             BodyFormat::Opaque => BodyNeed::Nothing,
             _ if self.rules.operation().is_some_and(Operation::reads_request_body) => BodyNeed::Bytes,
             _ => BodyNeed::Nothing,
@@ -552,13 +669,12 @@ impl Guard for RequestBody {
             self.rules.index,
             body.content_type().map(|media| media.text),
             body.bytes(),
-            body.json(),
             self.rules.checks(config.unknown_property, config.read_only),
         );
         if violations.is_empty() {
             return Ok(Verdict::Pass);
         }
-        Ok(self.rules.weigh(cx, violations, false))
+        Ok(self.rules.weigh_body(cx, body, violations, None))
     }
 }
 
@@ -595,7 +711,6 @@ impl Guard for Response {
             return BodyNeed::Nothing;
         }
         match content_type.and_then(MediaType::parse).map(|media| media.format()) {
-            Some(BodyFormat::Json) => BodyNeed::Parsed,
             // A stream of values has no end to wait for.
             Some(BodyFormat::JsonLines) => BodyNeed::Nothing,
             _ => BodyNeed::Bytes,
@@ -612,13 +727,12 @@ impl Guard for Response {
             status,
             body.content_type().map(|media| media.text),
             body.bytes(),
-            body.json(),
             self.rules.checks(config.response_property, config.write_only),
         );
         if violations.is_empty() {
             return Ok(Verdict::Pass);
         }
-        Ok(self.rules.weigh(cx, violations, true))
+        Ok(self.rules.weigh_body(cx, body, violations, Some(status)))
     }
 }
 

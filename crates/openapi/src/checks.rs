@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use serde_json::Value;
-
 use crate::contract::Contract;
 use crate::media::{BodyFormat, MediaType};
 use crate::model::{Media, Operation, Response, Status};
@@ -11,7 +9,7 @@ use crate::parameters::{
     check_cookies, check_header, check_headers, check_path, check_query, coerce, form_value, multipart_value,
 };
 use crate::report::{Location, MAX_VIOLATIONS, Violation, ViolationKind};
-use crate::schema::{Direction, ExtraKind, Issue, SchemaId, Types, Wanted};
+use crate::schema::{BodyLimits, Direction, Issue, SchemaId, Types};
 
 /// Which of the checks that cost something and that a policy may not want are done. The others always are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,11 +22,19 @@ pub struct Checks {
     pub unknown_properties: bool,
     /// Report `readOnly` properties in requests and `writeOnly` ones in responses.
     pub access: bool,
+    /// How deep a JSON body may be nested, and how many values it may have.
+    pub limits: BodyLimits,
 }
 
 impl Default for Checks {
     fn default() -> Self {
-        Self { unknown_headers: false, unknown_cookies: false, unknown_properties: true, access: true }
+        Self {
+            unknown_headers: false,
+            unknown_cookies: false,
+            unknown_properties: true,
+            access: true,
+            limits: BodyLimits::default(),
+        }
     }
 }
 
@@ -70,15 +76,12 @@ impl Contract {
         }
     }
 
-    /// Checks the body of a request: that it may and must be there, its media type, and its value. `parsed` is
-    /// the body as JSON, if the caller has parsed it already; without it a JSON body is parsed here. Bodies of
-    /// other media types are always read here.
+    /// Checks the body of a request: that it may and must be there, its media type, and its value.
     pub fn check_request_body(
         &self,
         operation: usize,
         content_type: Option<&str>,
         body: &[u8],
-        parsed: Option<&Value>,
         checks: Checks,
     ) -> Vec<Violation> {
         let Some(operation) = self.operations.get(operation) else { return no_operation() };
@@ -89,7 +92,7 @@ impl Contract {
                 vec![violation(ViolationKind::UnexpectedBody, "", "no body")]
             };
         };
-        if body.is_empty() && parsed.is_none() {
+        if body.is_empty() {
             return if described.required {
                 vec![violation(ViolationKind::MissingBody, "", "a body")]
             } else {
@@ -102,7 +105,7 @@ impl Contract {
             refused.name = "content-type".into();
             return vec![refused];
         };
-        self.check_body(media, &sent, body, parsed, Direction::Request, checks)
+        self.check_body(media, &sent, body, Direction::Request, checks)
     }
 
     /// Checks status, media type and headers of a response. `content_type` is absent for a response that has
@@ -158,24 +161,25 @@ impl Contract {
         )
     }
 
-    /// Checks the body of a response. `parsed` as in [`Contract::check_request_body`]. A status or media type
-    /// that is not described is reported by [`Contract::check_response_head`], not here.
+    /// Checks the body of a response. A status or media type that is not described is reported by [`Contract::check_response_head`], not here.
     pub fn check_response_body(
         &self,
         operation: usize,
         status: u16,
         content_type: Option<&str>,
         body: &[u8],
-        parsed: Option<&Value>,
         checks: Checks,
     ) -> Vec<Violation> {
         let Some(operation) = self.operations.get(operation) else { return no_operation() };
         let found =
             response(operation, status).and_then(|response| matching(&response.content, content_type));
         let Some((media, sent)) = found else { return Vec::new() };
-        let out = self.check_body(media, &sent, body, parsed, Direction::Response, checks);
+        let out = self.check_body(media, &sent, body, Direction::Response, checks);
         let as_response = |violation: Violation| match violation.kind {
-            ViolationKind::InvalidBody | ViolationKind::MalformedBody => {
+            ViolationKind::InvalidBody
+            | ViolationKind::MalformedBody
+            | ViolationKind::DuplicateKey
+            | ViolationKind::TooComplexBody => {
                 Violation { kind: ViolationKind::InvalidResponseBody, ..violation }
             }
             _ => violation,
@@ -183,12 +187,67 @@ impl Contract {
         out.into_iter().map(as_response).collect()
     }
 
+    /// A JSON body without the members that should not be there, of the kinds that `checks` names: copied span by
+    /// span, so that everything else stays as it was written. Nothing if there are none. What no schema describes
+    /// is judged as by [`Contract::check_request_body`], whether or not the rest of the body fits; a member that
+    /// `additionalProperties: false` forbids is left out, too.
+    ///
+    /// # Errors
+    /// If the body cannot be read, or is none of which members can be left out: a form.
+    pub fn strip_request_body(
+        &self,
+        operation: usize,
+        content_type: Option<&str>,
+        body: &[u8],
+        checks: Checks,
+    ) -> Result<Option<Vec<u8>>, Violation> {
+        let described = self.operations.get(operation).and_then(|operation| operation.body.as_ref());
+        let media = described.and_then(|described| matching(&described.content, content_type));
+        self.strip_body(media, body, Direction::Request, checks)
+    }
+
+    /// As [`Contract::strip_request_body`], for a response.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn strip_response_body(
+        &self,
+        operation: usize,
+        status: u16,
+        content_type: Option<&str>,
+        body: &[u8],
+        checks: Checks,
+    ) -> Result<Option<Vec<u8>>, Violation> {
+        let described = self.operations.get(operation).and_then(|operation| response(operation, status));
+        let media = described.and_then(|described| matching(&described.content, content_type));
+        self.strip_body(media, body, Direction::Response, checks)
+    }
+
+    fn strip_body(
+        &self,
+        media: Option<(&Media, MediaType<'_>)>,
+        body: &[u8],
+        direction: Direction,
+        checks: Checks,
+    ) -> Result<Option<Vec<u8>>, Violation> {
+        match media {
+            Some((media, sent)) if sent.format() == BodyFormat::Json => {
+                self.strip_json(media.schema.unwrap_or(SchemaId::ANY), body, direction, checks)
+            }
+            Some(_) => Err(violation(
+                ViolationKind::Unenforceable,
+                "",
+                "JSON: members cannot be left out of any other form",
+            )),
+            None => Ok(None),
+        }
+    }
+
     fn check_body(
         &self,
         media: &Media,
         sent: &MediaType<'_>,
         body: &[u8],
-        parsed: Option<&Value>,
         direction: Direction,
         checks: Checks,
     ) -> Vec<Violation> {
@@ -196,39 +255,18 @@ impl Contract {
         let types = self.schemas.types_of(schema);
         let is_text = types.has(Types::STRING.with(Types::NUMBER).with(Types::BOOLEAN));
         let malformed = |expected: &'static str| vec![violation(ViolationKind::MalformedBody, "", expected)];
-        let owned;
-        let value = match (sent.format(), parsed) {
-            (BodyFormat::Json, Some(value)) => value,
-            (BodyFormat::Json, None) if schema == SchemaId::ANY => {
-                let well_formed = serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok();
-                return if well_formed { Vec::new() } else { malformed("JSON") };
-            }
-            (BodyFormat::Json, None) => match serde_json::from_slice(body) {
-                Ok(value) => {
-                    owned = value;
-                    &owned
-                }
-                Err(_) => return malformed("JSON"),
-            },
-            (BodyFormat::Form, _) => match form_value(&self.schemas, media, body) {
-                Ok(value) => {
-                    owned = value;
-                    &owned
-                }
+        let value = match sent.format() {
+            BodyFormat::Json => return self.check_json(schema, body, direction, checks),
+            BodyFormat::Form => match form_value(&self.schemas, media, body) {
+                Ok(value) => value,
                 Err(issues) => return report(issues, ViolationKind::MalformedBody),
             },
-            (BodyFormat::Multipart, _) => match multipart_value(&self.schemas, media, sent, body) {
-                Ok(value) => {
-                    owned = value;
-                    &owned
-                }
+            BodyFormat::Multipart => match multipart_value(&self.schemas, media, sent, body) {
+                Ok(value) => value,
                 Err(issues) => return report(issues, ViolationKind::MalformedBody),
             },
-            (BodyFormat::Text, _) if schema != SchemaId::ANY && is_text => match std::str::from_utf8(body) {
-                Ok(text) => {
-                    owned = coerce(&self.schemas, schema, text);
-                    &owned
-                }
+            BodyFormat::Text if schema != SchemaId::ANY && is_text => match std::str::from_utf8(body) {
+                Ok(text) => coerce(&self.schemas, schema, text),
                 Err(_) => return malformed("UTF-8"),
             },
             _ => {
@@ -244,23 +282,9 @@ impl Contract {
         if schema == SchemaId::ANY {
             return Vec::new();
         }
-        let mut out = report(self.schemas.validate(schema, value, direction), ViolationKind::InvalidBody);
-        let wanted = Wanted { undescribed: checks.unknown_properties, wrong_direction: checks.access };
-        if wanted.undescribed || wanted.wrong_direction {
-            for extra in self.schemas.extras(schema, value, direction, wanted) {
-                let (kind, expected) = match (extra.kind, direction) {
-                    (ExtraKind::Undescribed, _) => {
-                        (ViolationKind::UnknownProperty, "a property that is described")
-                    }
-                    (ExtraKind::WrongDirection, Direction::Request) => {
-                        (ViolationKind::ReadOnlyProperty, "no property that only the server may set")
-                    }
-                    (ExtraKind::WrongDirection, Direction::Response) => {
-                        (ViolationKind::WriteOnlyProperty, "no property that only the client may send")
-                    }
-                };
-                out.push(violation(kind, &extra.pointer, expected));
-            }
+        let mut out = report(self.schemas.validate(schema, &value, direction), ViolationKind::InvalidBody);
+        if (checks.unknown_properties || checks.access) && (value.is_object() || value.is_array()) {
+            out.extend(self.extras_of(schema, &value, direction, checks));
         }
         out
     }
@@ -293,7 +317,11 @@ fn ranges(content: &[Media]) -> String {
     if list.is_empty() { "no body".into() } else { list.join(" or ") }
 }
 
-fn violation(kind: ViolationKind, pointer: &str, expected: impl Into<Cow<'static, str>>) -> Violation {
+pub(crate) fn violation(
+    kind: ViolationKind,
+    pointer: &str,
+    expected: impl Into<Cow<'static, str>>,
+) -> Violation {
     Violation {
         kind,
         location: Location::Body,
@@ -303,7 +331,7 @@ fn violation(kind: ViolationKind, pointer: &str, expected: impl Into<Cow<'static
     }
 }
 
-fn report(issues: Vec<Issue>, kind: ViolationKind) -> Vec<Violation> {
+pub(crate) fn report(issues: Vec<Issue>, kind: ViolationKind) -> Vec<Violation> {
     issues.into_iter().map(|issue| violation(kind, &issue.pointer, issue.expected)).collect()
 }
 

@@ -48,7 +48,7 @@
 //!
 //! let Route::Found { operation, .. } = contract.route("PUT", "/v1/orders/12", None) else { panic!() };
 //! let violations = contract.check_request_body(
-//!     operation, Some("application/json"), br#"{"total": "12"}"#, None, Checks::default());
+//!     operation, Some("application/json"), br#"{"total": "12"}"#, Checks::default());
 //! assert_eq!(violations[0].to_string(), "body at `/total`: expected a number");
 //! # Ok::<(), portcullis_openapi::LoadError>(())
 //! ```
@@ -63,6 +63,7 @@ mod build;
 mod checks;
 mod contract;
 mod fetch;
+mod json_body;
 mod media;
 mod model;
 mod parameters;
@@ -85,4 +86,4 @@ pub use model::{
 pub use problem::{Problem, Severity};
 pub use report::{Location, MAX_NAME, MAX_POINTER, MAX_VIOLATIONS, Violation, ViolationKind};
 pub use routes::{Captures, CaseOf, Route, TrailingSlash};
-pub use schema::{Direction, SchemaId};
+pub use schema::{BodyLimits, Direction, SchemaId};

@@ -21,6 +21,10 @@ pub enum ViolationKind {
     UnsupportedMediaType,
     /// The body cannot be read as its media type.
     MalformedBody,
+    /// A JSON body names a member of an object twice.
+    DuplicateKey,
+    /// A JSON body is nested too deep or has too many values.
+    TooComplexBody,
     /// The request body is not what its schema demands.
     InvalidBody,
     /// The request sets a property that only the server may set (`readOnly`).
@@ -52,6 +56,8 @@ impl ViolationKind {
             Self::UnexpectedBody => "unexpected_body",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::MalformedBody => "malformed_body",
+            Self::DuplicateKey => "duplicate_key",
+            Self::TooComplexBody => "too_complex_body",
             Self::InvalidBody => "invalid_body",
             Self::ReadOnlyProperty => "read_only_property",
             Self::WriteOnlyProperty => "write_only_property",

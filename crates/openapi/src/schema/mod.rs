@@ -1,13 +1,23 @@
 //! JSON Schema 2020-12 as an arena: one entry for each schema, references are indexes.
 //!
-//! What a document writes in an older dialect has been brought to this one form when it arrives here. A check
-//! walks a `serde_json::Value` once and allocates nothing unless it finds something to report.
+//! What a document writes in an older dialect has been brought to this one form when it arrives here.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`plan`] | at load: merges what can be merged, finds what tells alternatives apart |
+//! | [`pass`], [`joint`] | a JSON body, in one pass over its bytes |
+//! | [`validate`] | a value that came in another form, and why a body does not fit |
+//! | [`json`], [`keys`] | tokens; member names |
 
 mod explain;
-mod extras;
 mod format;
+mod joint;
+mod json;
+mod keys;
 mod number;
+mod pass;
 mod pattern;
+mod plan;
 mod validate;
 mod value;
 
@@ -19,10 +29,12 @@ use std::sync::Arc;
 use serde_json::{Number, Value};
 use smallvec::SmallVec;
 
-pub(crate) use extras::{ExtraKind, Wanted};
 pub(crate) use format::Format;
+pub(crate) use json::Fault;
 pub(crate) use number::MultipleOf;
 pub(crate) use number::compare as compare_numbers;
+pub use pass::BodyLimits;
+pub(crate) use pass::{ExtraKind, Findings, Purpose, Unfit, Wanted};
 pub(crate) use pattern::Pattern;
 pub(crate) use validate::Issue;
 
@@ -68,7 +80,7 @@ impl Types {
         match value {
             Value::Null => Self::NULL,
             Value::Bool(_) => Self::BOOLEAN,
-            Value::Number(number) if number::is_integral(number) => Self::INTEGER,
+            Value::Number(number) if number::Num::of(number).is_integral() => Self::INTEGER,
             Value::Number(_) => Self::FRACTION,
             Value::String(_) => Self::STRING,
             Value::Array(_) => Self::ARRAY,
@@ -103,6 +115,8 @@ pub(crate) struct Schema {
     pub(crate) write_only: bool,
     /// Something it says cannot be enforced.
     pub(crate) flawed: bool,
+    /// It was merged from one that names schemas which describe more members.
+    pub(crate) invites: bool,
     pub(crate) string: Option<Box<StringRules>>,
     pub(crate) number: Option<Box<NumberRules>>,
     pub(crate) array: Option<Box<ArrayRules>>,
@@ -119,6 +133,7 @@ impl Default for Schema {
             read_only: false,
             write_only: false,
             flawed: false,
+            invites: false,
             string: None,
             number: None,
             array: None,
@@ -180,12 +195,16 @@ pub(crate) struct ObjectRules {
     pub(crate) dependent_required: Box<[Dependents]>,
     pub(crate) dependent_schemas: Box<[(Box<str>, SchemaId)]>,
     pub(crate) unevaluated: Option<SchemaId>,
+    /// Where `properties` are by name.
+    pub(crate) table: keys::KeyTable,
+    /// It describes members, and does not say that there are more.
+    pub(crate) describes: bool,
 }
 
 /// A property, and those that must be beside it.
 pub(crate) type Dependents = (Box<str>, Box<[Box<str>]>);
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Property {
     pub(crate) name: Box<str>,
     pub(crate) schema: SchemaId,
@@ -208,13 +227,21 @@ impl Property {
 
 impl ObjectRules {
     pub(crate) fn property(&self, name: &str) -> Option<&Property> {
-        let found = self.properties.binary_search_by(|property| (*property.name).cmp(name)).ok()?;
-        self.properties.get(found)
+        self.find(name).and_then(|found| self.properties.get(found))
+    }
+
+    /// How many properties a message must have that goes this way.
+    fn required_in(&self, direction: Direction) -> u32 {
+        let [request, response] = self.required;
+        match direction {
+            Direction::Request => request,
+            Direction::Response => response,
+        }
     }
 }
 
 /// `enum` and `const`.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Constants {
     /// Sorted.
     pub(crate) strings: Box<[Box<str>]>,
@@ -233,6 +260,16 @@ pub(crate) struct Applied {
     pub(crate) then: Option<SchemaId>,
     pub(crate) otherwise: Option<SchemaId>,
     pub(crate) discriminator: Option<Discriminator>,
+    pub(crate) any_dispatch: Option<Box<Dispatch>>,
+    pub(crate) one_dispatch: Option<Box<Dispatch>>,
+}
+
+/// A member that each of some alternatives wants to be one of certain texts.
+#[derive(Debug)]
+pub(crate) struct Dispatch {
+    property: Box<str>,
+    /// Sorted by text: the alternatives that it leaves.
+    values: Box<[(Box<str>, Box<[SchemaId]>)]>,
 }
 
 /// A property whose value names the one schema of `oneOf` or `anyOf` that counts.
@@ -249,6 +286,8 @@ pub(crate) struct Arena {
     pub(crate) schemas: Vec<Schema>,
     /// For each schema: the types that it allows, with those it applies.
     types: Vec<Types>,
+    /// For each schema: what a pass reads by.
+    plans: Vec<plan::Plan>,
     /// For each schema: whether a `readOnly`, a `writeOnly` property can be reached.
     pub(crate) reaches: Vec<Reaches>,
 }
@@ -264,7 +303,12 @@ pub(crate) struct Reaches {
 impl Arena {
     pub(crate) fn new() -> Self {
         let never = Schema { types: Types::NONE, ..Schema::default() };
-        Self { schemas: vec![Schema::default(), never], types: Vec::new(), reaches: Vec::new() }
+        Self {
+            schemas: vec![Schema::default(), never],
+            types: Vec::new(),
+            plans: Vec::new(),
+            reaches: Vec::new(),
+        }
     }
 
     pub(crate) fn get(&self, id: SchemaId) -> &Schema {
@@ -274,6 +318,7 @@ impl Arena {
             read_only: false,
             write_only: false,
             flawed: true,
+            invites: false,
             string: None,
             number: None,
             array: None,
@@ -300,13 +345,10 @@ impl Arena {
                     property.write_only = *write_only;
                 }
             }
-            object.required = [Direction::Request, Direction::Response].map(|direction| {
-                let required = object.properties.iter().filter(|property| property.is_required(direction));
-                u32::try_from(required.count()).unwrap_or(u32::MAX)
-            });
         }
         self.reaches = self.reachability();
         self.narrow();
+        self.make_plans();
     }
 
     /// Whether a schema is `readOnly`, `writeOnly`: itself, what it refers to, or a part of its `allOf`.

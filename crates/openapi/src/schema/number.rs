@@ -5,27 +5,54 @@ use std::fmt::Write;
 
 use serde_json::Number;
 
-/// Whether a number has no fractional part, however it is written.
-pub(crate) fn is_integral(number: &Number) -> bool {
-    !number.is_f64() || number.as_f64().is_some_and(|float| float.fract() == 0.0)
+/// A number by value: integers of 64 bits are exact, all others are doubles.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Num {
+    /// Within the range of `i64` or of `u64`.
+    Integer(i128),
+    /// Finite.
+    Float(f64),
 }
 
-/// The integer, if the number is stored as one.
-fn as_integer(number: &Number) -> Option<i128> {
-    number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from))
-}
-
-/// Compares two numbers by value. Integers beyond 2^53 are not rounded to floats.
-pub(crate) fn compare(left: &Number, right: &Number) -> Ordering {
-    match (as_integer(left), as_integer(right)) {
-        (Some(left), Some(right)) => left.cmp(&right),
-        (Some(left), None) => with_float(left, right.as_f64().unwrap_or(0.0)),
-        (None, Some(right)) => with_float(right, left.as_f64().unwrap_or(0.0)).reverse(),
-        (None, None) => {
-            let (left, right) = (left.as_f64().unwrap_or(0.0), right.as_f64().unwrap_or(0.0));
-            left.partial_cmp(&right).unwrap_or(Ordering::Equal)
+impl Num {
+    pub(crate) fn of(number: &Number) -> Self {
+        match number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from)) {
+            Some(integer) => Self::Integer(integer),
+            None => Self::Float(number.as_f64().unwrap_or(0.0)),
         }
     }
+
+    /// Whether it has no fractional part, however it is written.
+    pub(crate) fn is_integral(self) -> bool {
+        match self {
+            Self::Integer(_) => true,
+            Self::Float(float) => float.fract() == 0.0,
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "the nearest double is what is asked for")]
+    pub(crate) fn as_f64(self) -> f64 {
+        match self {
+            Self::Integer(integer) => integer as f64,
+            Self::Float(float) => float,
+        }
+    }
+
+    /// Compares by value. Integers beyond 2^53 are not rounded to floats.
+    #[inline]
+    pub(crate) fn compare(self, other: Self) -> Ordering {
+        match (self, other) {
+            (Self::Integer(left), Self::Integer(right)) => left.cmp(&right),
+            (Self::Integer(left), Self::Float(right)) => with_float(left, right),
+            (Self::Float(left), Self::Integer(right)) => with_float(right, left).reverse(),
+            (Self::Float(left), Self::Float(right)) => left.partial_cmp(&right).unwrap_or(Ordering::Equal),
+        }
+    }
+}
+
+/// Compares two numbers by value.
+pub(crate) fn compare(left: &Number, right: &Number) -> Ordering {
+    Num::of(left).compare(Num::of(right))
 }
 
 /// Compares a 64-bit integer with a finite float.
@@ -60,12 +87,13 @@ impl MultipleOf {
     /// A divisor above zero; nothing otherwise.
     pub(crate) fn new(divisor: &Number) -> Option<Self> {
         (compare(divisor, &Number::from(0)) == Ordering::Greater)
-            .then(|| Self { divisor: divisor.clone(), decimal: decimal(divisor) })
+            .then(|| Self { divisor: divisor.clone(), decimal: decimal(Num::of(divisor)) })
     }
 
     /// Whether a number is a multiple, by its decimal digits: 0.3 is a multiple of 0.1.
-    pub(crate) fn divides(&self, number: &Number) -> bool {
-        if let (Some(number), Some(divisor)) = (as_integer(number), as_integer(&self.divisor)) {
+    pub(crate) fn divides(&self, number: Num) -> bool {
+        let divisor = Num::of(&self.divisor);
+        if let (Num::Integer(number), Num::Integer(divisor)) = (number, divisor) {
             return number % divisor == 0;
         }
         let exact = || {
@@ -77,20 +105,18 @@ impl MultipleOf {
             };
             Some(scale(number)? % scale(divisor)? == 0)
         };
-        exact().unwrap_or_else(|| {
-            let (number, divisor) = (number.as_f64().unwrap_or(0.0), self.divisor.as_f64().unwrap_or(1.0));
-            number % divisor == 0.0
-        })
+        exact().unwrap_or_else(|| number.as_f64() % divisor.as_f64() == 0.0)
     }
 }
 
 /// The shortest decimal digits of a number; nothing if they are too many.
-fn decimal(number: &Number) -> Option<Decimal> {
-    if let Some(mantissa) = as_integer(number) {
-        return Some(Decimal { mantissa, exponent: 0 });
-    }
+fn decimal(number: Num) -> Option<Decimal> {
+    let float = match number {
+        Num::Integer(mantissa) => return Some(Decimal { mantissa, exponent: 0 }),
+        Num::Float(float) => float,
+    };
     let mut text = Digits { bytes: [0; 48], length: 0 };
-    write!(text, "{:e}", number.as_f64()?).ok()?;
+    write!(text, "{float:e}").ok()?;
     let text = std::str::from_utf8(text.bytes.get(..text.length)?).ok()?;
     let (digits, exponent) = text.split_once('e')?;
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
@@ -159,7 +185,7 @@ mod tests {
             ("0", "3", true),
         ] {
             assert_eq!(
-                MultipleOf::new(&number(divisor)).unwrap().divides(&number(value)),
+                MultipleOf::new(&number(divisor)).unwrap().divides(Num::of(&number(value))),
                 expected,
                 "{value} {divisor}"
             );

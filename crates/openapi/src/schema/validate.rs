@@ -7,12 +7,14 @@
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 use smallvec::SmallVec;
 
+use super::json::Text;
+use super::number::Num;
 use super::{
     Applied, Arena, ArrayRules, Direction, NumberRules, ObjectRules, Schema, SchemaId, StringRules, Types,
-    explain, number, value,
+    explain, value,
 };
 use crate::report::{MAX_NAME, MAX_POINTER, MAX_VIOLATIONS, push_safe};
 
@@ -37,6 +39,8 @@ pub(crate) struct Issue {
 pub(super) enum Path<'a> {
     Root,
     Key(&'a Path<'a>, &'a str),
+    /// A key as JSON writes it, between its quotes.
+    Token(&'a Path<'a>, &'a str),
     Index(&'a Path<'a>, usize),
 }
 
@@ -44,7 +48,7 @@ impl Path<'_> {
     pub(super) fn pointer(&self) -> String {
         let mut steps = SmallVec::<[&Path<'_>; 16]>::new();
         let mut at = self;
-        while let Path::Key(parent, _) | Path::Index(parent, _) = at {
+        while let Path::Key(parent, _) | Path::Token(parent, _) | Path::Index(parent, _) = at {
             steps.push(at);
             at = parent;
         }
@@ -56,9 +60,11 @@ impl Path<'_> {
             }
             out.push('/');
             match step {
-                Path::Key(_, key) => {
-                    let escaped = key.replace('~', "~0").replace('/', "~1");
-                    push_safe(&mut out, &escaped, MAX_NAME);
+                Path::Key(_, key) => push_key(&mut out, key),
+                Path::Token(_, raw) => {
+                    let mut key = String::new();
+                    Text { raw, escaped: raw.contains('\\') }.unescape(&mut key);
+                    push_key(&mut out, &key);
                 }
                 Path::Index(_, index) => out.push_str(&index.to_string()),
                 Path::Root => {}
@@ -68,14 +74,18 @@ impl Path<'_> {
     }
 }
 
+fn push_key(out: &mut String, key: &str) {
+    push_safe(out, &key.replace('~', "~0").replace('/', "~1"), MAX_NAME);
+}
+
 /// Where what does not fit goes to.
-trait Sink {
+pub(super) trait Sink {
     /// Whether to go on after the first.
     const COLLECTS: bool;
     fn report(&mut self, path: &Path<'_>, expected: impl FnOnce() -> Cow<'static, str>);
 }
 
-struct Silent;
+pub(super) struct Silent;
 
 impl Sink for Silent {
     const COLLECTS: bool = false;
@@ -127,9 +137,11 @@ impl Arena {
 
     /// What about a value does not satisfy a schema; empty if it does. Nothing is allocated then.
     pub(crate) fn validate(&self, id: SchemaId, value: &Value, direction: Direction) -> Vec<Issue> {
-        if self.accepts(id, value, direction) {
-            return Vec::new();
-        }
+        if self.accepts(id, value, direction) { Vec::new() } else { self.explain(id, value, direction) }
+    }
+
+    /// What about a value does not satisfy a schema that it is known not to satisfy.
+    pub(crate) fn explain(&self, id: SchemaId, value: &Value, direction: Direction) -> Vec<Issue> {
         let mut sink = Collect::default();
         Walk::new(self, direction, value).visit(id, value, &Path::Root, &mut sink);
         if sink.0.is_empty() {
@@ -142,10 +154,9 @@ impl Arena {
     /// What about a text does not satisfy a schema that has no sub-schemas.
     pub(crate) fn validate_text(&self, id: SchemaId, text: &str) -> Result<(), Cow<'static, str>> {
         let schema = self.get(id);
-        let walk = Walk::new(self, Direction::Request, &Value::Null);
         let fits = schema.types.has(Types::STRING)
             && schema.constants.as_ref().is_none_or(|constants| has_string(&constants.strings, text))
-            && schema.string.as_ref().is_none_or(|rules| walk.string(rules, text, &Path::Root, &mut Silent));
+            && schema.string.as_ref().is_none_or(|rules| string(rules, text, &Path::Root, &mut Silent));
         if fits {
             return Ok(());
         }
@@ -157,14 +168,14 @@ impl Arena {
             (Some(constants), _) if !has_string(&constants.strings, text) => {
                 return Err(explain::constants(constants));
             }
-            (_, Some(rules)) => walk.string(rules, text, &Path::Root, &mut sink),
+            (_, Some(rules)) => string(rules, text, &Path::Root, &mut sink),
             _ => true,
         };
         Err(sink.0.pop().map_or(Cow::from("a value that the schema accepts"), |issue| issue.expected))
     }
 }
 
-fn has_string(sorted: &[Box<str>], text: &str) -> bool {
+pub(super) fn has_string(sorted: &[Box<str>], text: &str) -> bool {
     sorted.binary_search_by(|known| (**known).cmp(text)).is_ok()
 }
 
@@ -246,12 +257,12 @@ impl<'a> Walk<'a> {
         match value {
             Value::String(text) => {
                 if let Some(rules) = &schema.string {
-                    require!(ok, S, self.string(rules, text, path, sink));
+                    require!(ok, S, string(rules, text, path, sink));
                 }
             }
-            Value::Number(number) => {
+            Value::Number(found) => {
                 if let Some(rules) = &schema.number {
-                    require!(ok, S, self.number(rules, number, path, sink));
+                    require!(ok, S, number(rules, Num::of(found), path, sink));
                 }
             }
             Value::Array(items) => {
@@ -271,48 +282,6 @@ impl<'a> Walk<'a> {
         }
         if ok {
             require!(ok, S, self.unevaluated(schema, id, value, path, sink));
-        }
-        ok
-    }
-
-    fn string<S: Sink>(&self, rules: &StringRules, text: &str, path: &Path<'_>, sink: &mut S) -> bool {
-        let mut ok = true;
-        if rules.min.is_some() || rules.max.is_some() {
-            // A character is one to four bytes: most texts need not be counted.
-            let bytes = text.len() as u64;
-            let (min, max) = (rules.min.unwrap_or(0), rules.max.unwrap_or(u64::MAX));
-            if bytes > max || bytes / 4 < min {
-                let length = text.chars().count() as u64;
-                demand!(ok, sink: S, path, length >= min, format!("at least {min} character(s)"));
-                demand!(ok, sink: S, path, length <= max, format!("at most {max} character(s)"));
-            }
-        }
-        if let Some(format) = rules.format {
-            demand!(ok, sink: S, path, format.accepts(text), format.expected());
-        }
-        // A text that is too long anyway is not worth matching.
-        if let Some(pattern) = rules.pattern.as_ref().filter(|_| ok) {
-            demand!(ok, sink: S, path, pattern.is_match(text), format!("text that matches `{}`", explain::cut(pattern.source())));
-        }
-        ok
-    }
-
-    fn number<S: Sink>(&self, rules: &NumberRules, value: &Number, path: &Path<'_>, sink: &mut S) -> bool {
-        let mut ok = true;
-        if let Some(min) = &rules.min {
-            let order = number::compare(value, &min.value);
-            let fits = if min.exclusive { order.is_gt() } else { order.is_ge() };
-            let words = if min.exclusive { "more than" } else { "at least" };
-            demand!(ok, sink: S, path, fits, format!("{words} {}", min.value));
-        }
-        if let Some(max) = &rules.max {
-            let order = number::compare(value, &max.value);
-            let fits = if max.exclusive { order.is_lt() } else { order.is_le() };
-            let words = if max.exclusive { "less than" } else { "at most" };
-            demand!(ok, sink: S, path, fits, format!("{words} {}", max.value));
-        }
-        if let Some(multiple) = &rules.multiple_of {
-            demand!(ok, sink: S, path, multiple.divides(value), format!("a multiple of {}", multiple.divisor));
         }
         ok
     }
@@ -367,10 +336,9 @@ impl<'a> Walk<'a> {
             demand!(ok, sink: S, path, length <= max, format!("at most {max} member(s)"));
         }
         let mut required = 0;
-        let mut cursor = 0;
         for (key, member) in members {
             let mut described = false;
-            if let Some(property) = next_property(rules, key, &mut cursor) {
+            if let Some(property) = rules.property(key) {
                 required += u32::from(property.is_required(self.direction));
                 described = property.described;
                 if described {
@@ -397,11 +365,7 @@ impl<'a> Walk<'a> {
                 demand!(ok, sink: S, &Path::Key(path, key), fits, "a member name that the schema allows");
             }
         }
-        let direction = match self.direction {
-            Direction::Request => 0,
-            Direction::Response => 1,
-        };
-        if rules.required.get(direction).is_some_and(|wanted| required < *wanted) {
+        if required < rules.required_in(self.direction) {
             if !S::COLLECTS {
                 return false;
             }
@@ -591,7 +555,7 @@ impl<'a> Walk<'a> {
     }
 
     /// One level deeper, unless that is too deep; answers the level to return to.
-    pub(super) fn enter(&self) -> Option<u16> {
+    fn enter(&self) -> Option<u16> {
         let depth = self.depth.get();
         let fuel = self.fuel().checked_sub(1)?;
         if depth >= MAX_DEPTH {
@@ -602,12 +566,8 @@ impl<'a> Walk<'a> {
         Some(depth)
     }
 
-    pub(super) fn leave(&self, depth: u16) {
-        self.depth.set(depth);
-    }
-
     /// The schemas of an applicator that hold for a value that satisfies it.
-    pub(super) fn in_force(&self, applied: &Applied, value: &Value) -> SmallVec<[SchemaId; 8]> {
+    fn in_force(&self, applied: &Applied, value: &Value) -> SmallVec<[SchemaId; 8]> {
         let mut list: SmallVec<[SchemaId; 8]> = applied.reference.into_iter().collect();
         list.extend_from_slice(&applied.all_of);
         match applied.choice(value) {
@@ -628,6 +588,50 @@ impl<'a> Walk<'a> {
         }
         list
     }
+}
+
+/// Whether a text satisfies what is said of texts.
+pub(super) fn string<S: Sink>(rules: &StringRules, text: &str, path: &Path<'_>, sink: &mut S) -> bool {
+    let mut ok = true;
+    if rules.min.is_some() || rules.max.is_some() {
+        // A character is one to four bytes: most texts need not be counted.
+        let bytes = text.len() as u64;
+        let (min, max) = (rules.min.unwrap_or(0), rules.max.unwrap_or(u64::MAX));
+        if bytes > max || bytes / 4 < min {
+            let length = text.chars().count() as u64;
+            demand!(ok, sink: S, path, length >= min, format!("at least {min} character(s)"));
+            demand!(ok, sink: S, path, length <= max, format!("at most {max} character(s)"));
+        }
+    }
+    if let Some(format) = rules.format {
+        demand!(ok, sink: S, path, format.accepts(text), format.expected());
+    }
+    // A text that is too long anyway is not worth matching.
+    if let Some(pattern) = rules.pattern.as_ref().filter(|_| ok) {
+        demand!(ok, sink: S, path, pattern.is_match(text), format!("text that matches `{}`", explain::cut(pattern.source())));
+    }
+    ok
+}
+
+/// Whether a number satisfies what is said of numbers.
+pub(super) fn number<S: Sink>(rules: &NumberRules, value: Num, path: &Path<'_>, sink: &mut S) -> bool {
+    let mut ok = true;
+    if let Some(min) = &rules.min {
+        let order = value.compare(Num::of(&min.value));
+        let fits = if min.exclusive { order.is_gt() } else { order.is_ge() };
+        let words = if min.exclusive { "more than" } else { "at least" };
+        demand!(ok, sink: S, path, fits, format!("{words} {}", min.value));
+    }
+    if let Some(max) = &rules.max {
+        let order = value.compare(Num::of(&max.value));
+        let fits = if max.exclusive { order.is_lt() } else { order.is_le() };
+        let words = if max.exclusive { "less than" } else { "at most" };
+        demand!(ok, sink: S, path, fits, format!("{words} {}", max.value));
+    }
+    if let Some(multiple) = &rules.multiple_of {
+        demand!(ok, sink: S, path, multiple.divides(value), format!("a multiple of {}", multiple.divisor));
+    }
+    ok
 }
 
 /// What a discriminator says about a value.
@@ -657,29 +661,4 @@ impl Applied {
 fn known_kinds(mapping: &[(Box<str>, SchemaId)]) -> Cow<'static, str> {
     let strings = mapping.iter().map(|(kind, _)| kind.clone()).collect();
     explain::constants(&super::Constants { strings, others: Box::default() })
-}
-
-/// The property of a key. Members mostly come in the order of the properties, both being sorted.
-pub(super) fn next_property<'r>(
-    rules: &'r ObjectRules,
-    key: &str,
-    cursor: &mut usize,
-) -> Option<&'r super::Property> {
-    let mut steps = 0;
-    while let Some(property) = rules.properties.get(*cursor) {
-        match (*property.name).cmp(key) {
-            std::cmp::Ordering::Equal => {
-                *cursor += 1;
-                return Some(property);
-            }
-            std::cmp::Ordering::Less if steps < 4 => {
-                *cursor += 1;
-                steps += 1;
-            }
-            _ => break,
-        }
-    }
-    let found = rules.properties.binary_search_by(|property| (*property.name).cmp(key)).ok()?;
-    *cursor = found + 1;
-    rules.properties.get(found)
 }

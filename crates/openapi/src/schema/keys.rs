@@ -1,0 +1,239 @@
+//! Member names: found among those that a schema describes, and found out when one comes twice.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::OnceLock;
+
+use super::json::Text;
+use super::{ObjectRules, Property};
+
+/// Where the names of an object's properties stand, by hash: open addressing, half empty at least. The names are
+/// the contract's, so the hash need not be secret.
+#[derive(Debug, Default)]
+pub(crate) struct KeyTable {
+    /// Index + 1; zero is free. A power of two many.
+    slots: Box<[u16]>,
+}
+
+impl KeyTable {
+    pub(crate) fn new(properties: &[Property]) -> Self {
+        // More are found by binary search.
+        if properties.is_empty() || properties.len() > 1 << 14 {
+            return Self::default();
+        }
+        let mut slots = vec![0_u16; (properties.len() * 2).next_power_of_two()];
+        let mask = slots.len() - 1;
+        for (index, property) in (1_u16..).zip(properties) {
+            let mut at = spread(property.name.as_bytes()) & mask;
+            while let Some(slot) = slots.get_mut(at) {
+                if *slot == 0 {
+                    *slot = index;
+                    break;
+                }
+                at = (at + 1) & mask;
+            }
+        }
+        Self { slots: slots.into() }
+    }
+}
+
+impl ObjectRules {
+    /// The index of a property by its name.
+    #[inline]
+    pub(crate) fn find(&self, name: &str) -> Option<usize> {
+        let slots = &self.table.slots;
+        let Some(mask) = slots.len().checked_sub(1) else {
+            return self.properties.binary_search_by(|property| (*property.name).cmp(name)).ok();
+        };
+        let mut at = spread(name.as_bytes()) & mask;
+        loop {
+            let index = usize::from(*slots.get(at)?).checked_sub(1)?;
+            if &*self.properties.get(index)?.name == name {
+                return Some(index);
+            }
+            at = (at + 1) & mask;
+        }
+    }
+}
+
+/// Spreads names by their length, their first and their last eight bytes.
+#[inline]
+fn spread(name: &[u8]) -> usize {
+    let word = |bytes: Option<&[u8; 8]>| u64::from_le_bytes(bytes.copied().unwrap_or_default());
+    let (first, last) = if name.len() >= 8 {
+        (word(name.first_chunk()), word(name.last_chunk()))
+    } else if name.len() >= 4 {
+        let half =
+            |bytes: Option<&[u8; 4]>| u64::from(u32::from_le_bytes(bytes.copied().unwrap_or_default()));
+        (half(name.first_chunk()), half(name.last_chunk()))
+    } else {
+        (name.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)), 0)
+    };
+    let mixed = (first ^ last.rotate_left(23) ^ name.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    #[expect(clippy::cast_possible_truncation, reason = "the upper half is what is wanted")]
+    let upper = (mixed >> 32) as u32;
+    upper as usize
+}
+
+/// A hash that no sender can foresee: words are multiplied into 128 bits and folded, keyed once per process.
+#[inline]
+pub(crate) fn secret_hash(bytes: &[u8], seed: u64) -> u64 {
+    static KEYS: OnceLock<[u64; 2]> = OnceLock::new();
+    let [first, second] = *KEYS.get_or_init(|| {
+        let state = RandomState::new();
+        [state.hash_one(1_u8) | 1, state.hash_one(2_u8) | 1]
+    });
+    let fold = |left: u64, right: u64| {
+        let product = u128::from(left) * u128::from(right);
+        #[expect(clippy::cast_possible_truncation, reason = "the lower half is what is wanted")]
+        let low = product as u64;
+        low ^ (product >> 64) as u64
+    };
+    let (words, rest) = bytes.as_chunks::<8>();
+    let mut hash = seed ^ first ^ bytes.len() as u64;
+    for word in words {
+        hash = fold(hash ^ u64::from_le_bytes(*word), second).wrapping_add(first);
+    }
+    let tail = rest.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
+    fold(fold(hash ^ tail, second) ^ first, second)
+}
+
+/// The names of the objects that are open at the moment, the innermost last.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    list: Vec<Name>,
+    buffer: String,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Name {
+    hash: u64,
+    start: u32,
+    length: u32,
+    escaped: bool,
+}
+
+impl Names {
+    pub(crate) fn mark(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Notes a name that starts at `start`.
+    #[inline]
+    pub(crate) fn push(&mut self, name: Text<'_>, start: usize) {
+        let hash = if name.escaped {
+            self.buffer.clear();
+            name.unescape(&mut self.buffer);
+            secret_hash(self.buffer.as_bytes(), 0)
+        } else {
+            secret_hash(name.raw.as_bytes(), 0)
+        };
+        // Texts beyond 4 GiB are not taken in the first place.
+        let (start, length) = (start as u32, name.raw.len() as u32);
+        self.list.push(Name { hash, start, length, escaped: name.escaped });
+    }
+
+    /// Forgets the names since `mark`; where one of them stands for the second time, if one does. `text` gives
+    /// the name at a place.
+    pub(crate) fn close<'b>(&mut self, mark: usize, text: impl Fn(usize, usize) -> &'b str) -> Option<usize> {
+        let same = |left: &Name, right: &Name| {
+            left.hash == right.hash && {
+                let plain = |name: &Name| {
+                    let raw = text(name.start as usize, name.length as usize);
+                    let mut out = String::new();
+                    Text { raw, escaped: name.escaped }.unescape(&mut out);
+                    out
+                };
+                plain(left) == plain(right)
+            }
+        };
+        let names = self.list.get_mut(mark..).unwrap_or_default();
+        let mut twice = None;
+        if names.len() <= 8 {
+            for (index, name) in names.iter().enumerate() {
+                if names.iter().take(index).any(|other| same(name, other)) {
+                    twice = Some(name.start as usize);
+                    break;
+                }
+            }
+        } else {
+            names.sort_unstable_by_key(|name| (name.hash, name.start));
+            let runs = names.chunk_by(|left, right| left.hash == right.hash);
+            for run in runs.filter(|run| run.len() > 1) {
+                let again = run
+                    .iter()
+                    .enumerate()
+                    .find(|(index, name)| run.iter().take(*index).any(|other| same(name, other)));
+                twice = again.map(|(_, name)| name.start as usize).or(twice);
+            }
+        }
+        self.list.truncate(mark);
+        twice
+    }
+
+    /// Forgets everything, and gives back what a huge text made it take.
+    pub(crate) fn reset(&mut self) {
+        const KEPT: usize = 1 << 12;
+        self.list.clear();
+        self.list.shrink_to(KEPT);
+        self.buffer.clear();
+        self.buffer.shrink_to(KEPT);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::SchemaId;
+
+    #[test]
+    fn every_name_is_found_and_no_other() {
+        for count in [0, 1, 2, 7, 100, 3_000, 20_000] {
+            let mut names: Vec<String> = (0..count).map(|at| format!("same_start_{at:x}_same_end")).collect();
+            names.sort();
+            let property = |name: &String| Property {
+                name: name.as_str().into(),
+                schema: SchemaId::ANY,
+                described: true,
+                required: false,
+                read_only: false,
+                write_only: false,
+            };
+            let properties: Box<[Property]> = names.iter().map(property).collect();
+            let rules =
+                ObjectRules { table: KeyTable::new(&properties), properties, ..ObjectRules::default() };
+            for (index, name) in names.iter().enumerate() {
+                assert_eq!(rules.find(name), Some(index));
+            }
+            for other in ["", "a", "same_start_zz_same_end", "same_start_0_same_en", "éé", "12345678"] {
+                assert_eq!(rules.find(other), None, "{other}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_that_come_twice() {
+        let run = |list: &[&'static str]| {
+            let all: String = list.concat();
+            let mut names = Names::default();
+            let outer = names.mark();
+            names.push(Text { raw: "outer", escaped: false }, 0);
+            let mark = names.mark();
+            let mut start = 0;
+            for raw in list {
+                names.push(Text { raw, escaped: raw.contains('\\') }, start);
+                start += raw.len();
+            }
+            let found = names.close(mark, |start, length| all[start..start + length].to_owned().leak());
+            assert_eq!(names.mark(), outer + 1);
+            found
+        };
+        assert_eq!(run(&["a", "b", "c"]), None);
+        assert_eq!(run(&["a", "b", "a"]), Some(2));
+        assert_eq!(run(&["a", "b", "\\u0061"]), Some(2));
+        assert_eq!(run(&["outer"]), None);
+        let many: Vec<&'static str> = (0..500).map(|at| &*format!("key{at:04}").leak()).collect();
+        assert_eq!(run(&many), None);
+        let again: Vec<&'static str> = many.iter().copied().chain(["key0123"]).collect();
+        assert_eq!(run(&again), Some(3_500));
+    }
+}

@@ -1,0 +1,791 @@
+//! A body against a schema in one pass over its bytes.
+//!
+//! No tree is built. Grammar, depth, number of values and names that come twice are checked on the way, and so are
+//! members that should not be there ([`Extra`]). A value that one schema speaks about, which merging at load makes
+//! of most ([`super::plan`]), is read by [`Pass::single`]; one that several speak about by [`super::joint`]. Nothing
+//! is allocated for a text in order: what grows is kept by the thread.
+
+use std::cell::Cell;
+
+use smallvec::SmallVec;
+
+use super::json::{Fault, Lexer, Text};
+use super::keys::{Names, secret_hash};
+use super::number::Num;
+use super::validate::{Path, Silent, has_string, number, string};
+use super::{Arena, ArrayRules, Constants, Direction, ObjectRules, Property, Schema, SchemaId, Types, value};
+use crate::report::MAX_VIOLATIONS;
+
+/// How deep a body may be nested, and how many values it may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BodyLimits {
+    /// Objects and arrays inside each other; 100 at most, however large this is.
+    pub depth: u32,
+    /// Objects, arrays and scalars.
+    pub values: u32,
+}
+
+impl Default for BodyLimits {
+    fn default() -> Self {
+        Self { depth: 100, values: 1_000_000 }
+    }
+}
+
+/// Levels that are followed whatever the limits say: it is the stack that they cost.
+const MAX_DEPTH: u32 = 100;
+
+/// A member that should not be there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Extra {
+    pub(crate) pointer: String,
+    pub(crate) kind: ExtraKind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ExtraKind {
+    /// No schema in force describes it, and none invites it.
+    Undescribed,
+    /// It is `readOnly` and the value goes to the server, or `writeOnly` and it comes from there.
+    WrongDirection,
+}
+
+/// Which members to look for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) undescribed: bool,
+    pub(crate) wrong_direction: bool,
+}
+
+impl Wanted {
+    pub(super) fn any(self) -> bool {
+        self.undescribed || self.wrong_direction
+    }
+}
+
+/// What a pass is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To judge: it ends at the first thing that does not fit.
+    Judge,
+    /// To find the members that should not be there, whether the value fits or not.
+    Find,
+    /// The same, and where they stand, all of them.
+    Cut,
+}
+
+/// Why a body is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unfit {
+    /// It is no JSON that can be taken: line and column, from one.
+    Fault(Fault, usize, usize),
+    /// It is JSON, as far as it was read, but does not satisfy the schema.
+    Invalid,
+}
+
+/// What a pass found in a body.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    /// Up to [`MAX_VIOLATIONS`].
+    pub(crate) extras: Vec<Extra>,
+    /// With [`Purpose::Cut`]: what to leave out, from and to, in order, disjoint.
+    pub(crate) cuts: Vec<(usize, usize)>,
+}
+
+/// Why a pass ends early.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stop {
+    Fault(Fault),
+    Invalid,
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+pub(super) type Passed = Result<(), Stop>;
+
+impl Arena {
+    /// Reads a body against a schema.
+    pub(crate) fn read(
+        &self,
+        id: SchemaId,
+        body: &[u8],
+        direction: Direction,
+        wanted: Wanted,
+        purpose: Purpose,
+        limits: BodyLimits,
+    ) -> Result<Findings, Unfit> {
+        let text = match std::str::from_utf8(body) {
+            Ok(text) => text,
+            Err(error) => {
+                let valid = body.get(..error.valid_up_to()).unwrap_or_default();
+                let mut lexer = Lexer::new(std::str::from_utf8(valid).unwrap_or_default());
+                lexer.at = valid.len();
+                let (line, column) = lexer.place();
+                return Err(Unfit::Fault(Fault::Malformed, line, column));
+            }
+        };
+        if u32::try_from(text.len()).is_err() {
+            return Err(Unfit::Fault(Fault::TooComplex, 1, 1));
+        }
+        let reaches = self.reaches(id);
+        let access = match direction {
+            Direction::Request => reaches.read_only,
+            Direction::Response => reaches.write_only,
+        };
+        let mut pass = Pass {
+            arena: self,
+            lexer: Lexer::new(text),
+            direction,
+            wanted: Wanted { wrong_direction: wanted.wrong_direction && access, ..wanted },
+            purpose,
+            probing: false,
+            exhausted: false,
+            invalid: false,
+            depth: limits.depth.min(MAX_DEPTH),
+            values: limits.values,
+            fuel: FUEL.saturating_add((text.len() as u64).saturating_mul(FUEL_PER_BYTE)),
+            nested: 0,
+            active: SmallVec::new(),
+            scratch: SCRATCH.take().unwrap_or_default(),
+            found: Findings::default(),
+        };
+        let end = pass.whole(id);
+        let (place, invalid, exhausted) = (pass.lexer, pass.invalid, pass.exhausted);
+        let (mut scratch, found) = (pass.scratch, pass.found);
+        scratch.reset();
+        SCRATCH.set(Some(scratch));
+        match end {
+            Err(Stop::Fault(fault)) => {
+                let (line, column) = place.place();
+                Err(Unfit::Fault(fault, line, column))
+            }
+            Err(Stop::Invalid) => Err(Unfit::Invalid),
+            Ok(()) if purpose == Purpose::Judge && (invalid || exhausted) => Err(Unfit::Invalid),
+            Ok(()) => Ok(found),
+        }
+    }
+}
+
+/// Bytes of re-reading that any body may cost, where alternatives have to be tried: a body beyond it is refused as
+/// too complex to judge.
+const FUEL: u64 = 4 << 20;
+
+/// The same, for each byte of the body.
+const FUEL_PER_BYTE: u64 = 64;
+
+/// What each trial costs beside the bytes that it reads.
+pub(super) const TRIAL: u64 = 32;
+
+thread_local! {
+    /// What a pass needs to grow. It is taken while one runs.
+    static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    pub(super) names: Names,
+    pub(super) items: Vec<Item>,
+    pub(super) buffer: String,
+}
+
+/// An item of an array whose items must differ.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Item {
+    hash: u64,
+    from: usize,
+    to: usize,
+}
+
+impl Scratch {
+    fn reset(&mut self) {
+        const KEPT: usize = 1 << 12;
+        self.names.reset();
+        self.items.clear();
+        self.items.shrink_to(KEPT);
+        self.buffer.clear();
+        self.buffer.shrink_to(KEPT);
+    }
+}
+
+/// One pass and where it is.
+pub(super) struct Pass<'a, 'b> {
+    pub(super) arena: &'a Arena,
+    pub(super) lexer: Lexer<'b>,
+    pub(super) direction: Direction,
+    pub(super) wanted: Wanted,
+    pub(super) purpose: Purpose,
+    /// An alternative is being tried: what it is about is read in full elsewhere.
+    pub(super) probing: bool,
+    /// The fuel ran out: nothing that was said since counts.
+    pub(super) exhausted: bool,
+    invalid: bool,
+    pub(super) depth: u32,
+    values: u32,
+    pub(super) fuel: u64,
+    /// Values that several schemas speak about, inside each other, trials included.
+    pub(super) nested: u32,
+    /// Alternatives that are being tried, and where.
+    pub(super) active: SmallVec<[(SchemaId, usize); 8]>,
+    pub(super) scratch: Box<Scratch>,
+    pub(super) found: Findings,
+}
+
+impl<'a, 'b> Pass<'a, 'b> {
+    fn whole(&mut self, id: SchemaId) -> Passed {
+        self.value(id, &Path::Root)?;
+        if self.lexer.peek() != 0 || self.lexer.at < self.lexer.len() {
+            return Err(Fault::Malformed.into());
+        }
+        Ok(())
+    }
+
+    /// Reads a value against a schema.
+    #[inline]
+    pub(super) fn value(&mut self, id: SchemaId, path: &Path<'_>) -> Passed {
+        if id == SchemaId::ANY {
+            return self.skip();
+        }
+        let plan = self.arena.plan(id);
+        if plan.single {
+            self.single(self.arena.get(plan.id), path)
+        } else {
+            self.several(&[(id, true)], path)
+        }
+    }
+
+    /// Notes that something does not fit; ends the pass unless it goes on all the same.
+    #[inline]
+    pub(super) fn refuse(&mut self) -> Passed {
+        if self.purpose == Purpose::Judge || self.probing {
+            return Err(Stop::Invalid);
+        }
+        self.invalid = true;
+        Ok(())
+    }
+
+    /// [`Pass::refuse`] unless something holds.
+    #[inline]
+    pub(super) fn demand(&mut self, holds: bool) -> Passed {
+        if holds { Ok(()) } else { self.refuse() }
+    }
+
+    pub(super) fn count(&mut self) -> Passed {
+        if !self.probing {
+            self.values = self.values.checked_sub(1).ok_or(Fault::TooComplex)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn deeper(&mut self) -> Passed {
+        self.depth = self.depth.checked_sub(1).ok_or(Fault::TooComplex)?;
+        Ok(())
+    }
+
+    /// Reads a value that nothing is said about.
+    pub(super) fn skip(&mut self) -> Passed {
+        if self.probing {
+            self.lexer.hop();
+            return Ok(());
+        }
+        self.count()?;
+        self.pass_over()
+    }
+
+    fn pass_over(&mut self) -> Passed {
+        if self.probing {
+            self.lexer.hop();
+            return Ok(());
+        }
+        match self.lexer.peek() {
+            b'"' => {
+                self.lexer.string()?;
+            }
+            b'{' => {
+                self.deeper()?;
+                let mark = self.scratch.names.mark();
+                let mut more = self.lexer.open(b'}');
+                while more {
+                    self.name()?;
+                    self.skip()?;
+                    more = self.lexer.more(b'}')?;
+                }
+                self.close_names(mark)?;
+                self.depth += 1;
+            }
+            b'[' => {
+                self.deeper()?;
+                let mut more = self.lexer.open(b']');
+                while more {
+                    self.skip()?;
+                    more = self.lexer.more(b']')?;
+                }
+                self.depth += 1;
+            }
+            b't' => self.lexer.literal("true")?,
+            b'f' => self.lexer.literal("false")?,
+            b'n' => self.lexer.literal("null")?,
+            _ => {
+                self.lexer.number()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a member's name and the colon, and notes the name.
+    fn name(&mut self) -> Result<Text<'b>, Stop> {
+        let (text, start) = self.bare_name()?;
+        self.note(text, start);
+        Ok(text)
+    }
+
+    /// Takes a member's name and the colon.
+    #[inline]
+    pub(super) fn bare_name(&mut self) -> Result<(Text<'b>, usize), Stop> {
+        self.lexer.peek();
+        let start = self.lexer.at;
+        let text = self.lexer.string()?;
+        self.lexer.expect(b':')?;
+        Ok((text, start))
+    }
+
+    /// Notes a name, to tell when it comes twice.
+    pub(super) fn note(&mut self, name: Text<'_>, start: usize) {
+        if !self.probing {
+            self.scratch.names.push(name, start);
+        }
+    }
+
+    pub(super) fn close_names(&mut self, mark: usize) -> Passed {
+        let lexer = self.lexer;
+        let text = |start: usize, length: usize| {
+            std::str::from_utf8(lexer.span(start + 1, start + 1 + length)).unwrap_or_default()
+        };
+        match self.scratch.names.close(mark, text) {
+            Some(at) => {
+                self.lexer.at = at;
+                Err(Fault::DuplicateKey.into())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Reads a value against one schema that applies no other to it.
+    pub(super) fn single(&mut self, schema: &'a Schema, path: &Path<'_>) -> Passed {
+        match self.lexer.peek() {
+            b'{' => {
+                let fits = schema.types.has(Types::OBJECT) && self.is_constant(schema);
+                match &schema.object {
+                    Some(rules) if fits => {
+                        self.count()?;
+                        self.object(rules, path)
+                    }
+                    _ => {
+                        self.demand(fits)?;
+                        self.skip()
+                    }
+                }
+            }
+            b'[' => {
+                let fits = schema.types.has(Types::ARRAY) && self.is_constant(schema);
+                match &schema.array {
+                    Some(rules) if fits => {
+                        self.count()?;
+                        self.array(rules, path)
+                    }
+                    _ => {
+                        self.demand(fits)?;
+                        self.skip()
+                    }
+                }
+            }
+            _ => self.scalar(&[schema]),
+        }
+    }
+
+    /// Reads a scalar against schemas.
+    pub(super) fn scalar(&mut self, schemas: &[&Schema]) -> Passed {
+        self.count()?;
+        match self.lexer.peek() {
+            b'"' => {
+                let text = self.lexer.string()?;
+                for schema in schemas {
+                    let fits = schema.types.has(Types::STRING) && self.text_fits(schema, text);
+                    self.demand(fits)?;
+                }
+            }
+            b't' | b'f' => {
+                let truth = self.lexer.peek() == b't';
+                self.lexer.literal(if truth { "true" } else { "false" })?;
+                for schema in schemas {
+                    let known = |constants: &Constants| {
+                        constants.others.iter().any(|other| other.as_bool() == Some(truth))
+                    };
+                    let fits =
+                        schema.types.has(Types::BOOLEAN) && schema.constants.as_deref().is_none_or(known);
+                    self.demand(fits)?;
+                }
+            }
+            b'n' => {
+                self.lexer.literal("null")?;
+                for schema in schemas {
+                    self.demand(schema.takes_null())?;
+                }
+            }
+            _ => {
+                let num = self.lexer.number()?;
+                for schema in schemas {
+                    self.demand(number_fits(schema, num))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn text_fits(&mut self, schema: &Schema, text: Text<'_>) -> bool {
+        if schema.constants.is_none() && schema.string.is_none() {
+            return true;
+        }
+        self.plainly(text, |text| {
+            schema.constants.as_ref().is_none_or(|constants| has_string(&constants.strings, text))
+                && schema.string.as_ref().is_none_or(|rules| string(rules, text, &Path::Root, &mut Silent))
+        })
+    }
+
+    /// Hands what a text stands for to `look`.
+    #[inline]
+    pub(super) fn plainly<T>(&mut self, text: Text<'_>, look: impl FnOnce(&str) -> T) -> T {
+        if !text.escaped {
+            return look(text.raw);
+        }
+        let mut buffer = std::mem::take(&mut self.scratch.buffer);
+        buffer.clear();
+        text.unescape(&mut buffer);
+        let seen = look(&buffer);
+        self.scratch.buffer = buffer;
+        seen
+    }
+
+    /// Whether an object or array is one of those that a schema names. One that cannot be read will be found out.
+    pub(super) fn is_constant(&self, schema: &Schema) -> bool {
+        let Some(constants) = &schema.constants else { return true };
+        let mut end = self.lexer;
+        end.hop();
+        let Ok(found) = serde_json::from_slice(self.lexer.span(self.lexer.at, end.at)) else { return true };
+        constants.others.iter().any(|constant| value::equal(constant, &found))
+    }
+
+    fn object(&mut self, rules: &'a ObjectRules, path: &Path<'_>) -> Passed {
+        self.deeper()?;
+        let opened = self.lexer.at;
+        let mark = self.scratch.names.mark();
+        let direction = self.direction;
+        let (mut seen, mut required, mut members) = (0_u64, 0_u32, 0_u64);
+        let mut cut = Cutter::default();
+        let mut more = self.lexer.open(b'}');
+        while more {
+            let (key, start) = self.bare_name()?;
+            members += 1;
+            let found =
+                if key.escaped { self.plainly(key, |key| rules.find(key)) } else { rules.find(key.raw) };
+            match found {
+                Some(index) if index < 64 => {
+                    if seen >> index & 1 == 1 {
+                        self.lexer.at = start;
+                        return Err(Fault::DuplicateKey.into());
+                    }
+                    seen |= 1 << index;
+                }
+                _ => self.note(key, start),
+            }
+            let property = found.and_then(|index| rules.properties.get(index));
+            required += property.map_or(0, |property| u32::from(property.is_required(direction)));
+            if let Some(names) = rules.names {
+                let fits = self.fits_at(names, start);
+                self.demand(fits)?;
+            }
+            let unwanted = match property.filter(|property| property.described) {
+                Some(property) if rules.patterns.is_empty() => {
+                    let path = Path::Token(path, key.raw);
+                    let wrong = self.goes_wrong_way(property);
+                    let unwanted = wrong && self.report(&path, ExtraKind::WrongDirection);
+                    self.value(property.schema, &path)?;
+                    unwanted
+                }
+                property => self.odd_member(rules, property, key, &Path::Token(path, key.raw))?,
+            };
+            let end = self.lexer.at;
+            more = self.lexer.more(b'}')?;
+            if self.purpose == Purpose::Cut && !self.probing {
+                let next = if more { self.lexer.peek() } else { 0 };
+                let following = (next != 0).then_some(self.lexer.at);
+                cut.member(unwanted, (start, end), following, &mut self.found.cuts);
+            }
+        }
+        self.close_names(mark)?;
+        self.depth += 1;
+        let fits = rules.min.is_none_or(|min| members >= min)
+            && rules.max.is_none_or(|max| members <= max)
+            && required >= rules.required_in(direction)
+            && self.dependents_fit(rules, opened);
+        self.demand(fits)
+    }
+
+    /// Reads a member of which more than one property may speak, or none.
+    fn odd_member(
+        &mut self,
+        rules: &'a ObjectRules,
+        property: Option<&Property>,
+        key: Text<'b>,
+        path: &Path<'_>,
+    ) -> Result<bool, Stop> {
+        let mut inner: SmallVec<[(SchemaId, bool); 4]> =
+            property.iter().map(|property| (property.schema, true)).collect();
+        self.plainly(key, |key| {
+            let patterns = rules.patterns.iter().filter(|(pattern, _)| pattern.is_match(key));
+            inner.extend(patterns.map(|(_, schema)| (*schema, true)));
+        });
+        let mut unwanted = property.is_some_and(|property| self.goes_wrong_way(property))
+            && self.report(path, ExtraKind::WrongDirection);
+        if inner.is_empty() {
+            match rules.additional {
+                Some(SchemaId::NEVER) => {
+                    self.refuse()?;
+                    unwanted = self.purpose == Purpose::Cut && self.report(path, ExtraKind::Undescribed);
+                }
+                Some(additional) => inner.push((additional, true)),
+                None if rules.describes => unwanted |= self.report(path, ExtraKind::Undescribed),
+                None => {}
+            }
+        }
+        match inner.as_slice() {
+            [] => self.skip()?,
+            [(only, _)] => self.value(*only, path)?,
+            several => self.several(several, path)?,
+        }
+        Ok(unwanted)
+    }
+
+    pub(super) fn dependents_fit(&mut self, rules: &ObjectRules, opened: usize) -> bool {
+        rules.dependent_required.iter().all(|(name, needed)| {
+            self.member_at(opened, name).is_none()
+                || needed.iter().all(|needed| self.member_at(opened, needed).is_some())
+        })
+    }
+
+    pub(super) fn goes_wrong_way(&self, property: &Property) -> bool {
+        match self.direction {
+            Direction::Request => property.read_only,
+            Direction::Response => property.write_only,
+        }
+    }
+
+    /// Notes a member that should not be there. Whether it is one of those that are looked for.
+    pub(super) fn report(&mut self, path: &Path<'_>, kind: ExtraKind) -> bool {
+        let wanted = match kind {
+            ExtraKind::Undescribed => self.wanted.undescribed,
+            ExtraKind::WrongDirection => self.wanted.wrong_direction,
+        };
+        if !wanted || self.probing {
+            return false;
+        }
+        if self.found.extras.len() < MAX_VIOLATIONS {
+            self.found.extras.push(Extra { pointer: path.pointer(), kind });
+        }
+        true
+    }
+
+    fn array(&mut self, rules: &'a ArrayRules, path: &Path<'_>) -> Passed {
+        self.deeper()?;
+        let mut tally = Tally::new(rules.unique, self);
+        let mut index = 0;
+        let mut more = self.lexer.open(b']');
+        while more {
+            tally.before(rules, self);
+            match rules.prefix.get(index).copied().or(rules.items) {
+                Some(schema) => self.value(schema, &Path::Index(path, index))?,
+                None => self.skip()?,
+            }
+            tally.after(self);
+            index += 1;
+            more = self.lexer.more(b']')?;
+        }
+        self.depth += 1;
+        let fits = tally.fits(rules, index as u64, self);
+        self.demand(fits)
+    }
+}
+
+fn number_fits(schema: &Schema, num: Num) -> bool {
+    let kind = if num.is_integral() { Types::INTEGER } else { Types::FRACTION };
+    let known = |constants: &Constants| {
+        let numbers = constants.others.iter().filter_map(serde_json::Value::as_number);
+        numbers.into_iter().any(|other| Num::of(other).compare(num).is_eq())
+    };
+    schema.types.has(kind)
+        && schema.constants.as_deref().is_none_or(known)
+        && schema.number.as_ref().is_none_or(|rules| number(rules, num, &Path::Root, &mut Silent))
+}
+
+/// Counts what is said of an array as a whole.
+#[derive(Debug)]
+pub(super) struct Tally {
+    start: usize,
+    /// Where the items that must differ are noted from, if they must.
+    unique: Option<usize>,
+    contained: u64,
+}
+
+impl Tally {
+    /// `pass` is at the opening bracket. Of several for one array, one has to look whether items differ.
+    pub(super) fn new(unique: bool, pass: &Pass<'_, '_>) -> Self {
+        Self { start: pass.lexer.at, unique: unique.then_some(pass.scratch.items.len()), contained: 0 }
+    }
+
+    /// Before each item.
+    pub(super) fn before(&mut self, rules: &ArrayRules, pass: &mut Pass<'_, '_>) {
+        pass.lexer.peek();
+        self.start = pass.lexer.at;
+        if let Some(contains) = rules.contains {
+            let enough = rules.max_contains.map_or(rules.min_contains, |max| max.saturating_add(1));
+            if self.contained < enough && pass.fits(contains) {
+                self.contained += 1;
+            }
+        }
+    }
+
+    /// After each item.
+    pub(super) fn after(&self, pass: &mut Pass<'_, '_>) {
+        if self.unique.is_some() {
+            let mut lexer = pass.lexer;
+            lexer.at = self.start;
+            let hash = hash(&mut lexer, &mut pass.scratch.buffer, MAX_DEPTH);
+            pass.scratch.items.push(Item { hash, from: self.start, to: pass.lexer.at });
+        }
+    }
+
+    /// After the last.
+    pub(super) fn fits(self, rules: &ArrayRules, items: u64, pass: &mut Pass<'_, '_>) -> bool {
+        let contained = rules.contains.is_none()
+            || self.contained >= rules.min_contains
+                && rules.max_contains.is_none_or(|max| self.contained <= max);
+        rules.min.is_none_or(|min| items >= min)
+            && rules.max.is_none_or(|max| items <= max)
+            && contained
+            && self.unique.is_none_or(|mark| pass.all_differ(mark))
+    }
+}
+
+impl Pass<'_, '_> {
+    /// Whether the items noted since `mark` differ; they are forgotten.
+    fn all_differ(&mut self, mark: usize) -> bool {
+        let lexer = self.lexer;
+        let parsed =
+            |item: &Item| serde_json::from_slice::<serde_json::Value>(lexer.span(item.from, item.to)).ok();
+        let same = |left: &Item, right: &Item| match (parsed(left), parsed(right)) {
+            (Some(left), Some(right)) => value::equal(&left, &right),
+            _ => false,
+        };
+        let items = self.scratch.items.get_mut(mark..).unwrap_or_default();
+        items.sort_unstable_by_key(|item| item.hash);
+        let runs = items.chunk_by(|left, right| left.hash == right.hash);
+        // Equal hashes mean equal values but for an accident, so that a run is as long as two.
+        let twice = runs.filter(|run| run.len() > 1).any(|run| {
+            run.iter().enumerate().any(|(index, item)| run.iter().take(index).any(|other| same(item, other)))
+        });
+        self.scratch.items.truncate(mark);
+        !twice
+    }
+}
+
+/// A hash of the value at a place: equal for equal values however they are written. What is no value, or deeper
+/// than `depth`, is refused elsewhere.
+fn hash(lexer: &mut Lexer<'_>, buffer: &mut String, depth: u32) -> u64 {
+    let text_hash = |text: Result<Text<'_>, Fault>, buffer: &mut String, seed| match text {
+        Ok(Text { raw, escaped: false }) => secret_hash(raw.as_bytes(), seed),
+        Ok(text) => {
+            buffer.clear();
+            text.unescape(buffer);
+            secret_hash(buffer.as_bytes(), seed)
+        }
+        Err(_) => 0,
+    };
+    match lexer.peek() {
+        b'"' => text_hash(lexer.string(), buffer, 3),
+        b'{' | b'[' if depth == 0 => {
+            lexer.hop();
+            0
+        }
+        b'{' => {
+            // The order of members does not count.
+            let mut sum = 0_u64;
+            let mut more = lexer.open(b'}');
+            while more {
+                let key = text_hash(lexer.string(), buffer, 4);
+                if lexer.expect(b':').is_err() {
+                    return sum;
+                }
+                let member = hash(lexer, buffer, depth - 1);
+                sum = sum.wrapping_add(secret_hash(&member.to_le_bytes(), key));
+                more = lexer.more(b'}').unwrap_or(false);
+            }
+            secret_hash(&sum.to_le_bytes(), 5)
+        }
+        b'[' => {
+            let mut sum = 6;
+            let mut more = lexer.open(b']');
+            while more {
+                let item = hash(lexer, buffer, depth - 1);
+                sum = secret_hash(&item.to_le_bytes(), sum);
+                more = lexer.more(b']').unwrap_or(false);
+            }
+            sum
+        }
+        b't' => lexer.literal("true").map_or(0, |()| secret_hash(&[1], 0)),
+        b'f' => lexer.literal("false").map_or(0, |()| secret_hash(&[0], 0)),
+        b'n' => lexer.literal("null").map_or(0, |()| secret_hash(&[2], 0)),
+        _ => {
+            // Equal numbers are equal as doubles, however they are written; zero has two signs.
+            let float = lexer.number().map_or(0.0, Num::as_f64);
+            let float = if float == 0.0 { 0.0 } else { float };
+            secret_hash(&float.to_le_bytes(), 1)
+        }
+    }
+}
+
+/// Finds what to leave out so that the members that stay are separated by one comma each.
+#[derive(Debug, Default)]
+pub(super) struct Cutter {
+    /// Where the last member that stays ends.
+    kept: Option<usize>,
+}
+
+impl Cutter {
+    /// `following` is where the next member starts, if there is one.
+    pub(super) fn member(
+        &mut self,
+        unwanted: bool,
+        (start, end): (usize, usize),
+        following: Option<usize>,
+        cuts: &mut Vec<(usize, usize)>,
+    ) {
+        if !unwanted {
+            self.kept = Some(end);
+            return;
+        }
+        let cut = match following {
+            Some(next) => (start, next),
+            None => (self.kept.unwrap_or(start), end),
+        };
+        // What lies inside goes with it.
+        while cuts.last().is_some_and(|last| last.0 >= cut.0) {
+            cuts.pop();
+        }
+        match cuts.last_mut() {
+            Some(last) if last.1 >= cut.0 => last.1 = cut.1,
+            _ => cuts.push(cut),
+        }
+    }
+}
