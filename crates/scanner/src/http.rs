@@ -48,6 +48,15 @@ impl Request {
         self.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
     }
 
+    /// This request without what the scan put on it: credentials and its own marks.
+    pub(crate) fn plain(&self) -> Self {
+        let mut request = self.clone();
+        for name in ["authorization", "cookie", "user-agent", "x-portcullis-scan"] {
+            request.remove_header(name);
+        }
+        request
+    }
+
     /// The path without the query.
     pub fn path(&self) -> &str {
         self.target.split('?').next().unwrap_or_default()

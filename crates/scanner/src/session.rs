@@ -320,14 +320,80 @@ impl<'a> Session<'a> {
         Ok(requests.into_iter().zip(responses).map(|(q, a)| self.finish(actor, q, a)).collect())
     }
 
-    /// Sends a call in an actor's name and remembers server errors.
+    /// Sends a call in an actor's name and remembers server errors. A call that would alter an identity that was
+    /// given to the scan is not sent: its answer has the status 0.
     pub(crate) fn call(&mut self, actor: usize, call: &Call) -> Outcome<Rc<Exchange>> {
         let request = self.operation(call.operation).request(call, &self.base);
+        if self.would_harm(actor, call) {
+            let error = Some("not sent: it would alter an identity that was given to the scan".to_owned());
+            let response = crate::http::Response { error, ..Default::default() };
+            return Ok(Rc::new(Exchange { actor: self.actor(actor).name.clone(), request, response }));
+        }
         let exchange = self.send(actor, request)?;
         if exchange.response.status >= 500 && self.errors.len() < 400 {
             self.errors.push((call.operation, exchange.clone()));
         }
+        if exchange.response.ok() && self.operation(call.operation).alters_account() {
+            self.repair(actor, call)?;
+        }
         Ok(exchange)
+    }
+
+    /// Whether a call changes an account that is not the scan's own.
+    fn would_harm(&self, actor: usize, call: &Call) -> bool {
+        let operation = self.operation(call.operation);
+        let removes = operation.danger() == Danger::Delete;
+        let resets = operation.is_reset_request() || operation.is_reset_confirm();
+        if !operation.alters_account() && !resets && !(removes && matches!(operation.noun().as_str(), "user" | "account" | "member")) {
+            return operation.danger() == Danger::Session && self.actor(actor).origin == Origin::Given;
+        }
+        let named: Vec<String> = call
+            .path
+            .values()
+            .cloned()
+            .chain(call.query.iter().map(|(_, value)| value.clone()))
+            .chain(call.body.iter().flat_map(|body| crate::pool::leaves(body).into_iter().map(|(_, value)| text(value))))
+            .collect();
+        let given = |index: &usize| self.actor(*index).origin == Origin::Given;
+        let touches = (1..self.actors.len()).filter(given).any(|index| {
+            let own = [self.actor(index).username.clone(), crate::checks::own_id(self, index, operation)];
+            own.into_iter().flatten().any(|own| named.contains(&own))
+        });
+        // Without a name in it, it is about who calls; an account of nobody's is not there to be hurt.
+        touches || self.actor(actor).origin == Origin::Given
+    }
+
+    /// After a change of accounts: whoever of ours can no longer log in gets the password that was sent.
+    fn repair(&mut self, actor: usize, call: &Call) -> Outcome {
+        let sent = call.body.as_ref().and_then(Value::as_object).and_then(|body| {
+            let password = |(name, value): (&String, &Value)| {
+                (words::is_password(name) && !words::has(name, &["old", "current"])).then(|| text(value))
+            };
+            body.iter().find_map(password)
+        });
+        let Some(sent) = sent else { return Ok(()) };
+        let named = |index: &usize| {
+            let state = self.actor(*index);
+            *index == actor || state.username.as_ref().is_some_and(|name| call.path.values().any(|value| value == name))
+        };
+        let touched: Vec<usize> = self.disposables().into_iter().filter(named).collect();
+        for index in touched {
+            if self.log_in(index)? {
+                continue;
+            }
+            self.set_password(index, &sent);
+            self.log_in(index)?;
+        }
+        Ok(())
+    }
+
+    /// Notes that an identity of the scan's own has another password now.
+    pub(crate) fn set_password(&mut self, actor: usize, password: &str) {
+        let state = self.actor_mut(actor);
+        state.password = Some(password.to_owned());
+        if let Some(Credential::Password { password: known, .. }) = &mut state.credential {
+            password.clone_into(known);
+        }
     }
 
     /// The request of a call without any credential.

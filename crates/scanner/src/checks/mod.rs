@@ -1,10 +1,16 @@
 //! The checks, one file each. The order of [`CHECKS`] is the order in which they run: reads first, what changes
 //! something later, what may disturb last.
 
+mod alter;
 mod bola;
 mod exposure;
 mod login;
+mod mass;
+mod resources;
+mod sql;
 mod token;
+
+pub(crate) use alter::own_id;
 
 use crate::finding::Kind;
 use crate::session::{Outcome, Session};
@@ -22,9 +28,23 @@ pub struct Check {
 }
 
 /// All checks, in the order in which they run.
-pub static CHECKS: &[&Check] = &[&bola::READ, &exposure::EXPOSURE, &token::TOKEN, &login::LOGIN];
+pub static CHECKS: &[&Check] = &[&bola::READ, &exposure::EXPOSURE, &token::TOKEN, &login::LOGIN, &sql::SQL, &mass::MASS, &alter::ALTER, &resources::RESOURCES];
 
 /// The kind of finding with a code.
 pub fn kind(code: &str) -> Option<&'static Kind> {
     CHECKS.iter().flat_map(|check| check.kinds).copied().find(|kind| kind.code == code)
+}
+
+/// A body without what changes by itself: times, long random words, request ids.
+pub(crate) fn steady(text: &str) -> String {
+    static MOVING: std::sync::LazyLock<Option<regex::Regex>> = std::sync::LazyLock::new(|| {
+        regex::Regex::new(
+            r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\.\d+)?(Z|[+-]\d\d:?\d\d)?|\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT|\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b|\b1[6-9]\d{8}(\.\d+|\d{3})?\b|\b[0-9a-fA-F]{24,}\b|ey[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_.-]+",
+        )
+        .ok()
+    });
+    match MOVING.as_ref() {
+        Some(moving) => moving.replace_all(text, "~").into_owned(),
+        None => text.to_owned(),
+    }
 }

@@ -1,0 +1,353 @@
+//! Mass assignment: members that no client should set, set by one, and read back.
+
+use std::rc::Rc;
+
+use portcullis_engine::{Owasp, Severity};
+use serde_json::{Map, Value, json};
+
+use super::Check;
+use crate::api::{Call, Danger, text};
+use crate::explore::last_parameter;
+use crate::finding::{Confidence, Finding, Kind};
+use crate::http::Exchange;
+use crate::session::{Outcome, Session, noun_before, says_failure};
+use crate::words;
+
+/// The check.
+pub(super) static MASS: Check = Check {
+    name: "mass-assignment",
+    about: "members that no client should set",
+    kinds: &[&PRIVILEGE, &MEMBER],
+    run,
+};
+
+static PRIVILEGE: Kind = Kind {
+    code: "mass-assignment-privilege",
+    title: "A user gives itself rights or money by an extra member",
+    owasp: Owasp::Api3,
+    cwe: 915,
+    severity: Severity::High,
+    fix: "Copy the members that a client may set one by one; never bind a body to a stored object.",
+    block: "validate: `additionalProperties: false` in the contract",
+};
+
+static MEMBER: Kind = Kind {
+    code: "mass-assignment",
+    title: "A member that the server owns is taken from the body",
+    owasp: Owasp::Api3,
+    cwe: 915,
+    severity: Severity::Medium,
+    fix: "Copy the members that a client may set one by one; never bind a body to a stored object.",
+    block: "validate: `additionalProperties: false` in the contract",
+};
+
+fn run(cx: &mut Session<'_>) -> Outcome {
+    if cx.options.read_only {
+        return Ok(());
+    }
+    registration(cx)?;
+    profiles(cx)?;
+    objects(cx)
+}
+
+/// Names of what a server alone decides.
+fn is_owned_by_server(name: &str) -> bool {
+    is_privilege(name)
+        || words::has(
+            name,
+            &["status", "state", "verified", "approved", "owner", "author", "price", "total", "discount", "rate", "paid", "active", "enabled", "frozen", "locked", "limit", "created", "points", "rank", "level", "score"],
+        )
+        || words::contains(name, &["totalcents", "pricecents", "exchangerate", "ownerid", "userid"])
+}
+
+fn is_privilege(name: &str) -> bool {
+    words::contains(name, &["admin", "superuser", "isstaff", "permission", "privilege", "credit", "balance", "wallet"])
+        || words::has(name, &["role", "roles", "staff", "moderator", "scopes", "tier", "plan", "premium", "vip"])
+}
+
+/// Another value of the same type that means more.
+fn raised(name: &str, value: &Value, marker: &str) -> Option<Value> {
+    Some(match value {
+        Value::Bool(flag) => json!(!flag),
+        Value::Number(number) => match number.as_i64() {
+            Some(whole) => json!(whole.saturating_add(7331)),
+            None => json!(number.as_f64()? + 7331.5),
+        },
+        Value::String(_) if words::has(name, &["role", "roles"]) => json!("admin"),
+        Value::String(text) if text.parse::<f64>().is_ok() => json!("7331"),
+        Value::String(_) => json!(marker),
+        _ => return None,
+    })
+}
+
+/// Whether a stored value is the one that was sent.
+fn same(stored: &Value, sent: &Value) -> bool {
+    let number = |value: &Value| value.as_f64().or_else(|| value.as_str().and_then(|t| t.parse::<f64>().ok()));
+    let truth = |value: &Value| value.as_bool().or_else(|| value.as_i64().and_then(|n| (n == 0 || n == 1).then_some(n == 1)));
+    stored == sent
+        || number(stored).is_some_and(|a| number(sent).is_some_and(|b| (a - b).abs() < 0.01))
+        || (sent.is_boolean() && truth(stored) == sent.as_bool())
+}
+
+/// What is tried where nothing is known of the object.
+fn usual() -> Map<String, Value> {
+    let pairs = [
+        ("admin", json!(true)),
+        ("isAdmin", json!(true)),
+        ("is_admin", json!(true)),
+        ("role", json!("admin")),
+        ("is_staff", json!(true)),
+        ("balance", json!(7331)),
+        ("credit", json!(7331)),
+        ("verified", json!(true)),
+    ];
+    pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// Two registrations, one with members that give rights, and what the API shows of both.
+fn registration(cx: &mut Session<'_>) -> Outcome {
+    let Some(control) = cx.disposables().first().copied() else { return Ok(()) };
+    let Some(name) = cx.actor(control).username.clone() else { return Ok(()) };
+    let Some(made) = cx.made.iter().find(|m| m.actor == control && cx.operation(m.operation).is_register()).cloned() else { return Ok(()) };
+    let label = cx.operation(made.operation).label();
+    let asked: Vec<String> = cx.operation(made.operation).body_members().into_iter().map(|(name, _)| name).collect();
+    let shown = shown_of(cx, control, &name, Some(&made.exchange))?;
+    let mut extra = usual();
+    for (_, object) in &shown {
+        for (name, value) in object {
+            if !asked.contains(name)
+                && is_owned_by_server(name)
+                && let Some(value) = raised(name, value, "pcmass")
+            {
+                extra.insert(name.clone(), value);
+            }
+        }
+    }
+    extra.retain(|name, _| !asked.contains(name));
+    let test = match cx.register(&extra)? {
+        Some(test) => test,
+        None => {
+            // One member too many may have been refused: those that give rights are tried alone.
+            let mut found = None;
+            for (name, value) in extra.iter().filter(|(name, _)| is_privilege(name)).take(6) {
+                let one = Map::from_iter([(name.clone(), value.clone())]);
+                found = cx.register(&one)?;
+                if found.is_some() {
+                    break;
+                }
+            }
+            let Some(found) = found else { return Ok(()) };
+            found
+        }
+    };
+    let Some(test_name) = cx.actor(test).username.clone() else { return Ok(()) };
+    let attempt = cx.made.iter().rfind(|m| m.actor == test).map(|m| m.exchange.clone());
+    let now = shown_of(cx, test, &test_name, attempt.as_ref())?;
+    for (read, object) in &now {
+        let Some((old_read, old)) = shown.iter().find(|(old, _)| old.request.target.replace(&name, &test_name) == read.request.target) else { continue };
+        for (member, value) in object {
+            let Some(sent) = extra.get(member) else { continue };
+            let before = old.get(member);
+            if !same(value, sent) || before.is_none_or(|before| same(before, sent)) {
+                continue;
+            }
+            let kind = if is_privilege(member) { &PRIVILEGE } else { &MEMBER };
+            let mut evidence = vec![&made.exchange, old_read];
+            evidence.extend(attempt.as_ref());
+            evidence.push(read);
+            let finding = Finding::new(kind, Confidence::Confirmed, label.clone(), &evidence).at(format!("body /{member}"));
+            cx.report(finding.saying(format!("a registration with `{member}` set keeps it")).proved(
+                "the member is ignored or refused",
+                format!("of two accounts registered alike, the one that sent `{member}` has it, the other has {}", before.cloned().unwrap_or_default()),
+            ));
+        }
+    }
+    // Rights that show nowhere but in what opens.
+    let doors = cx.operations(|op| op.is_get() && op.danger() == Danger::Read && op.path_says(&["admin"]) && op.path_names().is_empty());
+    for index in doors {
+        let call = cx.compose(index, test, crate::values::Taste::Marked);
+        let closed = cx.call(control, &call)?;
+        let open = cx.call(test, &call)?;
+        if matches!(closed.response.status, 401 | 403) && open.response.ok() {
+            let mut evidence: Vec<&Rc<Exchange>> = attempt.iter().collect();
+            evidence.extend([&closed, &open]);
+            let finding = Finding::new(&PRIVILEGE, Confidence::Confirmed, label.clone(), &evidence);
+            cx.report(finding.saying("a registration with members that give rights opens an administrator's operation").proved(
+                "403 for both accounts",
+                "of two accounts registered alike, only the one that sent the members is let in",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// What the API shows of an account, its registration's answer included.
+fn shown_of(cx: &mut Session<'_>, actor: usize, name: &str, made: Option<&Rc<Exchange>>) -> Outcome<Vec<(Rc<Exchange>, Map<String, Value>)>> {
+    // Reads that nobody has made in this name yet.
+    let lists = cx.operations(|op| op.is_get() && op.danger() == Danger::Read && op.path_names().is_empty());
+    for index in lists.into_iter().take(20) {
+        cx.baseline(index, actor)?;
+    }
+    let mut found = cx.look_up(actor, name)?;
+    if let Some(made) = made
+        && let Some(object) = made.response.json().and_then(|answer| crate::session::holder(&answer, name))
+    {
+        found.push((made.clone(), object));
+    }
+    Ok(found)
+}
+
+/// A disposable identity changes its own profile, with a member too many.
+fn profiles(cx: &mut Session<'_>) -> Outcome {
+    let Some(actor) = cx.disposables().last().copied() else { return Ok(()) };
+    let changers = cx.operations(|op| {
+        matches!(op.method.as_str(), "PUT" | "PATCH" | "POST")
+            && op.danger() == Danger::Write
+            && op.alters_account()
+            && op.path_names().len() <= 1
+            && op.body.is_some()
+            && !op.body_members().iter().any(|(name, _)| words::is_password(name))
+            && !op.path_says(&["admin"])
+    });
+    for index in changers {
+        let operation = cx.operation(index).clone();
+        let mut call = cx.compose(index, actor, crate::values::Taste::Marked);
+        if !operation.path_names().is_empty() {
+            let Some(id) = super::alter::own_id(cx, actor, &operation) else { continue };
+            call.path.insert(last_parameter(&operation), id);
+        }
+        let Some(key) = call.path.values().next().cloned().or_else(|| cx.actor(actor).username.clone()) else { continue };
+        // The call without additions has to work, or its refusal says nothing.
+        let plain = cx.call(actor, &call)?;
+        if !plain.response.ok() || says_failure(&plain.response) {
+            continue;
+        }
+        compare(cx, index, actor, &call, &key)?;
+    }
+    Ok(())
+}
+
+/// Objects that the scan made: changed or acted on, with members of their own too many.
+fn objects(cx: &mut Session<'_>) -> Outcome {
+    let writers = cx.operations(|op| {
+        !op.is_get()
+            && !op.path_names().is_empty()
+            && op.danger() == Danger::Write
+            && !op.alters_account()
+            && !op.path_says(&["admin"])
+    });
+    for index in writers {
+        let operation = cx.operation(index).clone();
+        let noun = noun_before(&operation, &last_parameter(&operation));
+        let made = cx.made.clone();
+        let mut call = None;
+        for one in made.iter().filter(|one| !one.gone) {
+            let maker = cx.operation(one.operation);
+            let akin = operation.path.starts_with(maker.path.as_str())
+                || maker.segments().any(|s| words::split(s).iter().any(|w| words::singular(w) == noun));
+            if akin && !maker.is_register() {
+                call = cx.call_for(index, one, &noun).map(|call| (one.actor, call));
+            }
+            if call.is_some() {
+                break;
+            }
+        }
+        let Some((actor, call)) = call else { continue };
+        let Some(id) = call.path.get(&last_parameter(&operation)).cloned() else { continue };
+        let plain = cx.call(actor, &call)?;
+        if plain.response.ok() && !says_failure(&plain.response) {
+            compare(cx, index, actor, &call, &id)?;
+        }
+    }
+    makers(cx)
+}
+
+/// Makes a second object like the first, with members that only the server should set.
+fn makers(cx: &mut Session<'_>) -> Outcome {
+    let made = cx.made.clone();
+    let mut done = Vec::new();
+    for one in made.iter().filter(|one| !one.gone) {
+        let operation = cx.operation(one.operation).clone();
+        if operation.is_register() || done.contains(&one.operation) || operation.method != "POST" {
+            continue;
+        }
+        done.push(one.operation);
+        let Some(answer) = one.exchange.response.json() else { continue };
+        let Some(id) = crate::explore::id_of(&answer, &operation.noun()) else { continue };
+        let shown = cx.look_up(one.actor, &id)?;
+        let Some((read, object)) = shown.into_iter().max_by_key(|(_, object)| object.len()).or_else(|| {
+            crate::session::holder(&answer, &id).map(|object| (one.exchange.clone(), object))
+        }) else { continue };
+        let asked: Vec<String> = operation.body_members().into_iter().map(|(name, _)| name).collect();
+        let extra = additions(&object, &asked);
+        if extra.is_empty() {
+            continue;
+        }
+        let mut call = cx.compose(one.operation, one.actor, crate::values::Taste::Marked);
+        call.path.clone_from(&one.call.path);
+        let call = call.with_members(&extra);
+        let attack = cx.call(one.actor, &call)?;
+        if !attack.response.ok() || says_failure(&attack.response) {
+            continue;
+        }
+        cx.made.push(crate::session::Made { operation: one.operation, actor: one.actor, call: call.clone(), exchange: attack.clone(), gone: false });
+        let Some(new) = attack.response.json() else { continue };
+        let Some(new_id) = crate::explore::id_of(&new, &operation.noun()) else { continue };
+        cx.note_answer(one.operation, one.actor, &attack, true);
+        let later = cx.look_up(one.actor, &new_id)?;
+        let best = later.into_iter().max_by_key(|(_, object)| object.len());
+        let (after, now) = match best {
+            Some(found) => found,
+            None => match crate::session::holder(&new, &new_id) {
+                Some(object) => (attack.clone(), object),
+                None => continue,
+            },
+        };
+        judge(cx, &operation.label(), &extra, &object, &now, &[&one.exchange, &read, &attack, &after]);
+    }
+    Ok(())
+}
+
+/// Members of an object that a call could carry in addition, with raised values.
+fn additions(object: &Map<String, Value>, asked: &[String]) -> Map<String, Value> {
+    let fresh = |name: &str| !asked.iter().any(|known| known == name) && is_owned_by_server(name) && !matches!(words::flat(name).as_str(), "id" | "createdat" | "updatedat");
+    object.iter().filter(|(name, _)| fresh(name)).filter_map(|(name, value)| Some((name.clone(), raised(name, value, "pcmass")?))).collect()
+}
+
+/// The control is the object before the call with additions; the test is the object after it.
+fn compare(cx: &mut Session<'_>, index: usize, actor: usize, call: &Call, id: &str) -> Outcome {
+    let shown = cx.look_up(actor, id)?;
+    let Some((before, object)) = shown.into_iter().max_by_key(|(_, object)| object.len()) else { return Ok(()) };
+    let operation = cx.operation(index).clone();
+    let asked: Vec<String> = operation.body_members().into_iter().map(|(name, _)| name).collect();
+    let mut extra = additions(&object, &asked);
+    if operation.alters_account() && !object.contains_key("role") {
+        extra.entry("role").or_insert(json!("admin"));
+    }
+    if extra.is_empty() {
+        return Ok(());
+    }
+    let attack = cx.call(actor, &call.with_members(&extra))?;
+    if !attack.response.ok() {
+        return Ok(());
+    }
+    let again = cx.send(actor, before.request.plain())?;
+    let Some(now) = again.response.json().and_then(|answer| crate::session::holder(&answer, id)) else { return Ok(()) };
+    judge(cx, &operation.label(), &extra, &object, &now, &[&before, &attack, &again]);
+    Ok(())
+}
+
+fn judge(cx: &mut Session<'_>, label: &str, extra: &Map<String, Value>, before: &Map<String, Value>, after: &Map<String, Value>, evidence: &[&Rc<Exchange>]) {
+    for (name, sent) in extra {
+        let (Some(was), Some(is)) = (before.get(name), after.get(name)) else { continue };
+        if same(was, sent) || !same(is, sent) {
+            continue;
+        }
+        let kind = if is_privilege(name) { &PRIVILEGE } else { &MEMBER };
+        let finding = Finding::new(kind, Confidence::Confirmed, label, evidence).at(format!("body /{name}"));
+        cx.report(finding.saying(format!("`{name}`, which the call does not take, was set by it: {} became {}", text(was), text(is))).proved(
+            "the member is ignored or refused",
+            "the API showed the server's own value without the member and the sent one with it",
+        ));
+    }
+}

@@ -1,0 +1,258 @@
+//! What one caller can make the API spend: pages without end, bodies without end, expressions that never finish.
+
+use std::time::Duration;
+
+use portcullis_engine::{Owasp, Severity};
+use serde_json::Value;
+
+use super::Check;
+use crate::api::{Call, Danger, Place, Slot};
+use crate::finding::{Confidence, Finding, Kind};
+use crate::session::{Outcome, Session, says_failure};
+use crate::words;
+
+/// The check.
+pub(super) static RESOURCES: Check = Check {
+    name: "resources",
+    about: "page sizes, body sizes, expressions that do not finish",
+    kinds: &[&PAGE, &BODY, &REGEX],
+    run,
+};
+
+static PAGE: Kind = Kind {
+    code: "unlimited-page-size",
+    title: "A page may be of any size",
+    owasp: Owasp::Api4,
+    cwe: 770,
+    severity: Severity::Medium,
+    fix: "Refuse or cut page sizes above a bound that the database bears.",
+    block: "validate: `maximum` on the parameter in the contract",
+};
+
+static BODY: Kind = Kind {
+    code: "unlimited-body",
+    title: "A member of a body may be of any size",
+    owasp: Owasp::Api4,
+    cwe: 770,
+    severity: Severity::Medium,
+    fix: "Bound the body before it is read, and each member by what it is for.",
+    block: "limit: body; validate: `maxLength` in the contract",
+};
+
+static REGEX: Kind = Kind {
+    code: "regex-blow-up",
+    title: "A short text keeps a regular expression busy (ReDoS)",
+    owasp: Owasp::Api4,
+    cwe: 1333,
+    severity: Severity::High,
+    fix: "Use an engine that runs in linear time, or an expression without nested repetition, and bound the length.",
+    block: "validate: a linear-time pattern and `maxLength` in the contract",
+};
+
+fn run(cx: &mut Session<'_>) -> Outcome {
+    pages(cx)?;
+    if !cx.options.read_only {
+        expressions(cx)?;
+        bodies(cx)?;
+    }
+    Ok(())
+}
+
+fn pages(cx: &mut Session<'_>) -> Outcome {
+    let lists = cx.operations(|op| op.is_get() && op.danger() == Danger::Read);
+    for index in lists {
+        let operation = cx.operation(index).clone();
+        let sizes = operation.params.iter().filter(|p| p.place == Place::Query && matches!(words::flat(&p.name).as_str(), "limit" | "pagesize" | "perpage" | "size" | "count" | "top" | "take" | "maxresults" | "first" | "pagelimit"));
+        for param in sizes.cloned().collect::<Vec<_>>() {
+            let actor = cx.first_user();
+            let Some(baseline) = cx.baseline(index, actor)? else { continue };
+            let slot = Slot { place: Place::Query, name: param.name.clone(), schema: param.schema.clone() };
+            let ask = |n: u64| baseline.call.with(&slot, Value::String(n.to_string()));
+            let one = cx.call(actor, &ask(1))?;
+            let huge = cx.call(actor, &ask(100_000_007))?;
+            if !one.response.ok() || !huge.response.ok() {
+                continue;
+            }
+            let (Some(few), Some(many)) = (one.response.json(), huge.response.json()) else { continue };
+            let (few_count, many_count) = (items(&few), items(&many));
+            let echoed = crate::pool::leaves(&many).iter().any(|(_, v)| v.as_u64() == Some(100_000_007));
+            let most = param.schema.get("maximum").and_then(Value::as_u64);
+            let works = few_count == 1 && many_count > 1;
+            let over = most.is_some_and(|most| many_count as u64 > most);
+            if !(works || echoed) {
+                continue;
+            }
+            let confidence = if over || works && many_count > 1000 || echoed && (works || most.is_some()) || most.is_some() && works {
+                if over || echoed || many_count > 1000 { Confidence::Confirmed } else { Confidence::Likely }
+            } else {
+                Confidence::Likely
+            };
+            let finding = Finding::new(&PAGE, confidence, operation.label(), &[&one, &huge]).at(slot.label());
+            cx.report(finding.saying(format!("`{}=100000007` is accepted and gives {many_count} items", param.name)).proved(
+                match most {
+                    Some(most) => format!("400, or a page of at most {most}"),
+                    None => "400, or a page cut to a bound".to_owned(),
+                },
+                if echoed { "the answer itself names the page size that was asked for" } else { "a page of one holds one item, so the parameter works; the huge page was not refused" },
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Items of the longest list in an answer.
+fn items(answer: &Value) -> usize {
+    match answer {
+        Value::Array(items) => items.len(),
+        Value::Object(members) => members.values().map(items).max().unwrap_or(0),
+        _ => 0,
+    }
+}
+
+fn bodies(cx: &mut Session<'_>) -> Outcome {
+    const SIZE: usize = 1 << 20;
+    let makers: Vec<_> = cx.made.iter().filter(|made| !made.gone && made.call.body.is_some()).cloned().collect();
+    let mut tried = 0;
+    for made in makers {
+        let operation = cx.operation(made.operation).clone();
+        if operation.is_register() || cx.has_reported(&BODY, &operation.label()) || tried >= 3 {
+            continue;
+        }
+        let slots = operation.slots(&made.call);
+        let Some(slot) = slots.iter().find(|slot| slot.place == Place::Body && slot.kind() == "string" && crate::values::is_free(slot.key(), &slot.schema)) else { continue };
+        tried += 1;
+        let call = made.call.with(slot, Value::String("a".repeat(SIZE)));
+        let exchange = cx.call(made.actor, &call)?;
+        if exchange.response.ok() && !says_failure(&exchange.response) {
+            cx.made.push(crate::session::Made { operation: made.operation, actor: made.actor, call, exchange: exchange.clone(), gone: false });
+            let bound = slot.schema.get("maxLength").and_then(Value::as_u64);
+            let confidence = if bound.is_some() { Confidence::Confirmed } else { Confidence::Likely };
+            let finding = Finding::new(&BODY, confidence, operation.label(), &[&exchange]).at(slot.label());
+            cx.report(finding.saying(format!("one mebibyte in {} was accepted", slot.label())).proved(
+                bound.map_or_else(|| "413 or 400 for a text of that size".to_owned(), |most| format!("400: the contract allows {most} characters")),
+                "the call was answered with success; whether the text is kept whole was not asked",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Texts that make a nested repetition try every way to split them, by what the value is.
+fn hostile(name: &str, schema: &Value) -> Vec<(&'static str, fn(usize) -> String, fn(usize) -> String)> {
+    fn letters(n: usize) -> String {
+        format!("{}!", "a".repeat(n))
+    }
+    fn letters_good(n: usize) -> String {
+        "a".repeat(n)
+    }
+    fn mail_local(n: usize) -> String {
+        format!("{}!", "a".repeat(n))
+    }
+    fn mail_good(n: usize) -> String {
+        format!("{}@example.com", "a".repeat(n))
+    }
+    fn mail_host(n: usize) -> String {
+        format!("a@{}!", "a".repeat(n))
+    }
+    fn mail_dots(n: usize) -> String {
+        format!("a@{}!", "a.".repeat(n))
+    }
+    fn digits(n: usize) -> String {
+        format!("{}x", "1".repeat(n))
+    }
+    fn digits_good(n: usize) -> String {
+        "1".repeat(n)
+    }
+    let mail = words::contains(name, &["mail"]) || schema.get("format").and_then(Value::as_str) == Some("email");
+    if mail {
+        vec![("mail", mail_local, mail_good), ("host", mail_host, mail_good), ("dots", mail_dots, mail_good)]
+    } else if words::contains(name, &["phone", "number", "zip", "iban"]) {
+        vec![("digits", digits, digits_good)]
+    } else if schema.get("pattern").is_some() || words::contains(name, &["url", "name", "host", "path", "regex", "pattern", "search", "query", "filter"]) || name == "q" {
+        vec![("letters", letters, letters_good)]
+    } else {
+        Vec::new()
+    }
+}
+
+fn expressions(cx: &mut Session<'_>) -> Outcome {
+    let operations = cx.operations(|op| op.danger() <= Danger::Write && !op.is_login());
+    for index in operations {
+        let operation = cx.operation(index).clone();
+        let ours = cx.disposables().last().copied();
+        let actor = if operation.alters_account() {
+            let Some(ours) = ours else { continue };
+            ours
+        } else {
+            ours.unwrap_or_else(|| cx.first_user())
+        };
+        let mut call = match cx.baseline(index, actor)? {
+            Some(baseline) => baseline.call,
+            None => cx.compose(index, actor, crate::values::Taste::Marked),
+        };
+        if operation.alters_account() && operation.path_names().len() == 1 {
+            let Some(id) = super::alter::own_id(cx, actor, &operation) else { continue };
+            call.path.insert(crate::explore::last_parameter(&operation), id);
+        }
+        let slots = operation.slots(&call);
+        for slot in slots.iter().filter(|slot| slot.kind() == "string" && matches!(slot.place, Place::Body | Place::Query)) {
+            for (_, bad, good) in hostile(slot.key(), &slot.schema) {
+                if grows(cx, actor, &call, slot, bad, good)? {
+                    break;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether the time doubles with every character or two, again and again, and does not for a text that matches.
+fn grows(cx: &mut Session<'_>, actor: usize, call: &Call, slot: &Slot, bad: fn(usize) -> String, good: fn(usize) -> String) -> Outcome<bool> {
+    let time = |cx: &mut Session<'_>, text: String| -> Outcome<(Duration, std::rc::Rc<crate::http::Exchange>)> {
+        let exchange = cx.call(actor, &call.with(slot, Value::String(text)))?;
+        Ok((exchange.response.elapsed, exchange))
+    };
+    // The quiet level: the slower of two short ones, so that a hiccup is not taken for growth.
+    let (a, _) = time(cx, bad(3))?;
+    let (b, _) = time(cx, good(28))?;
+    let floor = a.max(b).max(Duration::from_millis(4));
+    let mut long = None;
+    for length in [20, 24, 26, 28, 30] {
+        let (taken, _) = time(cx, bad(length))?;
+        if taken > floor * 15 && taken > Duration::from_millis(120) {
+            long = Some(length);
+            break;
+        }
+        // Nothing yet at a length where it would show: that is all.
+        if length >= 24 && taken < floor * 2 {
+            return Ok(false);
+        }
+    }
+    let Some(long) = long else { return Ok(false) };
+    let mut times = Vec::new();
+    let mut evidence = Vec::new();
+    for length in [long - 4, long - 2, long] {
+        // The faster of two: what else the machine does only ever adds.
+        let (first, _) = time(cx, bad(length))?;
+        let (second, exchange) = time(cx, bad(length))?;
+        times.push(first.min(second));
+        evidence.push(exchange);
+    }
+    let grows = times.windows(2).all(|pair| matches!(pair, [before, after] if after.as_secs_f64() > before.as_secs_f64() * 1.5));
+    let (first, _) = time(cx, good(long))?;
+    let (second, control) = time(cx, good(long))?;
+    let calm = first.min(second);
+    let worst = times.last().copied().unwrap_or_default();
+    if !grows || calm * 5 > worst {
+        return Ok(false);
+    }
+    evidence.push(control);
+    let shown: Vec<String> = times.iter().map(|t| format!("{} ms", t.as_millis())).collect();
+    let label = cx.operation(call.operation).label();
+    let finding = Finding::new(&REGEX, Confidence::Confirmed, label, &evidence.iter().collect::<Vec<_>>()).at(slot.label());
+    cx.report(finding.saying(format!("two characters more in {} double the time or worse: {}", slot.label(), shown.join(", "))).proved(
+        "time that does not depend on what the text is",
+        format!("the growth holds step after step, and a text of the same length that matches takes {} ms", calm.as_millis()),
+    ));
+    Ok(true)
+}
