@@ -42,8 +42,10 @@
 //!         every second: for issuers.all(), if keys().due(now), the same in the background
 //! ```
 
+mod assertion;
 mod base64url;
 mod binding;
+pub mod certificate;
 pub mod dpop;
 mod generations;
 pub mod jose;
@@ -52,12 +54,15 @@ pub mod oauth;
 mod pepper;
 mod ring;
 mod secret;
+mod stretch;
 
 #[cfg(test)]
 #[path = "../tests/support/mod.rs"]
 mod support;
 
+pub use assertion::{ASSERTION_TYPE, AssertedCall, AssertionError, AssertionSigner};
 pub use binding::{AuthScheme, BindingError, Presented};
 pub use pepper::{Digest, Pepper};
 pub use ring::{KeyEntry, KeyRing, KeyRingHandle, MAX_APP_KEYS, RingError, Verdict};
 pub use secret::{Secret, SecretKind, recognise};
+pub use stretch::{StretchCost, StretchError, Stretcher};

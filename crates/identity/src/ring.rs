@@ -202,11 +202,16 @@ impl KeyRing {
 
     /// Whose API key `secret` is. `now` in seconds since the Unix epoch.
     pub fn api_key(&self, secret: &[u8], now: u64, client: IpAddr) -> Verdict {
-        let digest = self.pepper.digest(secret);
+        self.api_key_by_digest(&self.pepper.digest(secret), now, client)
+    }
+
+    /// Whose API key has this digest: that of the ring's pepper, or of a [`crate::Stretcher`] where the ring was
+    /// given such.
+    pub fn api_key_by_digest(&self, digest: &Digest, now: u64, client: IpAddr) -> Verdict {
         // The table is searched by a keyed digest: what its timing gives away says nothing about any secret.
-        let entry = self.api_keys.get(&digest).and_then(|&index| self.entries.get(index as usize));
+        let entry = self.api_keys.get(digest).and_then(|&index| self.entries.get(index as usize));
         match entry {
-            Some(entry) if entry.digest.same(&digest) => entry.judge(now, client),
+            Some(entry) if entry.digest.same(digest) => entry.judge(now, client),
             _ => Verdict::Unknown,
         }
     }

@@ -3,6 +3,7 @@
 mod access;
 mod claims;
 mod discovery;
+mod introspection;
 mod issuer_keys;
 mod issuers;
 mod token_cache;
@@ -11,6 +12,9 @@ pub use access::{TokenProfile, TokenRules};
 pub use claims::{Binding, ClaimNames, VerifiedToken};
 pub use discovery::{
     AddressError, MAX_METADATA_BYTES, Metadata, MetadataError, check_address, metadata_addresses,
+};
+pub use introspection::{
+    Introspected, Introspection, IntrospectionError, IntrospectionRules, MAX_INTROSPECTION_BYTES,
 };
 pub use issuer_keys::{
     Begin, FETCH_INTERVAL_S, Fetch, Fetched, Finish, FoundKeys, IssuerKeys, KeyLookup, KeyTimes, KeysFrom,
