@@ -35,21 +35,23 @@
 //!     public: true
 //! ```
 
+mod identity;
 mod plan;
 mod present;
+mod tokens;
 
 use std::collections::BTreeMap;
 
 use http::header::{self, HeaderName, HeaderValue};
 use portcullis_engine::{
-    Code, CredentialKind, Cx, Denial, Guard, GuardError, Hooks, Principal, Stage, Verdict,
+    Code, CredentialKind, Cx, Denial, Guard, GuardError, Hooks, Principal, Stage, Verdict, code,
 };
+use portcullis_identity::jose::TokenError;
 use portcullis_identity::{KeyRingHandle, SecretKind, Verdict as Lookup, recognise};
 use portcullis_openapi::{In, SchemeKind, Security};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use smallvec::SmallVec;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::codes::codes;
@@ -58,6 +60,9 @@ use crate::cors::is_preflight;
 use crate::protection::{CompileCx, Fault, Part, Protection};
 use plan::{Check, Need};
 use present::{Place, Presented, Value};
+use tokens::{Judged, Why, presented};
+
+pub use tokens::{Credentials, IssuerConfig, Tokens};
 
 codes! {
     CREDENTIAL_MISSING = "credential-missing" 401 Api2 306 Low
@@ -80,6 +85,21 @@ codes! {
         attack "A credential that stands twice, or two of different consumers: the gateway checks one, the API believes the other."
         client "Send one credential, once."
         operator "There is no switch.";
+    TOKEN_INVALID = "token-invalid" 401 Api2 345 Medium
+        "the access token is not valid"
+        attack "Forged, altered or borrowed tokens: another issuer's, another API's, an ID token, a stolen token that is bound to a key."
+        client "Get an access token for this API from its identity provider, and present it as the provider says."
+        operator "The record's reason says what was wrong with it. Tokens for another audience need it listed under `issuers.NAME.audiences`.";
+    TOKEN_EXPIRED = "token-expired" 401 Api2 613 Low
+        "the access token has expired"
+        attack "A token that was stolen lives on."
+        client "Get a new access token."
+        operator "If it happens to fresh tokens, a clock is wrong: `issuers.NAME.leeway` allows for some.";
+    SCOPE_INSUFFICIENT = "insufficient-scope" 403 Api5 862 Medium
+        "the access token may not do this"
+        attack "A token that was given for one thing is used for another."
+        client "Ask the identity provider for a token with the scopes that `WWW-Authenticate` names."
+        operator "The contract's `security` names the scopes that an operation needs.";
     SECURITY_UNSATISFIABLE = "security-unsatisfiable" 403 Api2 287 Low
         "no credential can be accepted here"
         attack "What the contract demands cannot be verified; letting calls through would be the same as no protection."
@@ -122,6 +142,8 @@ pub(crate) enum Role {
     AppId,
     /// The App Key of this gateway.
     AppKey,
+    /// An access token of one of `issuers`.
+    Token,
     /// The API verifies it; here it must only be there.
     Upstream,
 }
@@ -159,7 +181,13 @@ impl Protection for Authenticate {
             (Some(needs), _) => Access::Credentials(needs.labels.clone()),
         };
         cx.access(access);
-        let mut strip = Strip { consumer, headers: Vec::new(), query: Vec::new(), cookies: Vec::new() };
+        let mut strip = Strip {
+            consumer,
+            headers: Vec::new(),
+            query: Vec::new(),
+            cookies: Vec::new(),
+            token: false,
+        };
         if !config.forward_credentials {
             strip.headers = plan::gateway_headers(config, cx)?;
         }
@@ -169,8 +197,15 @@ impl Protection for Authenticate {
                 match place {
                     Place::Header(name) => cx.protect_header(name),
                     Place::Query(name) => cx.secret_parameter(name),
+                    Place::Token => cx.protect_header(&DPOP),
                     Place::Cookie(_) | Place::Bearer => {}
                 }
+            }
+            if !needs.token_schemes.is_empty() && cx.tokens.unaddressed() {
+                cx.warn_once(
+                    "tokens for any audience are taken, since nothing says what this API is called in them: \
+                     name it in a configuration file, `issuers: { main: { issuer: …, audiences: [orders] } }`",
+                );
             }
             if !config.forward_credentials {
                 for check in &needs.checks {
@@ -178,6 +213,8 @@ impl Protection for Authenticate {
                         match place {
                             Place::Header(_) => {}
                             Place::Bearer => strip.headers.push(header::AUTHORIZATION),
+                            // Where nobody said that it ends here, the API may want to see it.
+                            Place::Token => strip.token = !cx.zero_config,
                             Place::Query(name) => strip.query.push(name.clone()),
                             Place::Cookie(name) => strip.cookies.push(name.clone()),
                         }
@@ -187,7 +224,9 @@ impl Protection for Authenticate {
             let challenge = HeaderValue::from_str(&needs.challenge(&config.realm))
                 .map_err(|_| Fault::new("/realm", "expected visible ASCII characters without quotes"))?;
             let preflights = cx.operation.is_none();
-            let guard = Verify { needs, keys: cx.keys.clone(), challenge, preflights };
+            let realm = config.realm.clone();
+            let (keys, tokens) = (cx.keys.clone(), Arc::clone(cx.tokens));
+            let guard = Verify { needs, keys, tokens, realm, challenge, preflights };
             parts.push(Part::new(Stage::Authenticate, guard));
         }
         parts.push(Part::new(Stage::Shape, strip));
@@ -200,6 +239,8 @@ impl Protection for Authenticate {
 struct Verify {
     needs: plan::Needs,
     keys: KeyRingHandle,
+    tokens: Arc<Tokens>,
+    realm: String,
     challenge: HeaderValue,
     /// Whether preflights pass: browsers send them without credentials.
     preflights: bool,
@@ -212,7 +253,10 @@ enum Checked {
     Absent,
     Found(Arc<Principal>),
     Wrong(Denial),
+    Ask(Box<portcullis_engine::Lookup>),
 }
+
+const DPOP: HeaderName = HeaderName::from_static("dpop");
 
 impl Guard for Verify {
     fn hooks(&self) -> Hooks {
@@ -235,9 +279,18 @@ impl Guard for Verify {
                 return Ok(Denial::new(&CREDENTIAL_AMBIGUOUS, reason).into());
             }
         };
+        if !self.needs.token_schemes.is_empty() && present::in_query(cx.request.query(), "access_token") {
+            let reason = "a token stands in the query, where logs and histories keep it (RFC 9700 section 4.3.2)";
+            return Ok(Denial::new(&CREDENTIAL_AMBIGUOUS, reason).into());
+        }
         let keys = self.keys.load();
-        let ask = |check: &Check| self.check(check, &presented, &keys, now, cx.facts.client);
-        let checked: SmallVec<[Checked; 2]> = self.needs.checks.iter().map(ask).collect();
+        let mut checked: SmallVec<[Checked; 2]> = SmallVec::new();
+        for check in &self.needs.checks {
+            match self.check(check, &presented, &keys, now, cx) {
+                Checked::Ask(lookup) => return Ok(Verdict::Need(lookup)),
+                done => checked.push(done),
+            }
+        }
         match self.decide(&checked, &presented, cx.recorded.is_some_and(|recorded| !recorded.bodies)) {
             Ok(principal) => {
                 cx.facts.principal = principal;
@@ -256,12 +309,13 @@ impl Verify {
                 let wanted = |check: &Check| match check {
                     Check::ApiKey(_) => principal.kind == CredentialKind::ApiKey,
                     Check::App { .. } => principal.kind == CredentialKind::AppKey,
+                    Check::Token { .. } => false,
                 };
                 let enough = self.needs.alternatives.iter().any(|needs| {
                     needs.iter().all(|need| match need {
                         Need::Check(index) => self.needs.checks.get(*index).is_some_and(wanted),
                         Need::Present(..) => true,
-                        Need::Never => false,
+                        Need::Never | Need::Token(..) => false,
                     })
                 });
                 if !enough {
@@ -280,8 +334,9 @@ impl Verify {
         presented: &Presented<'_>,
         keys: &portcullis_identity::KeyRing,
         now: u64,
-        client: IpAddr,
+        cx: &Cx<'_>,
     ) -> Checked {
+        let client = cx.facts.client;
         let value = |place: usize| presented.get(place).and_then(Option::as_ref).map(Value::bytes);
         let (verdict, secret) = match *check {
             Check::ApiKey(place) => match value(place) {
@@ -292,10 +347,39 @@ impl Verify {
                 (Some(id), Some(secret)) => (keys.app_key(id, secret, now, client), secret),
                 _ => return Checked::Absent,
             },
+            Check::Token { place, scheme } => {
+                return value(place).map_or(Checked::Absent, |field| self.token(field, scheme, cx));
+            }
         };
         match verdict {
             Lookup::Found(principal) => Checked::Found(principal),
             other => Checked::Wrong(self.wrong(&other, Some(secret))),
+        }
+    }
+
+    /// Judges the token in an `Authorization` field.
+    fn token(&self, field: &[u8], scheme: usize, cx: &Cx<'_>) -> Checked {
+        let Some((how, token)) = present::token(field) else { return Checked::Absent };
+        let scheme = self.needs.token_schemes.get(scheme).map_or("", |name| name);
+        let judged = match std::str::from_utf8(token) {
+            Ok(token) => self.tokens.judge(token, scheme, presented(how, None, cx), cx),
+            Err(_) => Judged::Refused(Why::Opaque),
+        };
+        match judged {
+            Judged::Proved(principal) => Checked::Found(principal),
+            Judged::Ask(lookup) => Checked::Ask(lookup),
+            Judged::Unknown { retry_after_s } => {
+                let denial = Denial::new(&code::LOOKUP_FAILED, "the keys of the token's issuer cannot be had");
+                Checked::Wrong(denial.header(header::RETRY_AFTER, HeaderValue::from(retry_after_s)))
+            }
+            Judged::Refused(why) => {
+                let code = match why {
+                    Why::Token(TokenError::Expired) => &TOKEN_EXPIRED,
+                    _ => &TOKEN_INVALID,
+                };
+                let challenge = self.needs.challenge_of(&self.realm, ", error=\"invalid_token\"");
+                Checked::Wrong(challenged(Denial::new(code, why.to_string()), &challenge))
+            }
         }
     }
 
@@ -332,20 +416,7 @@ impl Verify {
         presented: &Presented<'_>,
         waive: bool,
     ) -> Result<Option<Arc<Principal>>, Denial> {
-        let mut principal: Option<&Arc<Principal>> = None;
-        for found in checked {
-            let Checked::Found(found) = found else { continue };
-            match principal {
-                Some(first) if first.consumer != found.consumer => {
-                    return Err(Denial::new(
-                        &CREDENTIAL_AMBIGUOUS,
-                        "two credentials name different consumers",
-                    ));
-                }
-                Some(_) => {}
-                None => principal = Some(found),
-            }
-        }
+        let principal = identity::one(&self.needs, checked)?;
         // What was presented and proved nothing is refused, unless the same field proved something else.
         for (check, outcome) in self.needs.checks.iter().zip(checked) {
             let Checked::Wrong(denial) = outcome else { continue };
@@ -360,13 +431,42 @@ impl Verify {
         }
         let met = |need: &Need| match need {
             Need::Check(index) => matches!(checked.get(*index), Some(Checked::Found(_))),
+            Need::Token(index, scopes) => match checked.get(*index) {
+                Some(Checked::Found(principal)) => identity::grants(principal, scopes),
+                _ => false,
+            },
             Need::Present(place, scheme) => waive || present::suffices(presented, *place, scheme.as_deref()),
             Need::Never => false,
         };
         if self.needs.alternatives.iter().any(|needs| needs.iter().all(met)) {
-            return Ok(principal.cloned());
+            return Ok(principal);
         }
-        Err(self.missing())
+        // All is there but for what the token may do: say what it would have to.
+        let short = |need: &Need| match need {
+            Need::Token(index, _) => matches!(checked.get(*index), Some(Checked::Found(_))),
+            other => met(other),
+        };
+        let short = self.needs.alternatives.iter().find(|needs| needs.iter().all(short));
+        Err(short.map_or_else(|| self.missing(), |needs| self.insufficient(needs)))
+    }
+
+    fn insufficient(&self, needs: &[Need]) -> Denial {
+        let scopes = needs.iter().flat_map(|need| match need {
+            Need::Token(_, scopes) => &scopes[..],
+            _ => &[],
+        });
+        let scopes = scopes.map(|scope| &**scope).collect::<Vec<_>>().join(" ");
+        let more = format!(", error=\"insufficient_scope\", scope=\"{}\"", scopes.replace(['"', '\\'], ""));
+        let denial = Denial::new(&SCOPE_INSUFFICIENT, format!("the contract asks for the scopes `{scopes}`"));
+        challenged(denial, &self.needs.challenge_of(&self.realm, &more))
+    }
+}
+
+/// `denial` with a challenge; one that does not fit into a field is left out.
+fn challenged(denial: Denial, challenge: &str) -> Denial {
+    match HeaderValue::from_str(challenge) {
+        Ok(challenge) => denial.header(header::WWW_AUTHENTICATE, challenge),
+        Err(_) => denial,
     }
 }
 
@@ -377,6 +477,8 @@ struct Strip {
     headers: Vec<HeaderName>,
     query: Vec<Box<str>>,
     cookies: Vec<Box<str>>,
+    /// Whether access tokens end here.
+    token: bool,
 }
 
 impl Guard for Strip {
@@ -387,11 +489,17 @@ impl Guard for Strip {
     fn request_head(&self, cx: &mut Cx<'_>) -> Result<Verdict, GuardError> {
         // A claim to be somebody never passes, whatever the mode.
         cx.request.headers.remove(&self.consumer);
+        identity::strip(&mut cx.request.headers);
         if !cx.enforcing {
             return Ok(Verdict::Pass);
         }
         for name in &self.headers {
             cx.request.headers.remove(name);
+        }
+        let token = cx.request.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+        if self.token && token.is_some_and(|field| present::token(field).is_some()) {
+            cx.request.headers.remove(header::AUTHORIZATION);
+            cx.request.headers.remove(DPOP);
         }
         if !self.query.is_empty() {
             cx.request
@@ -404,6 +512,11 @@ impl Guard for Strip {
             let value = HeaderValue::from_str(&principal.consumer)
                 .map_err(|_| GuardError("the consumer's name does not fit into a header".into()))?;
             cx.request.headers.insert(self.consumer.clone(), value);
+            if let Some(subject) = principal.claims.as_ref().and_then(|claims| claims.subject()) {
+                let value = HeaderValue::from_bytes(subject.as_bytes())
+                    .map_err(|_| GuardError("the user's name does not fit into a header".into()))?;
+                cx.request.headers.insert(identity::USER, value);
+            }
         }
         Ok(Verdict::Pass)
     }

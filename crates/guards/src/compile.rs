@@ -11,6 +11,7 @@ use portcullis_identity::KeyRingHandle;
 use portcullis_openapi::{Contract, Operation};
 
 use crate::REGISTRY;
+use crate::authenticate::{Credentials, Tokens};
 use crate::config::CompileError;
 use crate::policies::{Effective, Policies};
 use crate::protection::{CompileCx, Shared};
@@ -23,6 +24,8 @@ pub struct Compiled {
     pub engine: Arc<Engine>,
     /// What guards what.
     pub report: Report,
+    /// Who issues access tokens: their keys are to be fetched.
+    pub tokens: Arc<Tokens>,
 }
 
 /// What guards what: for `portcullis config show`, and the list of open operations at start.
@@ -89,7 +92,7 @@ impl Report {
 /// Compiles `policies` for the operations of `contract`.
 ///
 /// `settings` is what the host's own configuration says; the fields and parameters that carry credentials are
-/// added to it. `keys` is shared: a new ring counts at once. `state` outlives the engine.
+/// added to it. The ring of `credentials` is shared: a new one counts at once. `state` outlives the engine.
 ///
 /// # Errors
 /// All that is wrong, each at its place in the configuration. Among them: an operation that is open although
@@ -98,13 +101,16 @@ pub fn compile(
     contract: Option<Arc<Contract>>,
     policies: &Policies,
     mut settings: Settings,
-    keys: KeyRingHandle,
+    credentials: impl Into<Credentials>,
     state: Arc<State>,
 ) -> Result<Compiled, Vec<CompileError>> {
+    let credentials = credentials.into();
+    let tokens = Tokens::of(&policies.issuers, contract.as_deref(), policies.zero_config, &credentials)?;
     let mut run = Run {
         contract: contract.as_ref(),
         policies,
-        keys: &keys,
+        keys: &credentials.keys,
+        tokens: &tokens,
         shared: Shared::default(),
         sections: HashMap::new(),
         errors: policies.idle(contract.as_deref()),
@@ -163,13 +169,14 @@ pub fn compile(
     if let Some(contract) = contract {
         builder = builder.routes(ContractRoutes(contract), plans);
     }
-    Ok(Compiled { engine: builder.build(), report })
+    Ok(Compiled { engine: builder.build(), report, tokens })
 }
 
 struct Run<'a> {
     contract: Option<&'a Arc<Contract>>,
     policies: &'a Policies,
     keys: &'a KeyRingHandle,
+    tokens: &'a Arc<Tokens>,
     shared: Shared,
     /// Sections read once for all operations to which the same policies apply.
     sections: HashMap<(bool, Vec<usize>), Rc<Prepared>>,
@@ -232,6 +239,7 @@ impl Run<'_> {
                 public: prepared.effective.public,
                 zero_config: self.policies.zero_config,
                 keys: self.keys,
+                tokens: self.tokens,
                 mode: section.mode,
                 bounds: prepared.effective.bounds,
                 section,

@@ -1,6 +1,7 @@
 //! Policies: what the configuration says about guards, for all operations and for some.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use portcullis_engine::{Bounds, Mode};
 use portcullis_openapi::{Contract, Operation};
@@ -9,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use crate::REGISTRY;
+use crate::authenticate::IssuerConfig;
 use crate::config::{CompileError, Layer, Section, escape, parse, unknown};
 use crate::protection::Entry;
 
@@ -34,6 +36,8 @@ pub struct Policies {
     pub zero_config: bool,
     /// The bounds of bodies, where no policy says otherwise.
     pub bounds: Bounds,
+    /// By name: who issues access tokens.
+    pub issuers: BTreeMap<String, IssuerConfig>,
     sections: Vec<(usize, Layer)>,
     policies: Vec<Policy>,
 }
@@ -172,9 +176,9 @@ impl Policies {
         Policies { zero_config: true, ..Policies::default() }
     }
 
-    /// The keys of a configuration file that are read here: `mode`, `policies` and each guard's name.
+    /// The keys of a configuration file that are read here: `mode`, `issuers`, `policies` and each guard's name.
     pub fn keys() -> impl Iterator<Item = &'static str> {
-        ["mode", "policies"].into_iter().chain(REGISTRY.iter().map(|entry| entry.name))
+        ["mode", "issuers", "policies"].into_iter().chain(REGISTRY.iter().map(|entry| entry.name))
     }
 
     /// Reads a mapping with [`Policies::keys`].
@@ -194,6 +198,7 @@ impl Policies {
             let pointer = format!("/{}", escape(key));
             match key.as_str() {
                 "mode" => read(value, &pointer, &mut policies.mode, &mut errors),
+                "issuers" => read(value, &pointer, &mut policies.issuers, &mut errors),
                 "policies" => policies.policies = read_policies(value, &mut errors),
                 _ => section(key, value, &pointer, &mut policies.sections, &mut errors, || {
                     Policies::keys().collect()
@@ -212,6 +217,12 @@ impl Policies {
             properties.insert(entry.name.into(), schema.clone());
             policy.insert(entry.name.into(), schema);
         }
+        let mut issuers = generator.subschema_for::<BTreeMap<String, IssuerConfig>>().to_value();
+        if let Some(members) = issuers.as_object_mut() {
+            members
+                .insert("description".into(), "By a name of your choice: who issues access tokens.".into());
+        }
+        properties.insert("issuers".into(), issuers);
         let mode = generator.subschema_for::<Mode>().to_value();
         properties.insert("mode".into(), mode.clone());
         policy.insert("mode".into(), mode);

@@ -13,6 +13,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::authenticate::Tokens;
 use crate::compile::Access;
 use crate::config::{self, CompileError};
 use crate::cors;
@@ -83,6 +84,8 @@ pub struct CompileCx<'a> {
     pub zero_config: bool,
     /// The keys.
     pub keys: &'a KeyRingHandle,
+    /// Who issues access tokens.
+    pub tokens: &'a Arc<Tokens>,
     /// The section's mode here.
     pub mode: Mode,
     /// How large and how complex bodies may be here.

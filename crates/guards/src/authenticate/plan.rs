@@ -20,13 +20,23 @@ pub(crate) struct Needs {
     /// Whether no alternative can ever be met.
     pub(crate) impossible: bool,
     schemes: Vec<&'static str>,
+    /// Names of the contract's security schemes for which tokens are taken.
+    pub(crate) token_schemes: Vec<Box<str>>,
 }
 
 /// A credential that is verified here; numbers are places.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Check {
     ApiKey(usize),
-    App { id: usize, key: usize },
+    App {
+        id: usize,
+        key: usize,
+    },
+    /// An access token, for the security scheme of this number among the plan's.
+    Token {
+        place: usize,
+        scheme: usize,
+    },
 }
 
 impl Check {
@@ -34,6 +44,7 @@ impl Check {
         let (first, second) = match self {
             Check::ApiKey(place) => (place, None),
             Check::App { id, key } => (id, Some(key)),
+            Check::Token { place, .. } => (place, None),
         };
         std::iter::once(first).chain(second)
     }
@@ -44,6 +55,8 @@ impl Check {
 pub(crate) enum Need {
     /// A check, by its number.
     Check(usize),
+    /// A check of a token, by its number, and scopes (or roles) that the token must carry, all of them.
+    Token(usize, Box<[Box<str>]>),
     /// Something at a place, of an authentication scheme where one is named.
     Present(usize, Option<Box<str>>),
     /// What can never be.
@@ -59,11 +72,24 @@ impl Needs {
     }
 
     fn check(&mut self, check: Check) -> Need {
-        let index = self.checks.iter().position(|known| *known == check).unwrap_or_else(|| {
+        Need::Check(self.number(check))
+    }
+
+    fn number(&mut self, check: Check) -> usize {
+        self.checks.iter().position(|known| *known == check).unwrap_or_else(|| {
             self.checks.push(check);
             self.checks.len() - 1
+        })
+    }
+
+    fn token(&mut self, used: &SchemeUse) -> Need {
+        let place = self.place(Place::Token);
+        let scheme = self.token_schemes.iter().position(|name| *name == used.scheme).unwrap_or_else(|| {
+            self.token_schemes.push(used.scheme.clone());
+            self.token_schemes.len() - 1
         });
-        Need::Check(index)
+        self.scheme("Bearer");
+        Need::Token(self.number(Check::Token { place, scheme }), used.scopes.clone().into())
     }
 
     fn scheme(&mut self, scheme: &'static str) {
@@ -74,9 +100,17 @@ impl Needs {
 
     /// The value of `WWW-Authenticate` (RFC 9110 section 11.6.1).
     pub(crate) fn challenge(&self, realm: &str) -> String {
+        self.challenge_of(realm, "")
+    }
+
+    /// As [`Needs::challenge`], with `more` parameters of Bearer (RFC 6750 section 3).
+    pub(crate) fn challenge_of(&self, realm: &str, more: &str) -> String {
         let schemes = if self.schemes.is_empty() { &["ApiKey"][..] } else { &self.schemes };
-        let each =
-            schemes.iter().map(|scheme| format!("{scheme} realm=\"{}\"", realm.replace(['"', '\\'], "")));
+        let realm = realm.replace(['"', '\\'], "");
+        let each = schemes.iter().map(|scheme| {
+            let more = if matches!(*scheme, "Bearer" | "DPoP") { more } else { "" };
+            format!("{scheme} realm=\"{realm}\"{more}")
+        });
         each.collect::<Vec<_>>().join(", ")
     }
 }
@@ -205,6 +239,21 @@ fn alternative(
             continue;
         };
         let role = config.schemes.get(&*scheme.name).copied();
+        if role == Some(Role::Token) || (role.is_none() && takes_tokens(&scheme.kind)) {
+            if !takes_tokens(&scheme.kind) && !in_authorization(&scheme.kind) {
+                return Err(mistaken(scheme));
+            }
+            if cx.tokens.serve(&scheme.name) {
+                found.push(needs.token(used));
+                continue;
+            }
+            if role.is_some() {
+                let place = format!("/schemes/{}", crate::config::escape(&scheme.name));
+                let message =
+                    "nobody issues such tokens: name who does under `issuers`, with the API's `audiences`";
+                return Err(Fault::new(place, message));
+            }
+        }
         let place = match (&scheme.kind, role) {
             (SchemeKind::ApiKey { .. }, Some(Role::Upstream)) => None,
             (SchemeKind::ApiKey { location, name }, role) => {
@@ -216,13 +265,7 @@ fn alternative(
             (SchemeKind::Bearer { .. }, Some(Role::ApiKey)) => Some(Place::Bearer),
             (_, Some(Role::Upstream)) => None,
             (_, Some(_)) => {
-                let place = format!("/schemes/{}", crate::config::escape(&scheme.name));
-                let message = format!(
-                    "`{}` is {}: only an api key or a bearer token can be one of this gateway's",
-                    scheme.name,
-                    kind(&scheme.kind)
-                );
-                return Err(Fault::new(place, message));
+                return Err(mistaken(scheme));
             }
             (_, None) if cx.zero_config && scheme.kind != SchemeKind::MutualTls => {
                 cx.warn_once(format!(
@@ -242,8 +285,8 @@ fn alternative(
             }
             (_, None) => {
                 let message = format!(
-                    "the contract asks for `{0}` ({1}), which cannot be verified here: say `schemes: {{ {0}: upstream }}` \
-                     if the API verifies it itself",
+                    "the contract asks for `{0}` ({1}), which cannot be verified here: name who issues such tokens under \
+                     `issuers`, or say `schemes: {{ {0}: upstream }}` if the API verifies it itself",
                     scheme.name,
                     kind(&scheme.kind)
                 );
@@ -263,20 +306,41 @@ fn alternative(
     Ok(found)
 }
 
+fn mistaken(scheme: &SecurityScheme) -> Fault {
+    let place = format!("/schemes/{}", crate::config::escape(&scheme.name));
+    let message = format!(
+        "`{}` is {}: only an api key or a bearer token can be verified here",
+        scheme.name,
+        kind(&scheme.kind)
+    );
+    Fault::new(place, message)
+}
+
+/// Whether it is the header `Authorization` by another name.
+fn in_authorization(kind: &SchemeKind) -> bool {
+    matches!(kind, SchemeKind::ApiKey { location: In::Header, name } if name.eq_ignore_ascii_case("authorization"))
+}
+
+/// Whether access tokens are presented under such a scheme.
+fn takes_tokens(kind: &SchemeKind) -> bool {
+    match kind {
+        SchemeKind::Bearer { .. } | SchemeKind::OAuth2 { .. } | SchemeKind::OpenIdConnect { .. } => true,
+        SchemeKind::Http { scheme } => &**scheme == "dpop",
+        _ => false,
+    }
+}
+
 /// Whether what the contract calls an API key is a token that the API issues: Swagger 2.0 has no other words for
 /// `Authorization: Bearer` than an API key in the header `Authorization`.
 fn is_token(scheme: &SecurityScheme, role: Option<Role>, cx: &CompileCx<'_>) -> bool {
-    let SchemeKind::ApiKey { location: In::Header, name } = &scheme.kind else { return false };
-    cx.zero_config && role.is_none() && name.eq_ignore_ascii_case("authorization")
+    cx.zero_config && role.is_none() && in_authorization(&scheme.kind)
 }
 
 /// What is said of an API key that no configuration speaks of.
 fn zero_config_key(scheme: &SecurityScheme) -> String {
     let (name, kind) = (&scheme.name, kind(&scheme.kind));
     match &scheme.kind {
-        SchemeKind::ApiKey { location: In::Header, name: header }
-            if header.eq_ignore_ascii_case("authorization") =>
-        {
+        kind_ if in_authorization(kind_) => {
             format!(
                 "the security scheme `{name}` ({kind}, `Authorization`) is left to the API to verify: here it must only be present"
             )
@@ -442,7 +506,7 @@ pub(crate) fn gateway_headers(config: &Config, cx: &CompileCx<'_>) -> Result<Vec
     }
     for scheme in cx.contract.map_or(&[][..], |contract| contract.security_schemes()) {
         let role = config.schemes.get(&*scheme.name).copied();
-        let upstream = role == Some(Role::Upstream) || is_token(scheme, role, cx);
+        let upstream = matches!(role, Some(Role::Upstream | Role::Token)) || is_token(scheme, role, cx);
         if let SchemeKind::ApiKey { location: In::Header, name } = &scheme.kind
             && !upstream
             && let Ok(name) = HeaderName::try_from(&**name)

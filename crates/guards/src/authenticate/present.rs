@@ -5,6 +5,7 @@ use std::fmt;
 use http::HeaderMap;
 use http::header::{self, HeaderName, HeaderValue};
 use portcullis_engine::Request;
+use portcullis_identity::AuthScheme;
 use smallvec::SmallVec;
 
 use crate::text::{decode, is_parameter};
@@ -16,6 +17,8 @@ pub(crate) enum Place {
     Header(HeaderName),
     /// `Authorization: Bearer`.
     Bearer,
+    /// `Authorization: Bearer` or `Authorization: DPoP`, with the scheme.
+    Token,
     /// A query parameter.
     Query(Box<str>),
     /// A cookie.
@@ -26,7 +29,7 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Place::Header(name) => write!(f, "{name}"),
-            Place::Bearer => f.write_str("authorization"),
+            Place::Bearer | Place::Token => f.write_str("authorization"),
             Place::Query(name) => write!(f, "query parameter {name}"),
             Place::Cookie(name) => write!(f, "cookie {name}"),
         }
@@ -64,6 +67,10 @@ fn one<'a>(place: &Place, request: &'a Request) -> Result<Option<Value<'a>>, ()>
             single(request.headers.get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes))?
                 .and_then(|value| after_scheme(value, "bearer"))
         }
+        Place::Token => {
+            single(request.headers.get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes))?
+                .filter(|value| token(value).is_some())
+        }
         Place::Query(name) => {
             let pairs = request.query().unwrap_or_default().split('&');
             let values = pairs.filter_map(|pair| {
@@ -96,6 +103,19 @@ fn after_scheme<'a>(value: &'a [u8], scheme: &str) -> Option<&'a [u8]> {
     let (found, rest) = value.split_at_checked(scheme.len())?;
     let rest = rest.strip_prefix(b" ")?;
     found.eq_ignore_ascii_case(scheme.as_bytes()).then(|| rest.trim_ascii())
+}
+
+/// How a token is presented in an `Authorization` field, and the token.
+pub(crate) fn token(value: &[u8]) -> Option<(AuthScheme, &[u8])> {
+    let bearer = after_scheme(value, "bearer").map(|token| (AuthScheme::Bearer, token));
+    let found = bearer.or_else(|| after_scheme(value, "dpop").map(|token| (AuthScheme::Dpop, token)));
+    found.filter(|(_, token)| !token.is_empty())
+}
+
+/// Whether the query has a parameter `name`.
+pub(crate) fn in_query(query: Option<&str>, name: &str) -> bool {
+    let mut pairs = query.unwrap_or_default().split('&');
+    pairs.any(|pair| is_parameter(pair.split('=').next().unwrap_or_default(), name))
 }
 
 fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
