@@ -61,11 +61,14 @@
 
 mod build;
 mod checks;
+mod compare;
 mod contract;
 mod fetch;
 mod json_body;
 mod media;
+mod merged;
 mod model;
+mod outline;
 mod parameters;
 mod problem;
 mod report;
@@ -76,6 +79,7 @@ pub mod source;
 
 pub use build::{References, Tree};
 pub use checks::Checks;
+pub use compare::Change;
 pub use contract::{Contract, LoadError, Options};
 pub use fetch::{Alone, Fetch, FetchError, Folder, PINNED};
 pub use media::{BodyFormat, MediaRange, MediaType};
@@ -83,6 +87,7 @@ pub use model::{
     Encoding, In, Info, Media, Method, Operation, Parameter, Place, RequestBody, Requirement, Response, SchemeKind,
     SchemeUse, Security, SecurityScheme, Status, Style, Version,
 };
+pub use outline::Outline;
 pub use problem::{Problem, Severity};
 pub use report::{Location, MAX_NAME, MAX_POINTER, MAX_VIOLATIONS, Violation, ViolationKind};
 pub use routes::{Captures, CaseOf, Route, TrailingSlash};

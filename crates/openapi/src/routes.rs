@@ -197,6 +197,18 @@ impl Template {
         false
     }
 
+    /// A path key without the names of its parameters.
+    pub(crate) fn anonymous(key: &str) -> String {
+        let (mut out, mut rest) = (String::new(), key);
+        while let Some((before, after)) = rest.split_once('{') {
+            let Some((_, after)) = after.split_once('}') else { break };
+            out.push_str(before);
+            out.push_str("{}");
+            rest = after;
+        }
+        out + rest
+    }
+
     /// Whether two path keys are the same but for the marks of parameters that may hold slashes.
     pub(crate) fn is_marked_copy(marked: &str, key: &str) -> bool {
         let bare = |key: &str| key.replace("{+", "{").replace("+}", "}").replace("*}", "}");

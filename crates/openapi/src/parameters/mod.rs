@@ -64,7 +64,7 @@ impl Decoder {
         Types(self.types)
     }
 
-    fn is_scalar(&self) -> bool {
+    pub(crate) fn is_scalar(&self) -> bool {
         !self.types().has(Types::ARRAY) && !self.types().has(Types::OBJECT)
     }
 
