@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use portcullis_engine::{EngineHandle, Observer};
+use portcullis_engine::{EngineHandle, Now, Observer};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -275,6 +275,14 @@ impl ProxyHandle {
     #[must_use]
     pub fn is_draining(&self) -> bool {
         self.shared.draining.load(Ordering::Relaxed)
+    }
+
+    /// The moment, on the clock by which exchanges are judged.
+    #[must_use]
+    pub fn now(&self) -> Now {
+        let nanos = |elapsed: Duration| u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Now { unix_ns: nanos(unix), mono_ns: nanos(self.shared.start.elapsed()) }
     }
 
     /// How each instance of the upstream stands.

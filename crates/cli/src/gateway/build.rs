@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use portcullis_engine::State;
-use portcullis_guards::{CompileError, Compiled};
-use portcullis_identity::KeyRingHandle;
+use portcullis_guards::{CompileError, Compiled, Credentials};
 use portcullis_openapi::{Contract, Fetch, FetchError, Folder};
 
 use crate::config::checked::ContractSource;
@@ -15,7 +14,7 @@ use crate::config::{Config, ConfigError, ConfigErrors, Fault};
 /// Loads the contract and compiles the policies over it.
 pub(crate) fn compile(
     config: &Config,
-    keys: KeyRingHandle,
+    keys: impl Into<Credentials>,
     state: Arc<State>,
 ) -> std::result::Result<Compiled, ConfigErrors> {
     compile_watched(config, keys, state).map(|(compiled, _)| compiled)
@@ -24,7 +23,7 @@ pub(crate) fn compile(
 /// As [`compile`]; the second part is every file that it was made of.
 pub(crate) fn compile_watched(
     config: &Config,
-    keys: KeyRingHandle,
+    keys: impl Into<Credentials>,
     state: Arc<State>,
 ) -> std::result::Result<(Compiled, Vec<PathBuf>), ConfigErrors> {
     let mut files = config.files.clone();

@@ -4,6 +4,7 @@ pub(crate) mod admin;
 pub(crate) mod build;
 pub(crate) mod files;
 pub(crate) mod keys;
+pub(crate) mod lookups;
 pub(crate) mod reload;
 pub(crate) mod status;
 
@@ -13,7 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use portcullis_engine::{EngineHandle, Observer, State};
-use portcullis_guards::Report;
+use portcullis_guards::{Credentials, Report};
 use portcullis_proxy::Proxy;
 use portcullis_store::events::{EventLog, LogConfig};
 
@@ -22,8 +23,10 @@ use crate::config::{Config, Overrides};
 use crate::control;
 use crate::exit::{Failure, Result};
 use crate::observe::{Observers, access::AccessLog, metrics::Metrics};
+use crate::random;
 
 use keys::Keys;
+use lookups::Lookups;
 use reload::Reloader;
 use status::GatewayStatus;
 
@@ -47,8 +50,10 @@ impl Gateway {
         make_data_folder(&config.gateway.data)?;
         let keys = Keys::open(&config.gateway.data)?;
         let state = Arc::new(State::default());
-        let (compiled, files) = build::compile_watched(&config, keys.ring().clone(), Arc::clone(&state))
-            .map_err(Failure::usage)?;
+        let credentials =
+            Credentials { cache_key: random::bytes()?, ..Credentials::from(keys.ring().clone()) };
+        let (compiled, files) =
+            build::compile_watched(&config, credentials.clone(), Arc::clone(&state)).map_err(Failure::usage)?;
         let events = open_events(&config)?;
         let access =
             AccessLog::open(config.gateway.log.access, &config.gateway.log.access_to).map_err(|error| {
@@ -66,7 +71,12 @@ impl Gateway {
         let tls = config.gateway.proxy.listen.iter().map(|listen| listen.tls).collect();
         let proxy = Proxy::bind(config.gateway.proxy.clone(), engine.clone(), observer)
             .map_err(Failure::incomplete)?;
+        let lookups = Lookups::start(Arc::clone(&compiled.tokens), proxy.handle())
+            .map_err(|error| Failure::Incomplete(format!("a thread cannot be started: {error}")))?;
+        let proxy = proxy.lookups(Arc::clone(&lookups) as _);
         let parts = reload::Parts {
+            lookups,
+            credentials,
             overrides,
             files,
             fixed: config.gateway.fixed(),

@@ -8,11 +8,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use portcullis_engine::{EngineHandle, State};
+use portcullis_guards::Credentials;
 use portcullis_proxy::ProxyHandle;
 
 use super::build;
 use super::files::Files;
 use super::keys::Keys;
+use super::lookups::Lookups;
 use crate::config::checked::Fixed;
 use crate::config::{self, Overrides};
 use crate::control::{Answer, Ask};
@@ -20,6 +22,9 @@ use crate::control::{Answer, Ask};
 /// What a reload needs.
 #[derive(Debug)]
 pub(crate) struct Parts {
+    pub(crate) lookups: Arc<Lookups>,
+    /// With which keys and issuers it began.
+    pub(crate) credentials: Credentials,
     pub(crate) overrides: Overrides,
     pub(crate) files: Vec<PathBuf>,
     /// What was decided at start.
@@ -156,10 +161,11 @@ impl Reloader {
     /// Loads, compiles and puts in force.
     fn attempt(&self, parts: &Parts) -> Result<Reloaded, String> {
         let config = config::load(&parts.overrides).map_err(|error| error.to_string())?;
-        let (compiled, files) =
-            build::compile_watched(&config, self.keys.ring().clone(), Arc::clone(&parts.state))
-                .map_err(|error| error.to_string())?;
+        let credentials = Credentials { tokens: Some(parts.lookups.tokens()), ..parts.credentials.clone() };
+        let (compiled, files) = build::compile_watched(&config, credentials, Arc::clone(&parts.state))
+            .map_err(|error| error.to_string())?;
         parts.proxy.reload(&config.gateway.proxy).map_err(|error| error.to_string())?;
+        parts.lookups.use_tokens(compiled.tokens);
         parts.engine.swap(compiled.engine);
         for warning in &compiled.report.warnings {
             tracing::warn!("{warning}");
