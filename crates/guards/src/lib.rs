@@ -43,9 +43,11 @@ mod deprecated;
 mod headers;
 mod limit;
 mod mask;
+mod place;
 mod policies;
 mod protection;
 mod routes;
+mod ssrf;
 #[cfg(test)]
 mod testing;
 mod text;
@@ -67,6 +69,7 @@ pub static REGISTRY: &[Entry] = &[
     Entry::of::<deprecated::Deprecated>(include_str!("deprecated.rs")),
     Entry::of::<authenticate::Authenticate>(include_str!("authenticate.rs")),
     Entry::of::<authorize::Authorize>(include_str!("authorize.rs")),
+    Entry::of::<ssrf::Ssrf>(include_str!("ssrf.rs")),
     Entry::of::<mask::Mask>(include_str!("mask.rs")),
     Entry::of::<cookies::Cookies>(include_str!("cookies.rs")),
     Entry::of::<headers::Headers>(include_str!("headers.rs")),

@@ -59,6 +59,15 @@ pub(crate) fn is_parameter(raw: &str, name: &str) -> bool {
 
 /// Undoes percent-encoding in a query; `+` is a space, a broken encoding stands for itself.
 pub(crate) fn decode(raw: &str) -> impl Iterator<Item = u8> + '_ {
+    unescape(raw, b' ')
+}
+
+/// Undoes percent-encoding in a path; a broken encoding stands for itself.
+pub(crate) fn decode_path(raw: &str) -> impl Iterator<Item = u8> + '_ {
+    unescape(raw, b'+')
+}
+
+fn unescape(raw: &str, plus: u8) -> impl Iterator<Item = u8> + '_ {
     let mut rest = raw.as_bytes();
     std::iter::from_fn(move || {
         let (&first, after) = rest.split_first()?;
@@ -70,7 +79,7 @@ pub(crate) fn decode(raw: &str) -> impl Iterator<Item = u8> + '_ {
             return Some((high << 4 | low) as u8);
         }
         rest = after;
-        Some(if first == b'+' { b' ' } else { first })
+        Some(if first == b'+' { plus } else { first })
     })
 }
 

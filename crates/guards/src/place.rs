@@ -1,0 +1,162 @@
+//! Places in a request that the configuration names: `path.id`, `query.user`, `header.X-Tenant`, `cookie.sid`,
+//! `body./owner/id`.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use http::HeaderName;
+use portcullis_inspect::Place as Part;
+use portcullis_inspect::leaves::{Leaf, Name};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, de};
+
+/// A place.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Place {
+    /// A parameter in the path, by its name in the contract.
+    Path(Box<str>),
+    /// A parameter in the query.
+    Query(Box<str>),
+    /// A field.
+    Header(HeaderName),
+    /// A cookie.
+    Cookie(Box<str>),
+    /// A member of the body: a JSON pointer (RFC 6901) in which `*` stands for every element of an array; of a form,
+    /// the parameter's name behind the slash.
+    Body(Box<[Box<str>]>),
+}
+
+impl Place {
+    /// Whether `leaf` stood there. Path parameters are no leaves with names of their own: see
+    /// [`Request::param`](portcullis_engine::Request::param).
+    pub(crate) fn holds(&self, leaf: &Leaf<'_>) -> bool {
+        match (self, leaf.place) {
+            (Place::Query(name), Part::Query) | (Place::Cookie(name), Part::Cookie) => is(leaf, name),
+            (Place::Header(name), Part::Header) => {
+                matches!(leaf.name, Name::Plain(raw) if raw.eq_ignore_ascii_case(name.as_str().as_bytes()))
+            }
+            (Place::Body(members), Part::Form | Part::Body) => match leaf.name {
+                Name::Plain(_) => matches!(&**members, [name] if is(leaf, name)),
+                Name::Members(raw) => {
+                    let named = members.iter().filter(|member| ***member != *"*");
+                    named
+                        .map(|member| Cow::Borrowed(member.as_bytes()))
+                        .eq(raw.iter().map(|name| member_name(name)))
+                }
+            },
+            _ => false,
+        }
+    }
+}
+
+/// The name of a member of a JSON document, as it stands between its quotes, without its escapes.
+pub(crate) fn member_name(raw: &[u8]) -> Cow<'_, [u8]> {
+    if !raw.contains(&b'\\') {
+        return Cow::Borrowed(raw);
+    }
+    let quoted = [b"\"", raw, b"\""].concat();
+    match serde_json::from_slice::<String>(&quoted) {
+        Ok(name) => Cow::Owned(name.into_bytes()),
+        Err(_) => Cow::Borrowed(raw),
+    }
+}
+
+/// Whether the leaf's one name is `name`, percent-encoded or not.
+fn is(leaf: &Leaf<'_>, name: &str) -> bool {
+    match leaf.name {
+        Name::Plain(raw) => {
+            raw == name.as_bytes()
+                || std::str::from_utf8(raw).is_ok_and(|raw| crate::text::is_parameter(raw, name))
+        }
+        Name::Members(_) => false,
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Path(name) => write!(f, "path.{name}"),
+            Place::Query(name) => write!(f, "query.{name}"),
+            Place::Header(name) => write!(f, "header.{name}"),
+            Place::Cookie(name) => write!(f, "cookie.{name}"),
+            Place::Body(members) => {
+                f.write_str("body.")?;
+                members.iter().try_for_each(|member| write!(f, "/{}", crate::config::escape(member)))
+            }
+        }
+    }
+}
+
+impl FromStr for Place {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Place, String> {
+        const EXPECTED: &str = "expected a place such as `path.id`, `query.user`, `header.X-Tenant`, `cookie.sid` or `body./owner/id`";
+        let (part, name) =
+            text.split_once('.').ok_or_else(|| format!("`{text}` names no place; {EXPECTED}"))?;
+        if name.is_empty() {
+            return Err(format!("`{text}` names nothing in `{part}`; {EXPECTED}"));
+        }
+        Ok(match part {
+            "path" => Place::Path(name.into()),
+            "query" => Place::Query(name.into()),
+            "cookie" => Place::Cookie(name.into()),
+            "header" => {
+                Place::Header(name.parse().map_err(|_| format!("`{name}` cannot be the name of a header"))?)
+            }
+            "body" => {
+                let pointer = name.strip_prefix('/').ok_or_else(|| {
+                    format!("`{name}` is no JSON pointer; expected one such as `body./owner/id`")
+                })?;
+                Place::Body(pointer.split('/').map(unescape).collect())
+            }
+            _ => return Err(format!("a request has no `{part}`; {EXPECTED}")),
+        })
+    }
+}
+
+/// Undoes RFC 6901 section 4.
+fn unescape(segment: &str) -> Box<str> {
+    match segment.contains('~') {
+        true => segment.replace("~1", "/").replace("~0", "~").into(),
+        false => segment.into(),
+    }
+}
+
+impl<'de> Deserialize<'de> for Place {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Place, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+impl JsonSchema for Place {
+    fn schema_name() -> Cow<'static, str> {
+        "RequestPlace".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": "^(path|query|header|cookie)\\..+|^body\\./.*",
+            "description": "A place in a request: path.NAME, query.NAME, header.NAME, cookie.NAME, or body. and a \
+                            JSON pointer in which * stands for every element.",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_read_and_written_back() {
+        for text in ["path.id", "query.a.b", "header.x-tenant", "cookie.sid", "body./a/*/b", "body./a~1b"] {
+            assert_eq!(text.parse::<Place>().map(|place| place.to_string()), Ok(text.to_owned()));
+        }
+        for wrong in ["", "id", "query.", "claims.sub", "body.a", "header.a b"] {
+            let error = wrong.parse::<Place>().unwrap_err();
+            assert!(!error.is_empty(), "{wrong}");
+        }
+    }
+}
