@@ -215,9 +215,13 @@ impl Operation {
 
     /// What the path is about: its last static segment that is no version, in the singular.
     pub(crate) fn noun(&self) -> String {
-        let telling = |segment: &&str| !is_version(segment);
-        let last = self.segments().filter(telling).last().unwrap_or_default();
-        words::split(last).last().map(|word| words::singular(word)).unwrap_or_default()
+        words::split(self.thing()).last().map(|word| words::singular(word)).unwrap_or_default()
+    }
+
+    /// The last static segment of the path that is neither a version nor a verb.
+    pub(crate) fn thing(&self) -> &str {
+        let telling = |segment: &&str| !is_version(segment) && !words::is_verb(segment);
+        self.segments().filter(telling).last().unwrap_or_default()
     }
 
     /// Whether a path segment, the operation's id or a tag has one of these words.

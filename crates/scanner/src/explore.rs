@@ -133,7 +133,7 @@ impl Session<'_> {
         // What a log-in answered belongs to who logged in.
         for actor in 1..self.actors.len() {
             if let Some(greeting) = self.actor(actor).greeting.clone() {
-                self.pool.observe(actor, &["user".to_owned()], &greeting, "", false);
+                self.pool.observe(actor, &["user".to_owned()], &greeting, "", true);
             }
         }
         Ok(())

@@ -29,7 +29,7 @@ pub(crate) struct Entry {
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
     entries: Vec<Entry>,
-    known: BTreeSet<(String, String, usize)>,
+    known: BTreeSet<(String, String, String, usize)>,
     /// For each value, the actors who saw it in answers to calls that did not carry it.
     seen: BTreeMap<String, u64>,
 }
@@ -84,7 +84,7 @@ impl Pool {
                     *self.seen.entry(value.clone()).or_default() |= 1 << actor;
                 }
                 let key = words::flat(key);
-                if value.len() <= 300 && self.known.insert((key.clone(), value.clone(), actor)) {
+                if value.len() <= 300 && self.known.insert((key.clone(), value.clone(), format!("{holder:?}{}", if holder.is_empty() { path.join(" ") } else { String::new() }), actor)) {
                     let (holder, path) = (holder.to_vec(), path.to_vec());
                     self.entries.push(Entry { key, holder, path, value, actor, made });
                 }
@@ -137,7 +137,11 @@ impl Pool {
             score = score * 4
                 + match (entry.actor == actor, entry.made) {
                     (true, true) => 3,
-                    (true, false) => 2,
+                    (true, false) => match self.seen.get(&entry.value) {
+                        Some(who) if *who & 1 != 0 => 1,
+                        Some(who) if *who != 1 << actor => 2,
+                        _ => 3,
+                    },
                     (false, _) => 0,
                 };
             scored.push((score, index, entry));

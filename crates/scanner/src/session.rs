@@ -630,13 +630,14 @@ impl<'a> Session<'a> {
             String::from_utf8_lossy(&exchange.request.body)
         );
         let operation = self.operation(index);
-        let last = operation.segments().filter(|segment| !crate::api::is_version(segment)).last();
-        let path: Vec<String> =
-            words::split(last.unwrap_or_default()).iter().map(|word| words::singular(word)).collect();
+        let path: Vec<String> = words::split(operation.thing()).iter().map(|word| words::singular(word)).collect();
         self.pool.observe(actor, &path, &answer, if made { "" } else { &carried }, made);
         if made {
             // What a new object was made of names it as well: `book_title` may be its key.
-            if let Ok(body) = serde_json::from_slice::<Value>(&exchange.request.body) {
+            if let Ok(Value::Object(mut body)) = serde_json::from_slice::<Value>(&exchange.request.body) {
+                // What it refers to is not what it is.
+                body.retain(|name, _| !words::is_id(name) || matches!(words::flat(name).as_str(), "slug" | "key"));
+                let body = Value::Object(body);
                 self.pool.observe(actor, &path, &body, "", true);
             }
         }
@@ -740,16 +741,24 @@ impl Session<'_> {
     }
 }
 
-/// The innermost object that holds a value directly.
+/// The fullest object that holds a value directly: an echo of what was sent has less in it than what is stored.
 pub(crate) fn holder(answer: &Value, value: &str) -> Option<serde_json::Map<String, Value>> {
-    match answer {
-        Value::Object(members) => members
-            .values()
-            .find_map(|member| holder(member, value))
-            .or_else(|| members.values().any(|m| !m.is_object() && !m.is_array() && text(m) == value).then(|| members.clone())),
-        Value::Array(items) => items.iter().find_map(|item| holder(item, value)),
-        _ => None,
+    fn walk<'a>(answer: &'a Value, value: &str, best: &mut Option<&'a serde_json::Map<String, Value>>) {
+        match answer {
+            Value::Object(members) => {
+                let direct = members.values().any(|m| !m.is_object() && !m.is_array() && text(m) == value);
+                if direct && best.is_none_or(|known| members.len() > known.len()) {
+                    *best = Some(members);
+                }
+                members.values().for_each(|member| walk(member, value, best));
+            }
+            Value::Array(items) => items.iter().for_each(|item| walk(item, value, best)),
+            _ => {}
+        }
     }
+    let mut best = None;
+    walk(answer, value, &mut best);
+    best.cloned()
 }
 
 /// Whether a 2xx answer says in its body that it failed.
@@ -765,7 +774,9 @@ pub(crate) fn says_failure(response: &crate::http::Response) -> bool {
 /// What the path is about before a parameter.
 pub(crate) fn noun_before(operation: &Operation, name: &str) -> String {
     let before = operation.path.split(&format!("{{{name}}}")).next().unwrap_or_default();
-    let fixed = |segment: &&str| !segment.is_empty() && !segment.contains('{') && !crate::api::is_version(segment);
+    let fixed = |segment: &&str| {
+        !segment.is_empty() && !segment.contains('{') && !crate::api::is_version(segment) && !words::is_verb(segment)
+    };
     let last = before.split('/').filter(fixed).last().unwrap_or_default();
     words::split(last).last().map(|word| words::singular(word)).unwrap_or_default()
 }

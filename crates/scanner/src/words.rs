@@ -107,6 +107,15 @@ pub(crate) fn is_private(name: &str) -> bool {
         || has(name, &["pin", "token", "session"])
 }
 
+/// Whether a path segment says only what is done.
+pub(crate) fn is_verb(segment: &str) -> bool {
+    matches!(
+        segment.to_ascii_lowercase().as_str(),
+        "create" | "add" | "new" | "list" | "all" | "search" | "get" | "find" | "update" | "edit" | "save" | "store"
+            | "submit" | "make" | "history" | "api" | "rest" | "details" | "export" | "bulk" | "batch" | "current" | "me"
+    )
+}
+
 /// Whether this word, in a path, names things that belong to one person each.
 pub(crate) fn is_personal(word: &str) -> bool {
     matches!(

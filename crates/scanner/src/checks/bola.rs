@@ -130,11 +130,11 @@ fn read_one(cx: &mut Session<'_>, index: usize, owner: usize, other: Option<usiz
             }
             // Whoever reads it, it is private only if it says so, and only if it is about one object.
             let telling: Vec<String> = names(&answer).into_iter().filter(|name| is_telling(name)).collect();
-            let distinct = is_about_the_id(cx, index, &call, &nobody)?;
+            let distinct = is_about_the_id(cx, index, &call, &nobody, ANONYMOUS)?;
             if (telling.is_empty() || !distinct) && !(own_id && proof.private && distinct) {
                 continue;
             }
-            let confidence = if own_id || !telling.is_empty() && owner != ANONYMOUS { Confidence::Confirmed } else { Confidence::Likely };
+            let confidence = if own_id { Confidence::Confirmed } else { Confidence::Likely };
             cx.report(Finding {
                 kind: &NO_AUTHENTICATION,
                 confidence,
@@ -160,7 +160,11 @@ fn read_one(cx: &mut Session<'_>, index: usize, owner: usize, other: Option<usiz
         }
         let personal = operation.segments().any(|s| words::split(s).iter().any(|w| words::is_personal(w)));
         let telling = names(&answer).iter().any(|name| is_telling(name));
-        let sure = own_id && (personal || proof.private || telling || !proof.exclusive.is_empty())
+        let about = !proof.exclusive.is_empty() || own_id && is_about_the_id(cx, index, &call, &theirs, other)?;
+        if !about && !personal {
+            continue;
+        }
+        let sure = about && own_id && (personal || proof.private || telling || !proof.exclusive.is_empty())
             || !proof.exclusive.is_empty() && proof.exclusive.iter().any(|name| is_telling(name));
         let confidence = if sure {
             Confidence::Confirmed
@@ -274,12 +278,13 @@ fn same_content(answer: &Value, theirs: &Exchange, proof: &Proof) -> bool {
 }
 
 /// Whether another id gives another answer: an answer that is the same for all is about nobody.
-fn is_about_the_id(cx: &mut Session<'_>, index: usize, call: &Call, seen: &Exchange) -> Outcome<bool> {
+fn is_about_the_id(cx: &mut Session<'_>, index: usize, call: &Call, seen: &Exchange, actor: usize) -> Outcome<bool> {
     let operation = cx.operation(index).clone();
-    let Some(param) = operation.params.iter().rfind(|p| p.place == Place::Path) else { return Ok(false) };
-    let slot = crate::api::Slot { place: Place::Path, name: param.name.clone(), schema: param.schema.clone() };
+    let param = operation.params.iter().rfind(|p| p.place == Place::Path);
+    let Some(param) = param.or_else(|| operation.params.iter().find(|p| words::is_id(&p.name))) else { return Ok(false) };
+    let slot = crate::api::Slot { place: param.place, name: param.name.clone(), schema: param.schema.clone() };
     let other = if crate::api::kind_of(&param.schema) == "integer" { "987654321".to_owned() } else { cx.marker() };
-    let exchange = cx.call(ANONYMOUS, &call.with(&slot, Value::String(other)))?;
+    let exchange = cx.call(actor, &call.with(&slot, Value::String(other)))?;
     Ok(exchange.response.status != seen.response.status || leaves_text(&exchange) != leaves_text(seen))
 }
 

@@ -124,38 +124,50 @@ fn registration(cx: &mut Session<'_>) -> Outcome {
         }
     }
     extra.retain(|name, _| !asked.contains(name));
-    let test = match cx.register(&extra)? {
-        Some(test) => test,
-        None => {
-            // One member too many may have been refused: those that give rights are tried alone.
-            let mut found = None;
-            for (name, value) in extra.iter().filter(|(name, _)| is_privilege(name)).take(6) {
-                let one = Map::from_iter([(name.clone(), value.clone())]);
-                found = cx.register(&one)?;
-                if found.is_some() {
-                    break;
-                }
-            }
-            let Some(found) = found else { return Ok(()) };
-            found
+    // All at once first; one member too many may have it refused, and then each is tried alone.
+    let known: Vec<String> = shown.iter().flat_map(|(_, object)| object.keys().cloned()).collect();
+    let mut alone: Vec<&String> = extra.keys().filter(|name| is_privilege(name)).collect();
+    alone.sort_by_key(|name| !known.contains(name));
+    let singles = alone.into_iter().take(5).map(|name| Map::from_iter([(name.clone(), extra.get(name).cloned().unwrap_or_default())]));
+    let attempts: Vec<Map<String, Value>> = [extra.clone()].into_iter().chain(singles).collect();
+    for sent in attempts {
+        let Some(test) = cx.register(&sent)? else { continue };
+        if accepted(cx, control, test, &shown, &sent, &made.exchange, &label)? {
+            break;
         }
-    };
-    let Some(test_name) = cx.actor(test).username.clone() else { return Ok(()) };
+    }
+    Ok(())
+}
+
+/// Whether an account kept what its registration should not have taken.
+fn accepted(
+    cx: &mut Session<'_>,
+    control: usize,
+    test: usize,
+    shown: &[(Rc<Exchange>, Map<String, Value>)],
+    sent: &Map<String, Value>,
+    made: &Rc<Exchange>,
+    label: &str,
+) -> Outcome<bool> {
+    let mut found = false;
+    let name = cx.actor(control).username.clone().unwrap_or_default();
+    let Some(test_name) = cx.actor(test).username.clone() else { return Ok(false) };
     let attempt = cx.made.iter().rfind(|m| m.actor == test).map(|m| m.exchange.clone());
     let now = shown_of(cx, test, &test_name, attempt.as_ref())?;
     for (read, object) in &now {
         let Some((old_read, old)) = shown.iter().find(|(old, _)| old.request.target.replace(&name, &test_name) == read.request.target) else { continue };
         for (member, value) in object {
-            let Some(sent) = extra.get(member) else { continue };
+            let Some(sent) = sent.get(member) else { continue };
             let before = old.get(member);
             if !same(value, sent) || before.is_none_or(|before| same(before, sent)) {
                 continue;
             }
+            found = true;
             let kind = if is_privilege(member) { &PRIVILEGE } else { &MEMBER };
-            let mut evidence = vec![&made.exchange, old_read];
+            let mut evidence = vec![made, old_read];
             evidence.extend(attempt.as_ref());
             evidence.push(read);
-            let finding = Finding::new(kind, Confidence::Confirmed, label.clone(), &evidence).at(format!("body /{member}"));
+            let finding = Finding::new(kind, Confidence::Confirmed, label, &evidence).at(format!("body /{member}"));
             cx.report(finding.saying(format!("a registration with `{member}` set keeps it")).proved(
                 "the member is ignored or refused",
                 format!("of two accounts registered alike, the one that sent `{member}` has it, the other has {}", before.cloned().unwrap_or_default()),
@@ -171,14 +183,15 @@ fn registration(cx: &mut Session<'_>) -> Outcome {
         if matches!(closed.response.status, 401 | 403) && open.response.ok() {
             let mut evidence: Vec<&Rc<Exchange>> = attempt.iter().collect();
             evidence.extend([&closed, &open]);
-            let finding = Finding::new(&PRIVILEGE, Confidence::Confirmed, label.clone(), &evidence);
+            found = true;
+            let finding = Finding::new(&PRIVILEGE, Confidence::Confirmed, label, &evidence);
             cx.report(finding.saying("a registration with members that give rights opens an administrator's operation").proved(
                 "403 for both accounts",
                 "of two accounts registered alike, only the one that sent the members is let in",
             ));
         }
     }
-    Ok(())
+    Ok(found)
 }
 
 /// What the API shows of an account, its registration's answer included.
@@ -217,11 +230,6 @@ fn profiles(cx: &mut Session<'_>) -> Outcome {
             call.path.insert(last_parameter(&operation), id);
         }
         let Some(key) = call.path.values().next().cloned().or_else(|| cx.actor(actor).username.clone()) else { continue };
-        // The call without additions has to work, or its refusal says nothing.
-        let plain = cx.call(actor, &call)?;
-        if !plain.response.ok() || says_failure(&plain.response) {
-            continue;
-        }
         compare(cx, index, actor, &call, &key)?;
     }
     Ok(())
@@ -254,10 +262,7 @@ fn objects(cx: &mut Session<'_>) -> Outcome {
         }
         let Some((actor, call)) = call else { continue };
         let Some(id) = call.path.get(&last_parameter(&operation)).cloned() else { continue };
-        let plain = cx.call(actor, &call)?;
-        if plain.response.ok() && !says_failure(&plain.response) {
-            compare(cx, index, actor, &call, &id)?;
-        }
+        compare(cx, index, actor, &call, &id)?;
     }
     makers(cx)
 }
@@ -275,37 +280,42 @@ fn makers(cx: &mut Session<'_>) -> Outcome {
         let Some(answer) = one.exchange.response.json() else { continue };
         let Some(id) = crate::explore::id_of(&answer, &operation.noun()) else { continue };
         let shown = cx.look_up(one.actor, &id)?;
-        let Some((read, object)) = shown.into_iter().max_by_key(|(_, object)| object.len()).or_else(|| {
+        let Some((_, object)) = shown.into_iter().max_by_key(|(_, object)| object.len()).or_else(|| {
             crate::session::holder(&answer, &id).map(|object| (one.exchange.clone(), object))
         }) else { continue };
         let asked: Vec<String> = operation.body_members().into_iter().map(|(name, _)| name).collect();
-        let extra = additions(&object, &asked);
-        if extra.is_empty() {
+        if additions(&object, &asked).is_empty() {
             continue;
         }
-        let mut call = cx.compose(one.operation, one.actor, crate::values::Taste::Marked);
-        call.path.clone_from(&one.call.path);
-        let call = call.with_members(&extra);
+        let mut plain = cx.compose(one.operation, one.actor, crate::values::Taste::Marked);
+        plain.path.clone_from(&one.call.path);
+        // The control is made now, like the test: the first object may have changed since.
+        let control = cx.call(one.actor, &plain)?;
+        let Some((control_view, object)) = view_new(cx, one.operation, one.actor, &plain, &control)? else { continue };
+        let mut extra = additions(&object, &asked);
+        extra.retain(|_, value| !value.is_null());
+        let call = plain.with_members(&extra);
         let attack = cx.call(one.actor, &call)?;
         if !attack.response.ok() || says_failure(&attack.response) {
             continue;
         }
-        cx.made.push(crate::session::Made { operation: one.operation, actor: one.actor, call: call.clone(), exchange: attack.clone(), gone: false });
-        let Some(new) = attack.response.json() else { continue };
-        let Some(new_id) = crate::explore::id_of(&new, &operation.noun()) else { continue };
-        cx.note_answer(one.operation, one.actor, &attack, true);
-        let later = cx.look_up(one.actor, &new_id)?;
-        let best = later.into_iter().max_by_key(|(_, object)| object.len());
-        let (after, now) = match best {
-            Some(found) => found,
-            None => match crate::session::holder(&new, &new_id) {
-                Some(object) => (attack.clone(), object),
-                None => continue,
-            },
-        };
-        judge(cx, &operation.label(), &extra, &object, &now, &[&one.exchange, &read, &attack, &after]);
+        let Some((after, now)) = view_new(cx, one.operation, one.actor, &call, &attack)? else { continue };
+        judge(cx, &operation.label(), &extra, &object, &now, &[&control, &control_view, &attack, &after]);
     }
     Ok(())
+}
+
+/// What the API shows of an object that was just made.
+fn view_new(cx: &mut Session<'_>, index: usize, actor: usize, call: &Call, made: &Rc<Exchange>) -> Outcome<Option<(Rc<Exchange>, Map<String, Value>)>> {
+    if !made.response.ok() || says_failure(&made.response) {
+        return Ok(None);
+    }
+    cx.made.push(crate::session::Made { operation: index, actor, call: call.clone(), exchange: made.clone(), gone: false });
+    let Some(answer) = made.response.json() else { return Ok(None) };
+    let Some(id) = crate::explore::id_of(&answer, &cx.operation(index).noun()) else { return Ok(None) };
+    cx.note_answer(index, actor, made, true);
+    let shown = cx.look_up(actor, &id)?.into_iter().max_by_key(|(_, object)| object.len());
+    Ok(shown.or_else(|| crate::session::holder(&answer, &id).map(|object| (made.clone(), object))))
 }
 
 /// Members of an object that a call could carry in addition, with raised values.
@@ -320,20 +330,36 @@ fn compare(cx: &mut Session<'_>, index: usize, actor: usize, call: &Call, id: &s
     let Some((before, object)) = shown.into_iter().max_by_key(|(_, object)| object.len()) else { return Ok(()) };
     let operation = cx.operation(index).clone();
     let asked: Vec<String> = operation.body_members().into_iter().map(|(name, _)| name).collect();
-    let mut extra = additions(&object, &asked);
+    // The call without additions has to work, or its refusal says nothing; and what it changes by itself is no
+    // addition's doing.
+    let plain = cx.call(actor, call)?;
+    if !plain.response.ok() || says_failure(&plain.response) {
+        return Ok(());
+    }
+    let between = cx.send(actor, before.request.plain())?;
+    let Some(control) = between.response.json().and_then(|answer| crate::session::holder(&answer, id)) else { return Ok(()) };
+    let mut extra = additions(&control, &asked);
+    extra.retain(|name, _| object.get(name) == control.get(name));
     if operation.alters_account() && !object.contains_key("role") {
         extra.entry("role").or_insert(json!("admin"));
     }
     if extra.is_empty() {
         return Ok(());
     }
-    let attack = cx.call(actor, &call.with_members(&extra))?;
-    if !attack.response.ok() {
-        return Ok(());
+    let singles = extra.iter().take(5).map(|(name, value)| Map::from_iter([(name.clone(), value.clone())]));
+    let attempts: Vec<Map<String, Value>> = [extra.clone()].into_iter().chain(singles.collect::<Vec<_>>()).collect();
+    let mut accepted = None;
+    for extra in attempts {
+        let attack = cx.call(actor, &call.with_members(&extra))?;
+        if attack.response.ok() && !says_failure(&attack.response) {
+            accepted = Some((attack, extra));
+            break;
+        }
     }
+    let Some((attack, extra)) = accepted else { return Ok(()) };
     let again = cx.send(actor, before.request.plain())?;
     let Some(now) = again.response.json().and_then(|answer| crate::session::holder(&answer, id)) else { return Ok(()) };
-    judge(cx, &operation.label(), &extra, &object, &now, &[&before, &attack, &again]);
+    judge(cx, &operation.label(), &extra, &control, &now, &[&plain, &between, &attack, &again]);
     Ok(())
 }
 

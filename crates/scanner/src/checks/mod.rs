@@ -3,11 +3,19 @@
 
 mod alter;
 mod bola;
+mod config;
 mod exposure;
+mod flow;
+mod function;
+mod fuzz;
+mod inject;
+mod inventory;
 mod login;
 mod mass;
+mod method;
 mod resources;
 mod sql;
+mod ssrf;
 mod token;
 
 pub(crate) use alter::own_id;
@@ -28,7 +36,7 @@ pub struct Check {
 }
 
 /// All checks, in the order in which they run.
-pub static CHECKS: &[&Check] = &[&bola::READ, &exposure::EXPOSURE, &token::TOKEN, &login::LOGIN, &sql::SQL, &mass::MASS, &alter::ALTER, &resources::RESOURCES];
+pub static CHECKS: &[&Check] = &[&bola::READ, &exposure::EXPOSURE, &token::TOKEN, &login::LOGIN, &function::FUNCTION, &sql::SQL, &inject::INJECT, &ssrf::SSRF, &config::CONFIG, &inventory::INVENTORY, &method::METHOD, &mass::MASS, &alter::ALTER, &flow::FLOW, &resources::RESOURCES, &fuzz::FUZZ];
 
 /// The kind of finding with a code.
 pub fn kind(code: &str) -> Option<&'static Kind> {

@@ -1,0 +1,225 @@
+//! How the API is set up: headers, origins, banners, pages for developers.
+
+use std::rc::Rc;
+
+use portcullis_engine::{Owasp, Severity};
+
+use super::Check;
+use crate::finding::{Confidence, Finding, Kind};
+use crate::http::{Exchange, Request};
+use crate::session::{ANONYMOUS, Outcome, Session};
+
+/// The check.
+pub(super) static CONFIG: Check = Check {
+    name: "misconfiguration",
+    about: "headers, origins, banners, pages for developers",
+    kinds: &[&CORS, &HEADERS, &BANNER, &DEBUG, &CACHE, &CLEARTEXT],
+    run,
+};
+
+static CORS: Kind = Kind {
+    code: "cors-any-origin",
+    title: "Any website may read answers in its visitor's name",
+    owasp: Owasp::Api8,
+    cwe: 942,
+    severity: Severity::Medium,
+    fix: "Allow the origins of a list; never mirror what the request says, least of all with credentials.",
+    block: "cors: origins: [https://app.example.com]",
+};
+
+static HEADERS: Kind = Kind {
+    code: "missing-nosniff",
+    title: "Answers lack `X-Content-Type-Options: nosniff`",
+    owasp: Owasp::Api8,
+    cwe: 693,
+    severity: Severity::Info,
+    fix: "Send `X-Content-Type-Options: nosniff` with every answer.",
+    block: "headers: on by default",
+};
+
+static BANNER: Kind = Kind {
+    code: "version-banner",
+    title: "Answers name the server's software and version",
+    owasp: Owasp::Api8,
+    cwe: 200,
+    severity: Severity::Info,
+    fix: "Take the version out of `Server` and `X-Powered-By`.",
+    block: "headers: `Server` and `X-Powered-By` are removed by default",
+};
+
+pub(super) static DEBUG: Kind = Kind {
+    code: "debug-page",
+    title: "A page for developers is open to all",
+    owasp: Owasp::Api8,
+    cwe: 489,
+    severity: Severity::High,
+    fix: "Switch it off, or bind it to another address.",
+    block: "validate: paths that the contract does not have are refused",
+};
+
+static CACHE: Kind = Kind {
+    code: "private-data-cacheable",
+    title: "Private answers may be cached for everybody",
+    owasp: Owasp::Api8,
+    cwe: 525,
+    severity: Severity::Low,
+    fix: "Send `Cache-Control: no-store` with answers that depend on who asks.",
+    block: "headers: `cache-control` on protected operations",
+};
+
+static CLEARTEXT: Kind = Kind {
+    code: "no-tls",
+    title: "Credentials travel without TLS",
+    owasp: Owasp::Api8,
+    cwe: 319,
+    severity: Severity::Medium,
+    fix: "Serve over HTTPS only, and send `Strict-Transport-Security`.",
+    block: "listen with a certificate; the gateway redirects",
+};
+
+fn run(cx: &mut Session<'_>) -> Outcome {
+    let user = cx.first_user();
+    let mut sample: Vec<(usize, crate::api::Call, Rc<Exchange>)> = Vec::new();
+    for ((index, actor), baseline) in &cx.baselines {
+        if *actor == user
+            && let Some(baseline) = baseline
+            && cx.operation(*index).is_get()
+        {
+            sample.push((*index, baseline.call.clone(), baseline.exchange.clone()));
+        }
+    }
+    origins(cx, user, &sample)?;
+    headers(cx, user, &sample)?;
+    pages(cx)
+}
+
+fn origins(cx: &mut Session<'_>, user: usize, sample: &[(usize, crate::api::Call, Rc<Exchange>)]) -> Outcome {
+    for (index, call, _) in sample.iter().take(6) {
+        let origin = format!("https://{}.example", cx.marker());
+        for origin in [origin, "null".to_owned()] {
+            let mut request = cx.request_of(call);
+            request.set_header("Origin", &origin);
+            let exchange = cx.send(user, request)?;
+            let allowed = exchange.response.header("access-control-allow-origin").unwrap_or_default();
+            let credentials = exchange.response.header("access-control-allow-credentials") == Some("true");
+            if allowed != origin {
+                continue;
+            }
+            // Mirrored without credentials it opens no more than `*` would.
+            let confidence = if credentials { Confidence::Confirmed } else { Confidence::Likely };
+            let label = cx.operation(*index).label();
+            let finding = Finding::new(&CORS, confidence, "", &[&exchange]);
+            cx.report(finding.saying(format!("an origin made up for this call may read {label}{}", if credentials { ", cookies included" } else { "" })).proved(
+                "no `Access-Control-Allow-Origin` for an origin that is on no list",
+                "the answer allows the very origin that the request named, and nobody can have listed it",
+            ));
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+fn headers(cx: &mut Session<'_>, user: usize, sample: &[(usize, crate::api::Call, Rc<Exchange>)]) -> Outcome {
+    let with_body: Vec<_> = sample.iter().filter(|(_, _, exchange)| exchange.response.ok() && !exchange.response.body.is_empty()).collect();
+    if let Some((_, _, exchange)) = with_body.first()
+        && with_body.iter().all(|(_, _, e)| e.response.header("x-content-type-options").is_none())
+    {
+        let finding = Finding::new(&HEADERS, Confidence::Confirmed, "", &[exchange]);
+        cx.report(finding.proved("the field on every answer", format!("none of {} answers has it", with_body.len())));
+    }
+    for name in ["server", "x-powered-by", "x-aspnet-version"] {
+        let found = sample.iter().find_map(|(_, _, exchange)| {
+            let value = exchange.response.header(name)?;
+            let versioned = value.chars().any(|c| c.is_ascii_digit()) && value.contains(['/', '.']);
+            versioned.then(|| (value.to_owned(), exchange.clone()))
+        });
+        if let Some((value, exchange)) = found {
+            let finding = Finding::new(&BANNER, Confidence::Confirmed, "", &[&exchange]).at(format!("header {name}"));
+            cx.report(finding.saying(format!("`{name}: {value}`")).proved("no version", "the field stands in the answer"));
+        }
+    }
+    if user != ANONYMOUS {
+        for (index, call, exchange) in sample.iter().take(8) {
+            let control = exchange.response.header("cache-control").unwrap_or_default().to_lowercase();
+            let lasting = control.contains("public") || control.split(',').any(|part| part.trim().strip_prefix("max-age=").and_then(|n| n.parse::<u64>().ok()).is_some_and(|n| n > 0)) && !control.contains("private");
+            if !lasting {
+                continue;
+            }
+            let nobody = cx.call(ANONYMOUS, call)?;
+            if matches!(nobody.response.status, 401 | 403) {
+                let label = cx.operation(*index).label();
+                let finding = Finding::new(&CACHE, Confidence::Confirmed, label, &[exchange, &nobody]);
+                cx.report(finding.saying(format!("`cache-control: {control}` on an answer that needs a credential")).proved("`no-store` or `private`", "the field allows shared caches to keep what only the caller may see"));
+                break;
+            }
+        }
+    }
+    if !cx.options.target.tls && !cx.options.target.is_loopback()
+        && let Some((_, _, exchange)) = sample.first()
+    {
+        let finding = Finding::new(&CLEARTEXT, Confidence::Confirmed, "", &[exchange]);
+        cx.report(finding.proved("HTTPS", "the calls of this scan were answered over plain HTTP"));
+    }
+    Ok(())
+}
+
+/// Pages for developers, each with what it shows.
+const PAGES: &[(&str, &[&str])] = &[
+    ("/.env", &["DB_", "SECRET", "_KEY=", "PASSWORD="]),
+    ("/.git/HEAD", &["ref: refs/"]),
+    ("/.git/config", &["[core]"]),
+    ("/actuator/env", &["propertySources"]),
+    ("/actuator/heapdump", &["JAVA PROFILE"]),
+    ("/actuator", &["\"_links\""]),
+    ("/console", &["Werkzeug", "EVALEX", "h2-console"]),
+    ("/debug/pprof/", &["goroutine", "heap"]),
+    ("/debug/vars", &["\"memstats\"", "cmdline"]),
+    ("/phpinfo.php", &["phpinfo()", "PHP Version"]),
+    ("/server-status", &["Apache Server Status"]),
+    ("/__debug__/", &["djdt"]),
+    ("/_profiler/", &["Symfony Profiler"]),
+    ("/telescope", &["Telescope"]),
+    ("/config.json", &["password", "secret"]),
+    ("/backup.sql", &["INSERT INTO", "CREATE TABLE"]),
+    ("/dump.sql", &["INSERT INTO", "CREATE TABLE"]),
+    ("/internal/debug", &["env", "config", "secret", "memory"]),
+    ("/internal/config", &["password", "secret", "key"]),
+    ("/debug", &["env", "config", "secret", "stack", "password", "memory"]),
+    ("/debug/users", &["password", "email", "user"]),
+    ("/internal/secret", &["secret", "key"]),
+    ("/env", &["PATH", "HOME", "SECRET"]),
+    ("/_debug", &["password", "secret", "config"]),
+    ("/admin/debug", &["env", "config", "secret"]),
+    ("/elmah.axd", &["Error Log for"]),
+    ("/trace.axd", &["Application Trace"]),
+    ("/wp-config.php.bak", &["DB_PASSWORD"]),
+    ("/latest/meta-data/", &["ami-id", "instance-id"]),
+];
+
+fn pages(cx: &mut Session<'_>) -> Outcome {
+    let random = cx.marker();
+    let absent = cx.send_once(ANONYMOUS, Request::new("GET", &format!("{}/{random}", cx.base)))?;
+    let documented: Vec<String> = cx.api.operations.iter().map(|op| op.path.clone()).collect();
+    for (path, signs) in PAGES {
+        if documented.iter().any(|known| known.trim_end_matches('/') == path.trim_end_matches('/')) {
+            continue;
+        }
+        let exchange = cx.send_once(ANONYMOUS, Request::new("GET", &format!("{}{path}", cx.base)))?;
+        let text = exchange.response.text();
+        let like_absent = absent.response.status == exchange.response.status
+            && super::steady(&text).replace(path, "") == super::steady(&absent.response.text()).replace(&format!("/{random}"), "");
+        if !exchange.response.ok() || like_absent || !signs.iter().any(|sign| text.contains(sign)) {
+            continue;
+        }
+        // A page that any made-up path gives is none of these.
+        if absent.response.ok() && absent.response.is_html() == exchange.response.is_html() {
+            continue;
+        }
+        let finding = Finding::new(&DEBUG, Confidence::Confirmed, format!("GET {path}"), &[&absent, &exchange]);
+        cx.report(finding.saying(format!("{path} answers, and shows what it is for")).proved(
+            "404",
+            "a made-up path is not found, this one is, and its content has the words of such a page",
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,214 @@
+//! Input that no client should send: wrong types, odd characters, sizes and shapes; what breaks is made as small
+//! as it goes.
+
+use std::rc::Rc;
+use std::sync::LazyLock;
+
+use portcullis_engine::{Owasp, Severity};
+use regex::Regex;
+use serde_json::{Value, json};
+
+use super::Check;
+use crate::api::{Call, Danger, Place, Slot};
+use crate::finding::{Confidence, Finding, Kind};
+use crate::http::Exchange;
+use crate::session::{Outcome, Session};
+
+/// The check.
+pub(super) static FUZZ: Check = Check {
+    name: "fuzz",
+    about: "input that no client should send",
+    kinds: &[&CRASH, &VERBOSE],
+    run,
+};
+
+static CRASH: Kind = Kind {
+    code: "unhandled-input",
+    title: "Malformed input is a server error",
+    owasp: Owasp::Api8,
+    cwe: 20,
+    severity: Severity::Low,
+    fix: "Check input against the contract first, and answer 400.",
+    block: "validate: the contract is enforced; mask: errors",
+};
+
+pub(super) static VERBOSE: Kind = Kind {
+    code: "verbose-error",
+    title: "Errors show the program's inside",
+    owasp: Owasp::Api8,
+    cwe: 209,
+    severity: Severity::Medium,
+    fix: "Log the details and answer with a plain error; switch debug mode off.",
+    block: "mask: errors of the upstream",
+};
+
+/// Stack traces and the words of frameworks and databases.
+static TRACES: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(
+        r#"Traceback \(most recent call last\)|File \\?"[^"\\]+\.py\\?", line \d+|\bat [\w$.<>/ ]+ ?\(?(/|[A-Z]:\\|file:|node:)[^\s)]+:\d+:\d+\)?|\bat [\w$.]+\([\w$]+\.(java|kt|scala|groovy):\d+\)|goroutine \d+ \[running\]|(\.go:\d+ \+0x[0-9a-f]+)|\b[\w\\/.-]+\.php(:| on line )\d+|[\w./-]+\.rb:\d+:in |System\.\w+Exception: |at [\w.]+ in .+:line \d+|panicked at |werkzeug debugger|<title>.{0,80}(Error|Exception).{0,80}// Werkzeug"#,
+    )
+    .ok()
+});
+
+/// A trace or a database's words in an answer.
+pub(super) fn inside(text: &str) -> Option<String> {
+    let trace = TRACES.as_ref()?.find(text).map(|found| found.as_str().to_owned());
+    trace.or_else(|| super::sql::database_error(text)).map(|found| found.chars().take(80).collect())
+}
+
+fn run(cx: &mut Session<'_>) -> Outcome {
+    let operations = cx.operations(|op| op.danger() <= Danger::Write);
+    for index in operations {
+        let operation = cx.operation(index).clone();
+        let writes = operation.danger() == Danger::Write;
+        if writes && cx.options.read_only || operation.is_register() && cx.disposables().is_empty() {
+            continue;
+        }
+        let ours = cx.disposables().last().copied();
+        let actor = if operation.alters_account() { ours } else { Some(cx.first_user()) };
+        let Some(actor) = actor else { continue };
+        let Some(baseline) = super::sql::start(cx, index, actor)? else { continue };
+        let control = cx.call(actor, &baseline)?;
+        if control.response.status >= 500 || control.response.status == 0 {
+            continue;
+        }
+        let mut budget = 24_u32;
+        for slot in operation.slots(&baseline) {
+            for value in odd(&slot) {
+                if budget == 0 || cx.has_reported(&CRASH, &operation.label()) {
+                    break;
+                }
+                budget -= 1;
+                let call = baseline.with(&slot, value);
+                let exchange = cx.call(actor, &call)?;
+                if crashed(&exchange) {
+                    report(cx, actor, &call, &control, &exchange, &slot.label())?;
+                }
+            }
+        }
+        if operation.body.as_ref().is_some_and(|body| body.media == crate::api::Media::Json) && writes && !cx.has_reported(&CRASH, &operation.label()) {
+            bodies(cx, actor, &baseline, &control)?;
+        }
+    }
+    verbose(cx);
+    Ok(())
+}
+
+/// A server error that is the program's own: not a gateway's, not a refusal to serve.
+fn crashed(exchange: &Exchange) -> bool {
+    exchange.response.status == 500 || exchange.response.status > 504
+}
+
+/// Values that a slot is not made for; the few that find most, first.
+fn odd(slot: &Slot) -> Vec<Value> {
+    let kind = slot.kind();
+    if slot.place != Place::Body {
+        return match kind {
+            "integer" | "number" => vec![json!("abc"), json!("-1"), json!("99999999999999999999"), json!("1e309"), json!("%00")],
+            _ => vec![json!("'\"`\\"), json!("\u{0}"), json!("99999999999999999999"), json!("\u{feff}\u{202e}ü𝄞")],
+        };
+    }
+    match kind {
+        "integer" | "number" => vec![json!("abc"), json!(null), json!({}), json!(-1), json!(1e300), json!([1])],
+        "boolean" => vec![json!("abc"), json!(null)],
+        _ => vec![json!(12345), json!(null), json!({"a": 1}), json!(["a"]), json!("\u{0}"), json!("")],
+    }
+}
+
+fn bodies(cx: &mut Session<'_>, actor: usize, call: &Call, control: &Rc<Exchange>) -> Outcome {
+    let deep = format!("{}{}", "[".repeat(2000), "]".repeat(2000));
+    for (what, body) in [("no JSON", "{\"a\":"), ("a list", "[]"), ("a word", "\"pc\""), ("null", "null"), ("an empty object", "{}"), ("a deep list", deep.as_str())] {
+        let mut request = cx.request_of(call);
+        request.body = body.as_bytes().to_vec();
+        let exchange = cx.send(actor, request.clone())?;
+        if !crashed(&exchange) {
+            continue;
+        }
+        cx.errors.push((call.operation, exchange.clone()));
+        let again = cx.send(actor, request)?;
+        if crashed(&again) {
+            let label = cx.operation(call.operation).label();
+            let finding = Finding::new(&CRASH, Confidence::Confirmed, label, &[control, &again]).at("body");
+            cx.report(finding.saying(format!("a body that is {what} is a server error ({})", again.response.status)).proved(
+                "400",
+                "repeated with the same result; a well-formed call is no server error",
+            ));
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// Repeats, then takes away what is not needed.
+fn report(cx: &mut Session<'_>, actor: usize, call: &Call, control: &Rc<Exchange>, first: &Rc<Exchange>, part: &str) -> Outcome {
+    let again = cx.call(actor, call)?;
+    if !crashed(&again) {
+        return Ok(());
+    }
+    // A server that fails at everything by now fails at this for another reason.
+    let mut calm = cx.request_of(call);
+    calm.method.clone_from(&control.request.method);
+    let mut smallest = (call.clone(), again);
+    let names: Vec<String> = call.body.as_ref().and_then(Value::as_object).map(|o| o.keys().cloned().collect()).unwrap_or_default();
+    for name in names.iter().take(8) {
+        if part.ends_with(&format!("/{name}")) {
+            continue;
+        }
+        let mut less = smallest.0.clone();
+        if let Some(body) = less.body.as_mut().and_then(Value::as_object_mut) {
+            body.remove(name);
+        }
+        let exchange = cx.call(actor, &less)?;
+        if exchange.response.status == first.response.status && crate::checks::steady(&exchange.response.text()) == crate::checks::steady(&first.response.text()) {
+            smallest = (less, exchange);
+        }
+    }
+    let label = cx.operation(call.operation).label();
+    let shown: String = String::from_utf8_lossy(&smallest.1.request.body).chars().take(120).collect();
+    let what = if part.starts_with("body") { format!("the body `{shown}`") } else { format!("`{}`", smallest.1.request.target) };
+    let finding = Finding::new(&CRASH, Confidence::Confirmed, label, &[control, &smallest.1]).at(part);
+    cx.report(finding.saying(format!("{what} is a server error ({})", smallest.1.response.status)).proved(
+        "400",
+        "repeated with the same result, and made as small as it still fails; the well-formed call is no server error",
+    ));
+    Ok(())
+}
+
+/// Traces in any answer of the whole scan.
+fn verbose(cx: &mut Session<'_>) {
+    let mut known: Vec<(String, String)> = Vec::new();
+    for (index, exchange) in cx.errors.clone() {
+        let Some(found) = inside(&exchange.response.text()) else { continue };
+        let label = cx.operation(index).label();
+        if known.iter().any(|(operation, _)| *operation == label) || known.len() >= 12 {
+            continue;
+        }
+        known.push((label.clone(), found.clone()));
+        let finding = Finding::new(&VERBOSE, Confidence::Confirmed, label, &[&exchange]);
+        cx.report(finding.saying(format!("an error holds `{found}`")).proved(
+            "a plain error with a reference",
+            "the text is one that a program's runtime or database writes, and no API by itself",
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn traces_of_several_languages() {
+        for text in [
+            "Traceback (most recent call last):\n  File \"/app/x.py\", line 3",
+            "Error: x\n    at Object.<anonymous> (/srv/app/index.js:10:11)",
+            "at com.example.Foo.bar(Foo.java:42)",
+            "goroutine 1 [running]:\nmain.main()",
+            "Fatal error: x in /var/www/a.php on line 3",
+        ] {
+            assert!(inside(text).is_some(), "{text}");
+        }
+        for text in ["{\"detail\":\"not found at /users/1\"}", "meet at noon (12:30:00)", "the error was logged"] {
+            assert!(inside(text).is_none(), "{text}");
+        }
+    }
+}
