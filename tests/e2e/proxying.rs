@@ -234,6 +234,47 @@ fn a_drain_finishes_what_was_begun() {
 }
 
 #[test]
+fn a_drain_under_load_breaks_no_call() {
+    let address = upstream(|mut stream, _| {
+        thread::sleep(Duration::from_millis(3));
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    });
+    let mut gateway = Options::open(address, "").start();
+    let target = gateway.address;
+    let load: Vec<_> = (0..16)
+        .map(|_| {
+            thread::spawn(move || {
+                let mut calls = 0;
+                while let Ok(mut client) = Client::try_connect(target) {
+                    for nth in 0.. {
+                        match client.get("/x") {
+                            Ok(response) => {
+                                assert_eq!(response.status, 200);
+                                calls += 1;
+                                if response.field("connection") == Some("close") {
+                                    break;
+                                }
+                            }
+                            // The listener closed while this connection was on its way.
+                            Err(_) if nth == 0 => break,
+                            Err(error) => return Err(format!("after {calls} calls: {error}")),
+                        }
+                    }
+                }
+                Ok::<_, String>(calls)
+            })
+        })
+        .collect();
+    thread::sleep(Duration::from_millis(700));
+    gateway.signal(Signal::TERM);
+    for one in load {
+        let calls = one.join().unwrap().expect("a call was broken");
+        assert!(calls > 5, "{calls}");
+    }
+    assert!(gateway.wait(PATIENCE).success(), "{}", gateway.log());
+}
+
+#[test]
 fn tls_speaks_both_protocols() {
     let (Some(_), Some(curl)) =
         (needs("tls_speaks_both_protocols", "openssl"), needs("tls_speaks_both_protocols", "curl"))

@@ -463,7 +463,8 @@ impl<'a, C: Client> Exchange<'a, C> {
             head.headers.insert(DATE, self.worker.date());
         }
         self.progress = Progress::Answered;
-        self.client.start(head, announced, close);
+        // Who is answered while the gateway drains is not to come back on this connection.
+        self.client.start(head, announced, close || self.worker.is_draining());
     }
 
     /// Sends all that is queued, as fast as the client takes it.

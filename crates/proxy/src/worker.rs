@@ -63,6 +63,8 @@ pub(crate) struct Worker {
     engine: EngineHandle,
     settings: RefCell<Arc<Settings>>,
     upstream: RefCell<Rc<Upstream>>,
+    /// When this worker saw that it is to drain, on its coarse clock.
+    draining_since: Cell<Option<u64>>,
     /// Connections that wait for a request with their buffers in hand.
     pub(crate) warm: Cell<usize>,
     random: Cell<u64>,
@@ -72,6 +74,9 @@ pub(crate) struct Worker {
     /// Unix time minus monotonic time, in nanoseconds; corrected with every tick.
     unix_offset: Cell<u64>,
 }
+
+/// How long a drain waits for requests on connections that are open, in milliseconds.
+const LAST_REQUESTS: u64 = 300;
 
 /// Buffers that are kept for reuse.
 const SPARE: usize = 256;
@@ -94,6 +99,7 @@ impl Worker {
             engine,
             settings: RefCell::new(settings),
             upstream: RefCell::new(upstream),
+            draining_since: Cell::new(None),
             warm: Cell::new(0),
             random: Cell::new(seed()),
             spare: RefCell::default(),
@@ -114,13 +120,17 @@ impl Worker {
         }
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut was_draining = false;
+        let mut let_go = false;
         loop {
             ticks.tick().await;
             self.tick();
             self.upstream.borrow().sweep(self.alarms.now());
-            if self.is_draining() && (!was_draining || self.is_cut()) {
-                was_draining = true;
+            if self.is_draining() && self.draining_since.get().is_none() {
+                self.draining_since.set(Some(self.alarms.now()));
+                self.alarms.wake_all();
+            }
+            if self.is_cut() || (self.lets_go() && !let_go) {
+                let_go = true;
                 self.alarms.wake_all();
             }
             if self.is_draining() && self.stats.connections_open.get() == 0 {
@@ -290,6 +300,14 @@ impl Worker {
     #[inline]
     pub(crate) fn is_draining(&self) -> bool {
         self.shared.draining.load(Ordering::Relaxed)
+    }
+
+    /// Whether connections that wait for a further request are closed. A request that was sent just when the drain
+    /// began is still read, and its answer says that it is the last.
+    #[inline]
+    pub(crate) fn lets_go(&self) -> bool {
+        let long = |since: u64| self.alarms.now() >= since.saturating_add(LAST_REQUESTS);
+        self.is_draining() && self.draining_since.get().is_some_and(long)
     }
 
     #[inline]

@@ -73,7 +73,7 @@ async fn wait_for_data(worker: &Worker, idle: &Idle, alarm: &Alarm) -> bool {
             return Poll::Ready(true);
         }
         let now = alarm.now();
-        if now >= idle.until || (worker.is_draining() && idle.served > 0) || worker.is_cut() {
+        if now >= idle.until || (worker.lets_go() && idle.served > 0) || worker.is_cut() {
             return Poll::Ready(false);
         }
         alarm.set(idle.until - now);
@@ -205,7 +205,7 @@ async fn read_head(worker: &Worker, client: &mut H1Client, alarm: &Alarm, again:
                 Some(began) => began + worker.timeouts().head.millis(),
                 None => until.min(began + warm),
             };
-            if worker.is_cut() || (worker.is_draining() && again && head_began.is_none()) {
+            if worker.is_cut() || (worker.lets_go() && again && head_began.is_none()) {
                 return Poll::Ready(Wanted::Expired);
             }
             if now >= deadline {
@@ -306,7 +306,6 @@ pub(crate) struct H1Client {
     keep_alive: bool,
     http10: bool,
     head_only: bool,
-    draining: bool,
     /// The response body is chunked.
     chunked: bool,
     /// The response has no body.
@@ -327,7 +326,6 @@ impl H1Client {
             keep_alive: true,
             http10: false,
             head_only: false,
-            draining: false,
             chunked: false,
             bodiless: false,
             gone: false,
@@ -350,9 +348,7 @@ impl H1Client {
         self.expects = expects_continue;
         self.http10 = version == Version::HTTP_10;
         self.head_only = method == Method::HEAD;
-        self.draining = worker.is_draining();
-        self.keep_alive =
-            keep_alive && !self.draining && served + 1 < worker.limits().requests_per_connection;
+        self.keep_alive = keep_alive && served + 1 < worker.limits().requests_per_connection;
         let body = match body {
             http1::BodyLength::Fixed(n) => BodyLength::Exact(n),
             http1::BodyLength::Chunked | http1::BodyLength::UntilClose => BodyLength::Unknown,

@@ -42,7 +42,9 @@ pub(crate) async fn serve(
         },
     };
     if listen.tls {
-        let Some(Secured { io, http2, sni, certificate }) = Box::pin(handshake(&worker, stream, &alarm)).await else {
+        let Some(Secured { io, http2, sni, certificate }) =
+            Box::pin(handshake(&worker, stream, &alarm)).await
+        else {
             worker.stats.tls_failures_total.up();
             return;
         };

@@ -13,6 +13,7 @@ use super::connect::Ready;
 use super::{Call, Origin, Upstream, failure};
 use crate::alarm::{Alarm, Patience};
 use crate::config::HostHeader;
+use crate::http1::fields::may_be_request_trailer;
 use crate::message::{BodyError, Frame};
 use crate::server::client::Client;
 use crate::upstream::h2call::H2Call;
@@ -106,7 +107,7 @@ impl Upload {
                         call.data(data);
                     }
                     Poll::Ready(Ok(Some(Frame::Trailers(trailers)))) => {
-                        call.end(Some(*trailers));
+                        call.end(Some(passed_on(*trailers)));
                         self.done = true;
                     }
                     Poll::Ready(Ok(None)) => {
@@ -128,6 +129,15 @@ impl Upload {
             }
         }
     }
+}
+
+/// The trailers of a request that the upstream may see.
+fn passed_on(mut trailers: HeaderMap) -> HeaderMap {
+    let refused: Vec<_> = trailers.keys().filter(|name| !may_be_request_trailer(name)).cloned().collect();
+    for name in refused {
+        trailers.remove(name);
+    }
+    trailers
 }
 
 /// Methods that may be repeated without harm (RFC 9110 section 9.2.2).
