@@ -17,6 +17,10 @@ pub struct Outline {
     /// Members that are not described may be there as well.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub open: bool,
+    /// It may be of any size: a text without a longest length, pattern, format or values, or an array without
+    /// a largest number of items.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unbounded: bool,
     /// What it consists of.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<Outline>,
@@ -51,6 +55,7 @@ pub(crate) fn outline(
         open: merged.types.has(Types::OBJECT)
             && !merged.properties.is_empty()
             && merged.additional == Additional::Anything,
+        unbounded: merged.types != Types::ANY && merged.choices.is_empty() && is_unbounded(&merged),
         parts: Vec::new(),
     };
     if depth == 0 {
@@ -85,6 +90,15 @@ pub(crate) fn outline(
         }
     }
     out
+}
+
+fn is_unbounded(merged: &Merged) -> bool {
+    let text = merged.types.has(Types::STRING)
+        && merged.constants.is_none()
+        && merged.length.max.is_none()
+        && merged.formats.is_empty()
+        && merged.patterns.is_empty();
+    text || merged.types.has(Types::ARRAY) && merged.items.max.is_none()
 }
 
 /// What is demanded of the value itself.

@@ -2,6 +2,7 @@
 
 mod completions;
 mod config;
+mod contract;
 mod demo;
 mod docs;
 mod doctor;
@@ -42,6 +43,8 @@ enum Command {
     Doctor(doctor::Args),
     #[command(subcommand)]
     Config(config::Args),
+    #[command(subcommand)]
+    Contract(contract::Args),
     Explain(explain::Args),
     Completions(completions::Args),
     #[command(hide = true)]
@@ -76,6 +79,7 @@ fn run(command: Command) -> Result {
         Command::Replay(args) => replay::run(&args),
         Command::Log(args) => log::run(&args),
         Command::Config(args) => config::run(&args),
+        Command::Contract(args) => contract::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Docs(args) => docs::run(&args),
