@@ -1,5 +1,6 @@
 //! Key sets (RFC 7517 section 5): one bad key never costs the others.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -59,6 +60,7 @@ impl KeySet {
         }
         let document: Document<'_> = serde_json::from_slice(json).map_err(|_| KeySetError::NotAKeySet)?;
         let mut set = KeySet::default();
+        let mut unreadable = Vec::new();
         for (index, raw) in document.keys.iter().enumerate() {
             if index >= MAX_KEYS {
                 set.skip(index, None, JwkError::TooMany);
@@ -67,12 +69,16 @@ impl KeySet {
             match VerificationKey::from_jwk(raw.get().as_bytes(), rules) {
                 Ok(key) => set.add(index, key),
                 Err(reason) => {
-                    let named: Option<Named<'_>> = serde_json::from_str(raw.get()).ok();
-                    set.skip(index, named.and_then(|named| named.kid).as_deref().map(Into::into), reason);
+                    let named: Named<'_> = serde_json::from_str(raw.get()).unwrap_or_default();
+                    set.skip(index, named.kid.as_deref().map(Into::into), reason);
+                    // A key for something else takes no name from those for signatures.
+                    if reason != JwkError::NotForSignatures {
+                        unreadable.push(named);
+                    }
                 }
             }
         }
-        set.drop_ambiguous();
+        set.drop_ambiguous(&unreadable);
         if set.keys.is_empty() { Err(KeySetError::NoKey) } else { Ok(set) }
     }
 
@@ -133,16 +139,23 @@ impl KeySet {
         self.skipped.push(SkippedKey { index, kid, reason });
     }
 
-    /// Different keys under one `kid` and algorithm: a token cannot say which it means. Public keys beside shared
-    /// secrets: the secrets go.
-    fn drop_ambiguous(&mut self) {
+    /// Different keys under one `kid` and algorithm, those that could not be read among them: a token cannot say
+    /// which it means. Public keys beside shared secrets: the secrets go.
+    fn drop_ambiguous(&mut self, unreadable: &[Named<'_>]) {
         let all = std::mem::take(&mut self.keys);
         let public = all.iter().any(|key| !key.algorithm().is_symmetric());
         for (index, key) in all.iter().enumerate() {
             let named_alike = |other: &VerificationKey| {
                 key.kid().is_some() && other.kid() == key.kid() && other.algorithm() == key.algorithm()
             };
-            if all.iter().enumerate().any(|(at, other)| at != index && named_alike(other)) {
+            let unreadable_alike = |other: &Named<'_>| {
+                let alg = other.alg.as_deref().map(Algorithm::from_name);
+                key.kid().is_some()
+                    && other.kid.as_deref() == key.kid()
+                    && alg.is_none_or(|alg| alg == Some(key.algorithm()))
+            };
+            let alike = all.iter().enumerate().any(|(at, other)| at != index && named_alike(other));
+            if alike || unreadable.iter().any(unreadable_alike) {
                 self.skip(index, key.kid().map(Into::into), JwkError::SameKid);
             } else if public && key.algorithm().is_symmetric() {
                 self.skip(index, key.kid().map(Into::into), JwkError::Mixed);
@@ -159,8 +172,10 @@ struct Document<'a> {
     keys: Vec<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 struct Named<'a> {
     #[serde(borrow)]
-    kid: Option<std::borrow::Cow<'a, str>>,
+    kid: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    alg: Option<Cow<'a, str>>,
 }

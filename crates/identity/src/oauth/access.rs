@@ -66,15 +66,31 @@ impl TokenRules {
     }
 }
 
-/// What providers write into the claims to tell their tokens apart.
+/// Claims in which providers and frameworks say what kind of token it is (Keycloak's `typ`, Cognito's `token_use`,
+/// and others), and what they say there.
+const KIND_CLAIMS: [&str; 4] = ["typ", "token_use", "token_type", "type"];
+const ACCESS_KINDS: [&str; 6] = ["access", "access_token", "at+jwt", "bearer", "dpop", "mac"];
+const OTHER_KINDS: [&str; 9] = [
+    "id",
+    "id_token",
+    "serialized-id",
+    "refresh",
+    "refresh_token",
+    "offline",
+    "logout",
+    "logout_token",
+    "registrationaccesstoken",
+];
+
+/// Whether a claim says that the token is one of `kinds`.
+fn says(claims: &Object, kinds: &[&str]) -> bool {
+    let said = KIND_CLAIMS.iter().filter_map(|name| claims.get(*name).and_then(Value::as_str));
+    said.into_iter().any(|kind| kinds.iter().any(|known| kind.eq_ignore_ascii_case(known)))
+}
+
+/// What says in its claims that it is something else, a security event or logout token (RFC 8417) among them.
 fn not_another(claims: &Object) -> Result<(), TokenError> {
-    let says = |name: &str| claims.get(name).and_then(Value::as_str);
-    // Keycloak's own `typ` claim; Cognito's `token_use`.
-    let other_type = says("typ")
-        .is_some_and(|typ| !["bearer", "dpop", "at+jwt", "jwt"].contains(&&*typ.to_ascii_lowercase()));
-    let other_use = says("token_use").is_some_and(|purpose| !purpose.eq_ignore_ascii_case("access"));
-    // A security event or logout token (RFC 8417).
-    if other_type || other_use || claims.contains_key("events") {
+    if says(claims, &OTHER_KINDS) || claims.contains_key("events") {
         return Err(TokenError::Type("its claims say that it is no access token"));
     }
     Ok(())
@@ -84,8 +100,7 @@ fn not_another(claims: &Object) -> Result<(), TokenError> {
 fn not_an_id_token(claims: &Object) -> Result<(), TokenError> {
     const ID_TOKEN: TokenError =
         TokenError::Type("it is an ID token, which says who somebody is and gives access to nothing");
-    let says_access = claims.get("typ").is_some() || claims.get("token_use").is_some();
-    if says_access {
+    if says(claims, &ACCESS_KINDS) {
         return Ok(());
     }
     if ["nonce", "at_hash", "c_hash", "s_hash"].iter().any(|name| claims.contains_key(*name)) {
