@@ -70,6 +70,18 @@ enum Bench {
         #[arg(long)]
         dry: bool,
     },
+    /// True and false positive rates of the inspection, over public sets; writes docs/detection.md.
+    Detection {
+        /// A folder with sets: http-params, gotestwaf, libinjection, blazehttp, atrdf, benign, … (may be repeated).
+        #[arg(long, required = true)]
+        data: Vec<PathBuf>,
+        /// Print what was judged wrongly, of sets whose name contains this.
+        #[arg(long)]
+        wrong: Option<String>,
+        /// Only print, do not write the page.
+        #[arg(long)]
+        dry: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -89,6 +101,9 @@ fn dispatch(chore: Chore) -> Outcome {
         Chore::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
         Chore::Bench { what: Bench::Proxy { rounds, seconds, only, dry } } => {
             bench::proxy::run(&bench::proxy::Options { rounds, seconds, only, write: !dry })
+        }
+        Chore::Bench { what: Bench::Detection { data, wrong, dry } } => {
+            bench::detection::run(&bench::detection::Options { data, wrong, write: !dry })
         }
         Chore::Docs { into } => {
             docs::generate(&into.unwrap_or_else(|| cache::workspace().join("docs/reference")))

@@ -140,7 +140,7 @@ pub fn body(body: &[u8], format: Format, content_type: &str, visit: Visit<'_>) -
         Format::Multipart => multipart::leaves(body, content_type, visit),
         Format::Xml => xml::leaves(body, visit),
         Format::GraphQl => {
-            graphql::leaves(body, b"query", visit);
+            let _ = graphql::leaves(body, b"query", visit);
             Ok(())
         }
         Format::Text => {

@@ -28,6 +28,7 @@ mod decode;
 mod detect;
 pub mod leaves;
 mod place;
+mod request;
 mod screen;
 mod text;
 mod verdict;
@@ -36,6 +37,7 @@ mod view;
 pub use class::Class;
 pub use decode::{Decoding, form_text, path_text};
 pub use place::Place;
+pub use request::{Found, Request, each_leaf, inspect_request};
 pub use verdict::{ATTACK, SUSPICIOUS, Verdict};
 pub use view::{inspect, steps};
 
