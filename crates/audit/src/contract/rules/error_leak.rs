@@ -1,0 +1,67 @@
+//! Stack traces by contract.
+//!
+//! **What it finds.** Properties of error answers named like the inside: `stackTrace`, `exception`, `sql`, `query`,
+//! `debug`, `innerError`, `file` with `line`.
+//!
+//! **The attack.** Versions, paths, queries and class names tell an attacker which attack fits.
+
+use super::prelude::*;
+
+pub(super) static RULE: Rule = Rule {
+    code: "error-leak",
+    title: "an error describes the inside of the API",
+    fix: "Answer with a code, a message for the caller and a reference; keep the rest in the log.",
+    owasp: Owasp::Api8,
+    cwe: 209,
+    severity: Severity::Medium,
+    suspects: true,
+    once: false,
+    guard: Some(("mask", "replaces the body of errors by a clean problem with a reference")),
+    source: include_str!("error_leak.rs"),
+    hook: Hook::Schema(check),
+};
+
+fn check<'t>(description: &Description<'t>, schema: &Schema<'t>, out: &mut Out<'_, 't>) {
+    if schema.role != Role::Property || !is_inside(schema.name) {
+        return;
+    }
+    let of_error = description.operations.iter().any(|operation| {
+        let errors = operation
+            .responses
+            .iter()
+            .filter(|response| response.status.starts_with(['4', '5']) || response.status == "default");
+        errors.flat_map(|response| &response.media).filter_map(|media| media.unit).any(|unit| {
+            unit == schema.unit
+                || description.units.get(unit as usize).is_some_and(|one| one.edges.contains(&schema.unit))
+        })
+    });
+    if of_error {
+        out.schema(schema, false, true);
+    }
+}
+
+fn is_inside(name: &str) -> bool {
+    let joined = names::words(name).concat();
+    [
+        "stacktrace",
+        "stack",
+        "backtrace",
+        "traceback",
+        "exception",
+        "exceptionmessage",
+        "exceptiontype",
+        "innerexception",
+        "sql",
+        "sqlstate",
+        "sqlquery",
+        "debug",
+        "debuginfo",
+        "debugmessage",
+        "developermessage",
+        "innererror",
+        "innererrors",
+        "exceptionclass",
+        "stacktraceelements",
+    ]
+    .contains(&joined.as_str())
+}
