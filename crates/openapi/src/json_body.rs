@@ -38,8 +38,7 @@ impl Contract {
         match self.read_json(schema, body, direction, checks, Purpose::Cut) {
             Ok(found) if found.cuts.is_empty() => Ok(None),
             Ok(found) => Ok(Some(without(body, &found.cuts))),
-            Err(Unfit::Fault(fault, line, column)) => Err(faulty(fault, line, column)),
-            Err(Unfit::Invalid) => Err(too_hard()),
+            Err(unfit) => Err(unreadable(unfit)),
         }
     }
 
@@ -111,6 +110,14 @@ pub(crate) fn without(text: &[u8], cuts: &[(usize, usize)]) -> Vec<u8> {
     }
     out.extend_from_slice(text.get(at..).unwrap_or_default());
     out
+}
+
+/// What is wrong with a body that could not be read.
+pub(crate) fn unreadable(unfit: Unfit) -> Violation {
+    match unfit {
+        Unfit::Fault(fault, line, column) => faulty(fault, line, column),
+        Unfit::Invalid => too_hard(),
+    }
 }
 
 fn too_hard() -> Violation {

@@ -64,6 +64,7 @@ mod checks;
 mod compare;
 mod contract;
 mod fetch;
+mod filter;
 mod json_body;
 mod media;
 mod merged;
@@ -82,10 +83,11 @@ pub use checks::Checks;
 pub use compare::Change;
 pub use contract::{Contract, LoadError, Options};
 pub use fetch::{Alone, Fetch, FetchError, Folder, PINNED};
+pub use filter::{FilterError, Filtered, PropertyFilter};
 pub use media::{BodyFormat, MediaRange, MediaType};
 pub use model::{
-    Encoding, In, Info, Media, Method, Operation, Parameter, Place, RequestBody, Requirement, Response, SchemeKind,
-    SchemeUse, Security, SecurityScheme, Status, Style, Version,
+    Encoding, In, Info, Media, Method, Operation, Parameter, Place, RequestBody, Requirement, Response,
+    SchemeKind, SchemeUse, Security, SecurityScheme, Status, Style, Version,
 };
 pub use outline::Outline;
 pub use problem::{Problem, Severity};

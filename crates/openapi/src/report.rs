@@ -147,6 +147,18 @@ pub(crate) fn safe_name(name: &str) -> String {
     out
 }
 
+/// Appends a step to a JSON pointer, safe to show; beyond [`MAX_POINTER`] bytes only that there is more.
+pub(crate) fn push_step(pointer: &mut String, step: &str) {
+    if pointer.len() > MAX_POINTER - MAX_NAME {
+        if !pointer.ends_with("/…") {
+            pointer.push_str("/…");
+        }
+        return;
+    }
+    pointer.push('/');
+    push_safe(pointer, &step.replace('~', "~0").replace('/', "~1"), MAX_NAME);
+}
+
 /// Appends at most `room` bytes of `name`, control and bidirectional formatting characters replaced.
 pub(crate) fn push_safe(out: &mut String, name: &str, room: usize) {
     let end = out.len() + room;

@@ -45,11 +45,13 @@ impl Text<'_> {
 pub(crate) struct Lexer<'b> {
     text: &'b str,
     pub(crate) at: usize,
+    /// Whether the string taken last has escapes.
+    escaped: bool,
 }
 
 impl<'b> Lexer<'b> {
     pub(crate) fn new(text: &'b str) -> Self {
-        Self { text, at: 0 }
+        Self { text, at: 0, escaped: false }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -66,7 +68,7 @@ impl<'b> Lexer<'b> {
     }
 
     /// The next byte that is not white space, without taking it; zero at the end.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn peek(&mut self) -> u8 {
         loop {
             match self.bytes().get(self.at) {
@@ -78,7 +80,7 @@ impl<'b> Lexer<'b> {
     }
 
     /// Takes `byte`, after white space.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn expect(&mut self, byte: u8) -> Result<(), Fault> {
         if self.peek() == byte {
             self.at += 1;
@@ -88,7 +90,7 @@ impl<'b> Lexer<'b> {
     }
 
     /// After a member or an item: whether another follows. Takes the comma or the closing bracket.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn more(&mut self, close: u8) -> Result<bool, Fault> {
         match self.peek() {
             b',' => {
@@ -104,7 +106,7 @@ impl<'b> Lexer<'b> {
     }
 
     /// Takes an opening bracket; whether something follows that is not the closing one, which is taken too.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn open(&mut self, close: u8) -> bool {
         self.at += 1;
         if self.peek() == close {
@@ -115,20 +117,26 @@ impl<'b> Lexer<'b> {
     }
 
     /// Takes a string, its opening quote being next.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn string(&mut self) -> Result<Text<'b>, Fault> {
+        let raw = self.quoted()?;
+        Ok(Text { raw, escaped: self.escaped })
+    }
+
+    /// What stands between quotes. It answers in two registers; with the flag it would go through memory.
+    fn quoted(&mut self) -> Result<&'b str, Fault> {
         if self.peek() != b'"' {
             return Err(Fault::Malformed);
         }
         let start = self.at + 1;
         let mut at = start;
-        let mut escaped = false;
+        self.escaped = false;
         loop {
             at += plain(self.bytes().get(at..).unwrap_or_default());
             match self.bytes().get(at) {
                 Some(b'"') => break,
                 Some(b'\\') => {
-                    escaped = true;
+                    self.escaped = true;
                     match escape(self.bytes().get(at..).unwrap_or_default()) {
                         Some((_, taken)) => at += taken,
                         None => {
@@ -145,7 +153,7 @@ impl<'b> Lexer<'b> {
         }
         self.at = at + 1;
         // Both ends are beside a quote, so they are between characters.
-        Ok(Text { raw: self.text.get(start..at).unwrap_or_default(), escaped })
+        Ok(self.text.get(start..at).unwrap_or_default())
     }
 
     /// Takes `true`, `false` or `null`.
@@ -193,10 +201,11 @@ impl<'b> Lexer<'b> {
             exponent += if sign == Some(b'-') { -written } else { written };
         }
         if count <= 19 && is_integer {
-            let magnitude = i128::from(mantissa);
-            let value = if negative { -magnitude } else { magnitude };
-            if value >= i128::from(i64::MIN) {
-                return Ok(Num::Integer(value));
+            match i64::try_from(mantissa) {
+                Ok(magnitude) => return Ok(Num::Integer(if negative { -magnitude } else { magnitude })),
+                Err(_) if !negative => return Ok(Num::Large(mantissa)),
+                Err(_) if mantissa == 1 << 63 => return Ok(Num::Integer(i64::MIN)),
+                Err(_) => {}
             }
         }
         self.float(start, negative, mantissa, count, exponent, is_integer)
@@ -229,7 +238,7 @@ impl<'b> Lexer<'b> {
         }
         let text = self.text.get(start..self.at).unwrap_or_default();
         if is_integer && let Ok(integer) = text.parse::<u64>() {
-            return Ok(Num::Integer(integer.into()));
+            return Ok(Num::Large(integer));
         }
         match text.parse::<f64>() {
             Ok(float) if float.is_finite() => Ok(Num::Float(float)),

@@ -12,6 +12,43 @@ use super::{ObjectRules, Property};
 pub(crate) struct KeyTable {
     /// Index + 1; zero is free. A power of two many.
     slots: Box<[u16]>,
+    /// Of each property.
+    prints: Box<[Print]>,
+}
+
+/// What tells most names apart, and all of up to 16 bytes: their length, their first and their last eight bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Print {
+    first: u64,
+    last: u64,
+    length: usize,
+}
+
+impl Print {
+    #[inline(always)]
+    fn of(name: &[u8]) -> Self {
+        let length = name.len();
+        let word = |bytes: Option<&[u8; 8]>| u64::from_le_bytes(bytes.copied().unwrap_or_default());
+        let half =
+            |bytes: Option<&[u8; 4]>| u64::from(u32::from_le_bytes(bytes.copied().unwrap_or_default()));
+        let (first, last) = if length >= 8 {
+            (word(name.first_chunk()), word(name.last_chunk()))
+        } else if length >= 4 {
+            (half(name.first_chunk()), half(name.last_chunk()))
+        } else {
+            (name.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)), 0)
+        };
+        Self { first, last, length }
+    }
+
+    #[inline(always)]
+    fn spread(self) -> usize {
+        let mixed = self.first ^ self.last.rotate_left(23) ^ self.length as u64;
+        let mixed = mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        #[expect(clippy::cast_possible_truncation, reason = "32 bits are left")]
+        let mixed = mixed as u32;
+        mixed as usize
+    }
 }
 
 impl KeyTable {
@@ -20,10 +57,12 @@ impl KeyTable {
         if properties.is_empty() || properties.len() > 1 << 14 {
             return Self::default();
         }
+        let prints: Box<[Print]> =
+            properties.iter().map(|property| Print::of(property.name.as_bytes())).collect();
         let mut slots = vec![0_u16; (properties.len() * 2).next_power_of_two()];
         let mask = slots.len() - 1;
-        for (index, property) in (1_u16..).zip(properties) {
-            let mut at = spread(property.name.as_bytes()) & mask;
+        for (index, print) in (1_u16..).zip(&prints) {
+            let mut at = print.spread() & mask;
             while let Some(slot) = slots.get_mut(at) {
                 if *slot == 0 {
                     *slot = index;
@@ -32,7 +71,7 @@ impl KeyTable {
                 at = (at + 1) & mask;
             }
         }
-        Self { slots: slots.into() }
+        Self { slots: slots.into(), prints }
     }
 }
 
@@ -44,34 +83,18 @@ impl ObjectRules {
         let Some(mask) = slots.len().checked_sub(1) else {
             return self.properties.binary_search_by(|property| (*property.name).cmp(name)).ok();
         };
-        let mut at = spread(name.as_bytes()) & mask;
+        let print = Print::of(name.as_bytes());
+        let mut at = print.spread() & mask;
         loop {
             let index = usize::from(*slots.get(at)?).checked_sub(1)?;
-            if &*self.properties.get(index)?.name == name {
+            if *self.table.prints.get(index)? == print
+                && (print.length <= 16 || &*self.properties.get(index)?.name == name)
+            {
                 return Some(index);
             }
             at = (at + 1) & mask;
         }
     }
-}
-
-/// Spreads names by their length, their first and their last eight bytes.
-#[inline]
-fn spread(name: &[u8]) -> usize {
-    let word = |bytes: Option<&[u8; 8]>| u64::from_le_bytes(bytes.copied().unwrap_or_default());
-    let (first, last) = if name.len() >= 8 {
-        (word(name.first_chunk()), word(name.last_chunk()))
-    } else if name.len() >= 4 {
-        let half =
-            |bytes: Option<&[u8; 4]>| u64::from(u32::from_le_bytes(bytes.copied().unwrap_or_default()));
-        (half(name.first_chunk()), half(name.last_chunk()))
-    } else {
-        (name.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)), 0)
-    };
-    let mixed = (first ^ last.rotate_left(23) ^ name.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    #[expect(clippy::cast_possible_truncation, reason = "the upper half is what is wanted")]
-    let upper = (mixed >> 32) as u32;
-    upper as usize
 }
 
 /// A hash that no sender can foresee: words are multiplied into 128 bits and folded, keyed once per process.

@@ -30,11 +30,11 @@ use serde_json::{Number, Value};
 use smallvec::SmallVec;
 
 pub(crate) use format::Format;
-pub(crate) use json::Fault;
+pub(crate) use json::{Fault, Lexer, Text};
 pub(crate) use number::MultipleOf;
 pub(crate) use number::compare as compare_numbers;
 pub use pass::BodyLimits;
-pub(crate) use pass::{ExtraKind, Findings, Purpose, Unfit, Wanted};
+pub(crate) use pass::{Cutter, ExtraKind, Findings, Purpose, Unfit, Wanted};
 pub(crate) use pattern::Pattern;
 pub(crate) use validate::Issue;
 

@@ -8,24 +8,29 @@ use serde_json::Number;
 /// A number by value: integers of 64 bits are exact, all others are doubles.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Num {
-    /// Within the range of `i64` or of `u64`.
-    Integer(i128),
+    /// Within the range of `i64`.
+    Integer(i64),
+    /// Beyond it, within that of `u64`.
+    Large(u64),
     /// Finite.
     Float(f64),
 }
 
 impl Num {
+    #[inline]
     pub(crate) fn of(number: &Number) -> Self {
-        match number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from)) {
-            Some(integer) => Self::Integer(integer),
-            None => Self::Float(number.as_f64().unwrap_or(0.0)),
+        match (number.as_i64(), number.as_u64()) {
+            (Some(integer), _) => Self::Integer(integer),
+            (None, Some(large)) => Self::Large(large),
+            (None, None) => Self::Float(number.as_f64().unwrap_or(0.0)),
         }
     }
 
     /// Whether it has no fractional part, however it is written.
+    #[inline]
     pub(crate) fn is_integral(self) -> bool {
         match self {
-            Self::Integer(_) => true,
+            Self::Integer(_) | Self::Large(_) => true,
             Self::Float(float) => float.fract() == 0.0,
         }
     }
@@ -34,7 +39,17 @@ impl Num {
     pub(crate) fn as_f64(self) -> f64 {
         match self {
             Self::Integer(integer) => integer as f64,
+            Self::Large(large) => large as f64,
             Self::Float(float) => float,
+        }
+    }
+
+    /// The integer, if it is held as one.
+    fn as_integer(self) -> Option<i128> {
+        match self {
+            Self::Integer(integer) => Some(integer.into()),
+            Self::Large(large) => Some(large.into()),
+            Self::Float(_) => None,
         }
     }
 
@@ -43,9 +58,17 @@ impl Num {
     pub(crate) fn compare(self, other: Self) -> Ordering {
         match (self, other) {
             (Self::Integer(left), Self::Integer(right)) => left.cmp(&right),
-            (Self::Integer(left), Self::Float(right)) => with_float(left, right),
-            (Self::Float(left), Self::Integer(right)) => with_float(right, left).reverse(),
             (Self::Float(left), Self::Float(right)) => left.partial_cmp(&right).unwrap_or(Ordering::Equal),
+            (left, right) => left.compare_mixed(right),
+        }
+    }
+
+    fn compare_mixed(self, other: Self) -> Ordering {
+        match (self.as_integer(), other.as_integer()) {
+            (Some(left), Some(right)) => left.cmp(&right),
+            (Some(left), None) => with_float(left, other.as_f64()),
+            (None, Some(right)) => with_float(right, self.as_f64()).reverse(),
+            (None, None) => Ordering::Equal,
         }
     }
 }
@@ -58,6 +81,11 @@ pub(crate) fn compare(left: &Number, right: &Number) -> Ordering {
 /// Compares a 64-bit integer with a finite float.
 fn with_float(integer: i128, float: f64) -> Ordering {
     const BEYOND: f64 = 3e19;
+    if integer.unsigned_abs() < 1 << 53 {
+        #[expect(clippy::cast_precision_loss, reason = "below 2^53")]
+        let integer = integer as i64 as f64;
+        return integer.partial_cmp(&float).unwrap_or(Ordering::Equal);
+    }
     if float > BEYOND {
         return Ordering::Less;
     }
@@ -93,7 +121,7 @@ impl MultipleOf {
     /// Whether a number is a multiple, by its decimal digits: 0.3 is a multiple of 0.1.
     pub(crate) fn divides(&self, number: Num) -> bool {
         let divisor = Num::of(&self.divisor);
-        if let (Num::Integer(number), Num::Integer(divisor)) = (number, divisor) {
+        if let (Some(number), Some(divisor)) = (number.as_integer(), divisor.as_integer()) {
             return number % divisor == 0;
         }
         let exact = || {
@@ -111,10 +139,10 @@ impl MultipleOf {
 
 /// The shortest decimal digits of a number; nothing if they are too many.
 fn decimal(number: Num) -> Option<Decimal> {
-    let float = match number {
-        Num::Integer(mantissa) => return Some(Decimal { mantissa, exponent: 0 }),
-        Num::Float(float) => float,
-    };
+    if let Some(mantissa) = number.as_integer() {
+        return Some(Decimal { mantissa, exponent: 0 });
+    }
+    let float = number.as_f64();
     let mut text = Digits { bytes: [0; 48], length: 0 };
     write!(text, "{float:e}").ok()?;
     let text = std::str::from_utf8(text.bytes.get(..text.length)?).ok()?;

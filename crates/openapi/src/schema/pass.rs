@@ -272,6 +272,7 @@ impl<'a, 'b> Pass<'a, 'b> {
         if holds { Ok(()) } else { self.refuse() }
     }
 
+    #[inline]
     pub(super) fn count(&mut self) -> Passed {
         if !self.probing {
             self.values = self.values.checked_sub(1).ok_or(Fault::TooComplex)?;
@@ -279,6 +280,7 @@ impl<'a, 'b> Pass<'a, 'b> {
         Ok(())
     }
 
+    #[inline]
     pub(super) fn deeper(&mut self) -> Passed {
         self.depth = self.depth.checked_sub(1).ok_or(Fault::TooComplex)?;
         Ok(())
@@ -342,7 +344,7 @@ impl<'a, 'b> Pass<'a, 'b> {
     }
 
     /// Takes a member's name and the colon.
-    #[inline]
+    #[inline(always)]
     pub(super) fn bare_name(&mut self) -> Result<(Text<'b>, usize), Stop> {
         self.lexer.peek();
         let start = self.lexer.at;
@@ -358,7 +360,12 @@ impl<'a, 'b> Pass<'a, 'b> {
         }
     }
 
+    #[inline]
     pub(super) fn close_names(&mut self, mark: usize) -> Passed {
+        if self.scratch.names.mark() == mark { Ok(()) } else { self.names_differ(mark) }
+    }
+
+    fn names_differ(&mut self, mark: usize) -> Passed {
         let lexer = self.lexer;
         let text = |start: usize, length: usize| {
             std::str::from_utf8(lexer.span(start + 1, start + 1 + length)).unwrap_or_default()
@@ -401,6 +408,12 @@ impl<'a, 'b> Pass<'a, 'b> {
                     }
                 }
             }
+            b'"' => {
+                self.count()?;
+                let text = self.lexer.string()?;
+                let fits = self.text_fits(schema, text);
+                self.demand(fits)
+            }
             _ => self.scalar(&[schema]),
         }
     }
@@ -412,7 +425,7 @@ impl<'a, 'b> Pass<'a, 'b> {
             b'"' => {
                 let text = self.lexer.string()?;
                 for schema in schemas {
-                    let fits = schema.types.has(Types::STRING) && self.text_fits(schema, text);
+                    let fits = self.text_fits(schema, text);
                     self.demand(fits)?;
                 }
             }
@@ -445,6 +458,9 @@ impl<'a, 'b> Pass<'a, 'b> {
     }
 
     fn text_fits(&mut self, schema: &Schema, text: Text<'_>) -> bool {
+        if !schema.types.has(Types::STRING) {
+            return false;
+        }
         if schema.constants.is_none() && schema.string.is_none() {
             return true;
         }
@@ -757,14 +773,14 @@ fn hash(lexer: &mut Lexer<'_>, buffer: &mut String, depth: u32) -> u64 {
 
 /// Finds what to leave out so that the members that stay are separated by one comma each.
 #[derive(Debug, Default)]
-pub(super) struct Cutter {
+pub(crate) struct Cutter {
     /// Where the last member that stays ends.
     kept: Option<usize>,
 }
 
 impl Cutter {
     /// `following` is where the next member starts, if there is one.
-    pub(super) fn member(
+    pub(crate) fn member(
         &mut self,
         unwanted: bool,
         (start, end): (usize, usize),

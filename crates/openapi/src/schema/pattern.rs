@@ -6,7 +6,7 @@
 
 use std::sync::OnceLock;
 
-use regex_syntax::hir::{Class, Hir, HirKind, Look};
+use regex_syntax::hir::{Class, ClassUnicode, ClassUnicodeRange, Hir, HirKind, Look};
 
 /// Bytes that one compiled expression may take.
 const SIZE_LIMIT: usize = 32 << 20;
@@ -33,13 +33,14 @@ pub(crate) struct Pattern {
 enum Plan {
     /// Matches every text.
     Always,
-    /// The whole text is of one class of characters, so many of them.
-    Run(Run),
+    /// The whole text is of runs of characters, where each ends is plain to see.
+    Runs(Box<[Run]>),
     Linear,
     /// With look-around or back-references.
     Stepped,
 }
 
+/// So many characters of a class.
 #[derive(Debug)]
 struct Run {
     ascii: u128,
@@ -93,8 +94,8 @@ impl Pattern {
         if hir.properties().look_set().is_empty() && hir.properties().minimum_len() == Some(0) {
             return Ok(pattern(Plan::Always));
         }
-        if let Some(run) = Run::of(&hir) {
-            return Ok(pattern(Plan::Run(run)));
+        if let Some(runs) = runs(&hir) {
+            return Ok(pattern(Plan::Runs(runs)));
         }
         let heavy = weight(&hir) > LAZY_WEIGHT;
         let pattern = pattern(Plan::Linear);
@@ -113,7 +114,7 @@ impl Pattern {
     pub(crate) fn is_match(&self, text: &str) -> bool {
         match &self.plan {
             Plan::Always => true,
-            Plan::Run(run) => run.is_match(text),
+            Plan::Runs(runs) => runs_match(runs, text),
             Plan::Linear | Plan::Stepped => match self.matcher() {
                 Some(Matcher::Linear(regex)) => regex.is_match(text),
                 Some(Matcher::Stepped(regex)) => {
@@ -126,7 +127,7 @@ impl Pattern {
 
     /// Whether it can be compiled.
     pub(crate) fn compiles(&self) -> bool {
-        matches!(self.plan, Plan::Always | Plan::Run(_)) || self.matcher().is_some()
+        matches!(self.plan, Plan::Always | Plan::Runs(_)) || self.matcher().is_some()
     }
 
     fn matcher(&self) -> Option<&Matcher> {
@@ -145,22 +146,70 @@ impl Pattern {
     }
 }
 
-impl Run {
-    /// Recognises `^[class]{min,max}$`.
-    fn of(hir: &Hir) -> Option<Self> {
-        let HirKind::Concat(parts) = unwrap(hir).kind() else { return None };
-        let [start, body, end] = parts.as_slice() else { return None };
-        if !matches!(start.kind(), HirKind::Look(Look::Start))
-            || !matches!(end.kind(), HirKind::Look(Look::End))
-        {
+/// Recognises `^[class]{min,max}[class]{min,max}…$` where every run is as long as it can be: what may follow it has no
+/// character of its class, or it has one length only.
+fn runs(hir: &Hir) -> Option<Box<[Run]>> {
+    const MOST: usize = 48;
+    let HirKind::Concat(parts) = unwrap(hir).kind() else { return None };
+    let [start, body @ .., end] = parts.as_slice() else { return None };
+    if !matches!(start.kind(), HirKind::Look(Look::Start)) || !matches!(end.kind(), HirKind::Look(Look::End))
+    {
+        return None;
+    }
+    let mut list: Vec<(ClassUnicode, u32, Option<u32>)> = Vec::new();
+    for part in body {
+        flatten(part, &mut list)?;
+        if list.len() > MOST {
             return None;
         }
-        let body = unwrap(body);
-        let (class, min, max) = match body.kind() {
-            HirKind::Repetition(repetition) => (unwrap(&repetition.sub), repetition.min, repetition.max),
-            _ => (body, 1, Some(1)),
-        };
-        let HirKind::Class(Class::Unicode(class)) = class.kind() else { return None };
+    }
+    for (at, (class, min, max)) in list.iter().enumerate() {
+        if Some(*min) == *max {
+            continue;
+        }
+        for (next, least, _) in list.iter().skip(at + 1) {
+            let mut both = class.clone();
+            both.intersect(next);
+            if !both.ranges().is_empty() {
+                return None;
+            }
+            if *least > 0 {
+                break;
+            }
+        }
+    }
+    (!list.is_empty()).then(|| list.iter().map(|(class, min, max)| Run::of(class, *min, *max)).collect())
+}
+
+fn flatten(part: &Hir, list: &mut Vec<(ClassUnicode, u32, Option<u32>)>) -> Option<()> {
+    let part = unwrap(part);
+    match part.kind() {
+        HirKind::Literal(literal) => {
+            for char in std::str::from_utf8(&literal.0).ok()?.chars() {
+                list.push((ClassUnicode::new([ClassUnicodeRange::new(char, char)]), 1, Some(1)));
+            }
+        }
+        HirKind::Concat(parts) => parts.iter().try_for_each(|part| flatten(part, list))?,
+        HirKind::Class(Class::Unicode(class)) => list.push((class.clone(), 1, Some(1))),
+        HirKind::Repetition(repetition) => {
+            let mut inner = Vec::new();
+            flatten(&repetition.sub, &mut inner)?;
+            match inner.as_slice() {
+                [(class, 1, Some(1))] => list.push((class.clone(), repetition.min, repetition.max)),
+                _ => return None,
+            }
+        }
+        _ => return None,
+    }
+    Some(())
+}
+
+fn runs_match(runs: &[Run], text: &str) -> bool {
+    runs.iter().try_fold(text, |rest, run| run.take(rest)).is_some_and(str::is_empty)
+}
+
+impl Run {
+    fn of(class: &ClassUnicode, min: u32, max: Option<u32>) -> Self {
         let mut ascii = 0_u128;
         for range in class.ranges() {
             for code in u32::from(range.start())..=u32::from(range.end()).min(127) {
@@ -168,26 +217,34 @@ impl Run {
             }
         }
         let ranges = class.ranges().iter().map(|range| (range.start(), range.end())).collect();
-        Some(Self { ascii, ranges, min, max })
+        Self { ascii, ranges, min, max }
     }
 
-    fn is_match(&self, text: &str) -> bool {
+    fn has(&self, char: char) -> bool {
+        let code = u32::from(char);
+        if code < 128 {
+            return self.ascii >> code & 1 == 1;
+        }
+        let after = self.ranges.partition_point(|(start, _)| *start <= char);
+        after.checked_sub(1).and_then(|at| self.ranges.get(at)).is_some_and(|(_, end)| char <= *end)
+    }
+
+    /// What follows the run that a text starts with, if it does.
+    fn take<'t>(&self, text: &'t str) -> Option<&'t str> {
         let max = self.max.map_or(usize::MAX, |max| max as usize);
         let mut count = 0_usize;
-        for char in text.chars() {
-            let code = u32::from(char);
-            let inside = if code < 128 {
-                self.ascii >> code & 1 == 1
-            } else {
-                let after = self.ranges.partition_point(|(start, _)| *start <= char);
-                after.checked_sub(1).and_then(|at| self.ranges.get(at)).is_some_and(|(_, end)| char <= *end)
-            };
-            count += 1;
-            if !inside || count > max {
-                return false;
+        let mut chars = text.chars();
+        while count < max {
+            let mut next = chars.clone();
+            match next.next() {
+                Some(char) if self.has(char) => {
+                    chars = next;
+                    count += 1;
+                }
+                _ => break,
             }
         }
-        count >= self.min as usize
+        (count >= self.min as usize).then(|| chars.as_str())
     }
 }
 
@@ -493,6 +550,19 @@ mod tests {
             ("a{2,3}b*", &["xaa"], &["xa"]),
             ("[^\\p{C}]{1,2048}", &["x"], &["", "\u{0}"]),
             ("^\\S+\\s\\S+$", &["a b"], &["a", "a b c"]),
+            (
+                "^[A-Z]{2}-[0-9]{4}$",
+                &["AB-1234"],
+                &["AB-123", "AB-12345", "A-1234", "AB1234", "", "AB-1234\n"],
+            ),
+            (
+                "^(acct_)[a-z]*[0-9]?$",
+                &["acct_", "acct_ab", "acct_ab1"],
+                &["acct", "acct_1a", "acct_A", "acct_11"],
+            ),
+            ("^[a-c]*[b-d]$", &["b", "ab", "aab", "abd"], &["a", "", "e"]),
+            ("^[a-c]{2}[a-c]{0,2}é+$", &["abé", "abcaéé"], &["aé", "abcabé", "ab"]),
+            ("^#(?:[0-9a-fA-F]{3}){1,2}$", &["#abc", "#abcdef"], &["#abcd", "abc"]),
         ];
         for (source, good, bad) in cases {
             let pattern = Pattern::new(source).unwrap_or_else(|e| panic!("{source}: {e}"));

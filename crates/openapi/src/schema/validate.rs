@@ -16,7 +16,7 @@ use super::{
     Applied, Arena, ArrayRules, Direction, NumberRules, ObjectRules, Schema, SchemaId, StringRules, Types,
     explain, value,
 };
-use crate::report::{MAX_NAME, MAX_POINTER, MAX_VIOLATIONS, push_safe};
+use crate::report::{MAX_VIOLATIONS, push_step};
 
 /// Schemas inside each other that are followed, in the value's depth and in place together.
 const MAX_DEPTH: u16 = 256;
@@ -54,28 +54,19 @@ impl Path<'_> {
         }
         let mut out = String::new();
         for step in steps.iter().rev() {
-            if out.len() > MAX_POINTER - MAX_NAME {
-                out.push_str("/…");
-                break;
-            }
-            out.push('/');
             match step {
-                Path::Key(_, key) => push_key(&mut out, key),
+                Path::Key(_, key) => push_step(&mut out, key),
                 Path::Token(_, raw) => {
                     let mut key = String::new();
                     Text { raw, escaped: raw.contains('\\') }.unescape(&mut key);
-                    push_key(&mut out, &key);
+                    push_step(&mut out, &key);
                 }
-                Path::Index(_, index) => out.push_str(&index.to_string()),
+                Path::Index(_, index) => push_step(&mut out, &index.to_string()),
                 Path::Root => {}
             }
         }
         out
     }
-}
-
-fn push_key(out: &mut String, key: &str) {
-    push_safe(out, &key.replace('~', "~0").replace('/', "~1"), MAX_NAME);
 }
 
 /// Where what does not fit goes to.
