@@ -35,7 +35,9 @@
 //!     public: true
 //! ```
 
+mod certificates;
 mod identity;
+mod opaque;
 mod plan;
 mod present;
 mod tokens;
@@ -47,7 +49,12 @@ use portcullis_engine::{
     Code, CredentialKind, Cx, Denial, Guard, GuardError, Hooks, Principal, Stage, Verdict, code,
 };
 use portcullis_identity::jose::TokenError;
-use portcullis_identity::{KeyRingHandle, SecretKind, Verdict as Lookup, recognise};
+use portcullis_identity::certificate::CertificateMap;
+use portcullis_identity::dpop::DpopError;
+use portcullis_identity::oauth::VerifiedToken;
+use portcullis_identity::{
+    AuthScheme, BindingError, KeyRingHandle, SecretKind, Verdict as Lookup, recognise,
+};
 use portcullis_openapi::{In, SchemeKind, Security};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -60,8 +67,9 @@ use crate::cors::is_preflight;
 use crate::protection::{CompileCx, Fault, Part, Protection};
 use plan::{Check, Need};
 use present::{Place, Presented, Value};
-use tokens::{Judged, Why, presented};
+use tokens::{Judged, Why};
 
+pub use opaque::IntrospectionConfig;
 pub use tokens::{Credentials, IssuerConfig, Tokens};
 
 codes! {
@@ -90,6 +98,11 @@ codes! {
         attack "Forged, altered or borrowed tokens: another issuer's, another API's, an ID token, a stolen token that is bound to a key."
         client "Get an access token for this API from its identity provider, and present it as the provider says."
         operator "The record's reason says what was wrong with it. Tokens for another audience need it listed under `issuers.NAME.audiences`.";
+    PROOF_INVALID = "dpop-proof-invalid" 401 Api2 294 Medium
+        "the proof of possession is not valid"
+        attack "A stolen token is used without its key, or with a proof that was seen on another call."
+        client "Make a new DPoP proof for every call: its method, its URI, its token, the current time, and the nonce that was asked for."
+        operator "The record's reason says what was wrong. If the URI is, a proxy in front changes host or scheme: list it under `trusted_hops`.";
     TOKEN_EXPIRED = "token-expired" 401 Api2 613 Low
         "the access token has expired"
         attack "A token that was stolen lives on."
@@ -124,6 +137,8 @@ pub(crate) struct Config {
     pub(crate) app_key: Option<String>,
     /// By the name of a security scheme of the contract: what it is.
     pub(crate) schemes: BTreeMap<String, Role>,
+    /// By consumer: the client certificates that stand for it.
+    pub(crate) certificates: BTreeMap<String, certificates::Names>,
     /// Whether verified credentials are passed on to the API.
     pub(crate) forward_credentials: bool,
     /// The header that tells the API which consumer calls.
@@ -155,6 +170,7 @@ impl Default for Config {
             app_id: None,
             app_key: None,
             schemes: BTreeMap::new(),
+            certificates: BTreeMap::new(),
             forward_credentials: false,
             consumer_header: "X-Consumer-Id".into(),
             realm: "api".into(),
@@ -226,7 +242,8 @@ impl Protection for Authenticate {
             let preflights = cx.operation.is_none();
             let realm = config.realm.clone();
             let (keys, tokens) = (cx.keys.clone(), Arc::clone(cx.tokens));
-            let guard = Verify { needs, keys, tokens, realm, challenge, preflights };
+            let certificates = certificates::map(&config.certificates)?;
+            let guard = Verify { needs, keys, tokens, certificates, realm, challenge, preflights };
             parts.push(Part::new(Stage::Authenticate, guard));
         }
         parts.push(Part::new(Stage::Shape, strip));
@@ -240,6 +257,7 @@ struct Verify {
     needs: plan::Needs,
     keys: KeyRingHandle,
     tokens: Arc<Tokens>,
+    certificates: CertificateMap,
     realm: String,
     challenge: HeaderValue,
     /// Whether preflights pass: browsers send them without credentials.
@@ -253,10 +271,19 @@ enum Checked {
     Absent,
     Found(Arc<Principal>),
     Wrong(Denial),
+}
+
+/// What became of the token of a call.
+#[derive(Debug)]
+enum Token {
+    Absent,
+    Genuine(Arc<VerifiedToken>, AuthScheme),
+    Wrong(Denial),
     Ask(Box<portcullis_engine::Lookup>),
 }
 
 const DPOP: HeaderName = HeaderName::from_static("dpop");
+const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
 impl Guard for Verify {
     fn hooks(&self) -> Hooks {
@@ -284,15 +311,23 @@ impl Guard for Verify {
             return Ok(Denial::new(&CREDENTIAL_AMBIGUOUS, reason).into());
         }
         let keys = self.keys.load();
-        let mut checked: SmallVec<[Checked; 2]> = SmallVec::new();
-        for check in &self.needs.checks {
-            match self.check(check, &presented, &keys, now, cx) {
-                Checked::Ask(lookup) => return Ok(Verdict::Need(lookup)),
-                done => checked.push(done),
-            }
-        }
-        match self.decide(&checked, &presented, cx.recorded.is_some_and(|recorded| !recorded.bodies)) {
+        // Once, whatever schemes it may serve: a proof of possession can be shown once.
+        let token = match self.token(&presented, cx) {
+            Token::Ask(lookup) => return Ok(Verdict::Need(lookup)),
+            token => token,
+        };
+        let ask = |check: &Check| self.check(check, &presented, &keys, &token, now, cx);
+        let checked: SmallVec<[Checked; 2]> = self.needs.checks.iter().map(ask).collect();
+        let waive = cx.recorded.is_some_and(|recorded| !recorded.bodies);
+        let decided = self.decide(&checked, &presented, waive);
+        drop(presented);
+        match decided {
             Ok(principal) => {
+                let proved = matches!(token, Token::Genuine(_, AuthScheme::Dpop));
+                let nonce = self.tokens.nonce(cx.now).filter(|_| proved);
+                if let Some(nonce) = nonce.and_then(|nonce| HeaderValue::from_str(&nonce).ok()) {
+                    cx.add_response_header(DPOP_NONCE, nonce);
+                }
                 cx.facts.principal = principal;
                 Ok(Verdict::Pass)
             }
@@ -309,7 +344,7 @@ impl Verify {
                 let wanted = |check: &Check| match check {
                     Check::ApiKey(_) => principal.kind == CredentialKind::ApiKey,
                     Check::App { .. } => principal.kind == CredentialKind::AppKey,
-                    Check::Token { .. } => false,
+                    Check::Token { .. } | Check::Certificate => false,
                 };
                 let enough = self.needs.alternatives.iter().any(|needs| {
                     needs.iter().all(|need| match need {
@@ -324,8 +359,15 @@ impl Verify {
                 cx.facts.principal = Some(principal);
                 Verdict::Pass
             }
+            // A recording does not hold what a token said.
+            Lookup::Unknown if self.foreign() => tokens::not_recorded(),
             other => self.wrong(&other, None).into(),
         }
+    }
+
+    /// Whether there are credentials that are proved by others than the gateway's own keys.
+    fn foreign(&self) -> bool {
+        self.needs.checks.iter().any(|check| matches!(check, Check::Token { .. } | Check::Certificate))
     }
 
     fn check(
@@ -333,6 +375,7 @@ impl Verify {
         check: &Check,
         presented: &Presented<'_>,
         keys: &portcullis_identity::KeyRing,
+        token: &Token,
         now: u64,
         cx: &Cx<'_>,
     ) -> Checked {
@@ -347,8 +390,25 @@ impl Verify {
                 (Some(id), Some(secret)) => (keys.app_key(id, secret, now, client), secret),
                 _ => return Checked::Absent,
             },
-            Check::Token { place, scheme } => {
-                return value(place).map_or(Checked::Absent, |field| self.token(field, scheme, cx));
+            Check::Token { scheme, .. } => {
+                return match token {
+                    Token::Genuine(facts, how) => {
+                        let scheme = self.needs.token_schemes.get(scheme).map_or("", |name| name);
+                        match self.tokens.fits(facts, scheme, cx.now) {
+                            Ok(()) => Checked::Found(Arc::clone(facts.principal())),
+                            Err(why) => Checked::Wrong(self.invalid(why, *how, cx)),
+                        }
+                    }
+                    Token::Wrong(denial) => Checked::Wrong(denial.clone()),
+                    Token::Absent | Token::Ask(_) => Checked::Absent,
+                };
+            }
+            Check::Certificate => {
+                return match certificates::owner(&self.certificates, cx) {
+                    None => Checked::Absent,
+                    Some(Ok(principal)) => Checked::Found(principal),
+                    Some(Err(reason)) => Checked::Wrong(Denial::new(&CREDENTIAL_INVALID, reason)),
+                };
             }
         };
         match verdict {
@@ -357,29 +417,47 @@ impl Verify {
         }
     }
 
-    /// Judges the token in an `Authorization` field.
-    fn token(&self, field: &[u8], scheme: usize, cx: &Cx<'_>) -> Checked {
-        let Some((how, token)) = present::token(field) else { return Checked::Absent };
-        let scheme = self.needs.token_schemes.get(scheme).map_or("", |name| name);
+    /// Judges the token that the call presents, where a token can be of use.
+    fn token(&self, presented: &Presented<'_>, cx: &Cx<'_>) -> Token {
+        let place = self.needs.places.iter().position(|place| *place == Place::Token);
+        let field = place.and_then(|place| presented.get(place)).and_then(Option::as_ref).map(Value::bytes);
+        let Some((how, token)) = field.and_then(present::token) else { return Token::Absent };
         let judged = match std::str::from_utf8(token) {
-            Ok(token) => self.tokens.judge(token, scheme, presented(how, None, cx), cx),
+            Ok(token) => self.tokens.judge(token, how, cx),
             Err(_) => Judged::Refused(Why::Opaque),
         };
         match judged {
-            Judged::Proved(principal) => Checked::Found(principal),
-            Judged::Ask(lookup) => Checked::Ask(lookup),
+            Judged::Genuine(facts) => Token::Genuine(facts, how),
+            Judged::Ask(lookup) => Token::Ask(lookup),
             Judged::Unknown { retry_after_s } => {
-                let denial = Denial::new(&code::LOOKUP_FAILED, "the keys of the token's issuer cannot be had");
-                Checked::Wrong(denial.header(header::RETRY_AFTER, HeaderValue::from(retry_after_s)))
+                let denial = Denial::new(&code::LOOKUP_FAILED, "the token's issuer cannot be asked");
+                Token::Wrong(denial.header(header::RETRY_AFTER, HeaderValue::from(retry_after_s)))
             }
-            Judged::Refused(why) => {
-                let code = match why {
-                    Why::Token(TokenError::Expired) => &TOKEN_EXPIRED,
-                    _ => &TOKEN_INVALID,
-                };
-                let challenge = self.needs.challenge_of(&self.realm, ", error=\"invalid_token\"");
-                Checked::Wrong(challenged(Denial::new(code, why.to_string()), &challenge))
-            }
+            Judged::Refused(why) => Token::Wrong(self.invalid(why, how, cx)),
+        }
+    }
+
+    fn invalid(&self, why: Why, how: AuthScheme, cx: &Cx<'_>) -> Denial {
+        let code = match why {
+            Why::Token(TokenError::Expired) => &TOKEN_EXPIRED,
+            Why::Proof(_) => &PROOF_INVALID,
+            _ => &TOKEN_INVALID,
+        };
+        let error = match why {
+            Why::Proof(DpopError::Nonce) => "use_dpop_nonce",
+            Why::Proof(_) => "invalid_dpop_proof",
+            _ => "invalid_token",
+        };
+        let scheme = match (why, how) {
+            // What a token that is bound to a key needs.
+            (Why::Binding(BindingError::ProofMissing), _) | (_, AuthScheme::Dpop) => "DPoP",
+            (_, AuthScheme::Bearer) => "Bearer",
+        };
+        let challenge = self.needs.challenge_of(&self.realm, scheme, &format!(", error=\"{error}\""));
+        let denial = challenged(Denial::new(code, why.to_string()), &challenge);
+        match self.tokens.nonce(cx.now).and_then(|nonce| HeaderValue::from_str(&nonce).ok()) {
+            Some(nonce) if scheme == "DPoP" => denial.header(DPOP_NONCE, nonce),
+            _ => denial,
         }
     }
 
@@ -458,7 +536,7 @@ impl Verify {
         let scopes = scopes.map(|scope| &**scope).collect::<Vec<_>>().join(" ");
         let more = format!(", error=\"insufficient_scope\", scope=\"{}\"", scopes.replace(['"', '\\'], ""));
         let denial = Denial::new(&SCOPE_INSUFFICIENT, format!("the contract asks for the scopes `{scopes}`"));
-        challenged(denial, &self.needs.challenge_of(&self.realm, &more))
+        challenged(denial, &self.needs.challenge_of(&self.realm, "Bearer", &more))
     }
 }
 

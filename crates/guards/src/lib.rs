@@ -55,7 +55,7 @@ mod validate;
 
 use portcullis_engine::Code;
 
-pub use authenticate::{Credentials, IssuerConfig, Tokens};
+pub use authenticate::{Credentials, IntrospectionConfig, IssuerConfig, Tokens};
 pub use compile::{Access, Compiled, GuardReport, OperationReport, Report, compile};
 pub use config::CompileError;
 pub use policies::{GuardMode, Match, Policies};

@@ -136,6 +136,8 @@ pub(crate) struct Call {
     /// Milliseconds after the beginning.
     pub(crate) at_ms: u64,
     pub(crate) recorded: Option<Recorded>,
+    /// What the API answers when a guard reads it.
+    pub(crate) read: Option<Answer>,
     pub(crate) answer: Answer,
 }
 
@@ -156,6 +158,7 @@ pub(crate) fn call(method: &str, target: &str) -> Call {
         client: "192.0.2.7",
         at_ms: 0,
         recorded: None,
+        read: None,
         answer: Answer { status: 200, headers: Vec::new(), body: String::new() },
     }
 }
@@ -193,9 +196,19 @@ impl Call {
     }
 }
 
+impl Call {
+    /// The API answers a guard's read so.
+    pub(crate) fn reads(mut self, status: u16, body: &str) -> Call {
+        self.read = Some(Answer { status, headers: Vec::new(), body: body.into() });
+        self
+    }
+}
+
 /// What became of a call.
 #[derive(Debug)]
 pub(crate) struct Went {
+    /// What a guard read from the API.
+    pub(crate) read: Option<String>,
     /// What the upstream got, where it got anything.
     pub(crate) upstream: Option<(String, HeaderMap)>,
     pub(crate) status: u16,
@@ -254,6 +267,19 @@ pub(crate) fn send(engine: &Arc<Engine>, call: &Call) -> Went {
         None => Arc::clone(engine).begin(head, &connection, id, now),
     };
     let mut step = inspection.request_head();
+    let mut read = None;
+    while let Step::Lookup(lookup) = step {
+        let result = match (lookup.destination, &call.read) {
+            (Destination::Upstream(sent), Some(answer)) => {
+                read = Some(format!("{} {}", sent.request.method, sent.request.target()));
+                let status = StatusCode::from_u16(answer.status).unwrap();
+                let body = Bytes::from(answer.body.clone());
+                Ok(Arc::new(portcullis_engine::Answer { status, headers: HeaderMap::new(), body }))
+            }
+            _ => Err(LookupFailure::Timeout),
+        };
+        step = inspection.resolve(result, now);
+    }
     if let Step::NeedBody { .. } = step {
         step = inspection.request_body(Bytes::from(call.body.clone().unwrap_or_default()));
     }
@@ -295,5 +321,5 @@ pub(crate) fn send(engine: &Arc<Engine>, call: &Call) -> Went {
         now,
     });
     let body = String::from_utf8(body.to_vec()).unwrap();
-    Went { upstream, status: status.as_u16(), headers, body, record }
+    Went { read, upstream, status: status.as_u16(), headers, body, record }
 }

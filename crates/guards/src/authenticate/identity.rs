@@ -52,8 +52,9 @@ fn ambiguous() -> Denial {
     Denial::new(&CREDENTIAL_AMBIGUOUS, "two credentials name different consumers")
 }
 
+/// Whether it names an app; a token names who uses it.
 fn is_key(kind: CredentialKind) -> bool {
-    matches!(kind, CredentialKind::ApiKey | CredentialKind::AppKey)
+    kind != CredentialKind::AccessToken
 }
 
 /// Whether `principal` has all of `scopes`; some providers call them roles.

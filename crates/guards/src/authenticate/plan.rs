@@ -37,16 +37,19 @@ pub(crate) enum Check {
         place: usize,
         scheme: usize,
     },
+    /// A client certificate.
+    Certificate,
 }
 
 impl Check {
     pub(crate) fn places(self) -> impl Iterator<Item = usize> {
         let (first, second) = match self {
-            Check::ApiKey(place) => (place, None),
-            Check::App { id, key } => (id, Some(key)),
-            Check::Token { place, .. } => (place, None),
+            Check::ApiKey(place) => (Some(place), None),
+            Check::App { id, key } => (Some(id), Some(key)),
+            Check::Token { place, .. } => (Some(place), None),
+            Check::Certificate => (None, None),
         };
-        std::iter::once(first).chain(second)
+        first.into_iter().chain(second)
     }
 }
 
@@ -89,6 +92,7 @@ impl Needs {
             self.token_schemes.len() - 1
         });
         self.scheme("Bearer");
+        self.scheme("DPoP");
         Need::Token(self.number(Check::Token { place, scheme }), used.scopes.clone().into())
     }
 
@@ -100,16 +104,17 @@ impl Needs {
 
     /// The value of `WWW-Authenticate` (RFC 9110 section 11.6.1).
     pub(crate) fn challenge(&self, realm: &str) -> String {
-        self.challenge_of(realm, "")
+        self.challenge_of(realm, "", "")
     }
 
-    /// As [`Needs::challenge`], with `more` parameters of Bearer (RFC 6750 section 3).
-    pub(crate) fn challenge_of(&self, realm: &str, more: &str) -> String {
+    /// As [`Needs::challenge`], with `more` parameters of the scheme `of` (RFC 6750 section 3, RFC 9449 section 7.1).
+    pub(crate) fn challenge_of(&self, realm: &str, of: &str, more: &str) -> String {
         let schemes = if self.schemes.is_empty() { &["ApiKey"][..] } else { &self.schemes };
         let realm = realm.replace(['"', '\\'], "");
         let each = schemes.iter().map(|scheme| {
-            let more = if matches!(*scheme, "Bearer" | "DPoP") { more } else { "" };
-            format!("{scheme} realm=\"{realm}\"{more}")
+            let more = if *scheme == of { more } else { "" };
+            let algorithms = if *scheme == "DPoP" { ", algs=\"ES256 ES384 EdDSA PS256\"" } else { "" };
+            format!("{scheme} realm=\"{realm}\"{more}{algorithms}")
         });
         each.collect::<Vec<_>>().join(", ")
     }
@@ -254,6 +259,10 @@ fn alternative(
                 return Err(Fault::new(place, message));
             }
         }
+        if scheme.kind == SchemeKind::MutualTls && role.is_none() && !config.certificates.is_empty() {
+            found.push(needs.check(Check::Certificate));
+            continue;
+        }
         let place = match (&scheme.kind, role) {
             (SchemeKind::ApiKey { .. }, Some(Role::Upstream)) => None,
             (SchemeKind::ApiKey { location, name }, role) => {
@@ -282,6 +291,15 @@ fn alternative(
                 ));
                 found.push(Need::Never);
                 continue;
+            }
+            (SchemeKind::MutualTls, None) => {
+                let message = format!(
+                    "the contract asks for `{0}` (a client certificate): say whose certificates are good under \
+                     `authenticate.certificates`, and name who signs them under `listen.tls.client_ca`; or say \
+                     `schemes: {{ {0}: upstream }}` if another proxy checks them",
+                    scheme.name
+                );
+                return Err(Fault::new("/schemes", message));
             }
             (_, None) => {
                 let message = format!(

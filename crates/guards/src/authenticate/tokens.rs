@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use portcullis_engine::{Cx, Destination, Lookup, Now, Period, Principal};
+use portcullis_engine::{Cx, Destination, Lookup, Now, Period, Verdict};
+use portcullis_identity::dpop::{Dpop, DpopError, DpopRules, ProvedCall};
 use portcullis_identity::jose::{Algorithm, Thumbprint, TokenError};
 use portcullis_identity::oauth::{
     ClaimNames, Issuer, Issuers, KeyTimes, KeysFrom, TokenCache, TokenProfile, TokenRules, Verification,
@@ -12,8 +13,9 @@ use portcullis_identity::oauth::{
 use portcullis_identity::{AuthScheme, BindingError, KeyRingHandle, Presented};
 use portcullis_openapi::{Contract, SchemeKind};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
+use super::opaque::{IntrospectionConfig, Opaque, opaque};
 use crate::config::{CompileError, escape, unknown};
 
 /// What credentials are verified with. A [`KeyRingHandle`] alone will do where nothing is kept between compilations.
@@ -34,7 +36,7 @@ impl From<KeyRingHandle> for Credentials {
 }
 
 /// Who issues access tokens, and how they are judged.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[schemars(rename = "Issuer")]
 #[serde(deny_unknown_fields, default)]
 pub struct IssuerConfig {
@@ -60,10 +62,15 @@ pub struct IssuerConfig {
     pub schemes: Vec<String>,
     /// Which claims say what.
     pub claims: ClaimsConfig,
+    /// How it is asked about tokens that are no JWTs (RFC 7662). One issuer at most may be asked: such tokens do not say
+    /// whose they are.
+    pub introspection: Option<IntrospectionConfig>,
+    /// Whether DPoP proofs must carry a nonce of this gateway (RFC 9449 section 9).
+    pub dpop_nonce: bool,
 }
 
 /// Which claims say what: JSON pointers (`/realm_access/roles`) or plain names.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[schemars(rename = "IssuerClaims")]
 #[serde(deny_unknown_fields, default)]
 pub struct ClaimsConfig {
@@ -88,6 +95,10 @@ pub struct Tokens {
     /// What they were made of.
     configs: BTreeMap<String, IssuerConfig>,
     discovered: BTreeMap<Box<str>, Vec<String>>,
+    opaque: Option<Opaque>,
+    dpop: Dpop,
+    /// Whether DPoP proofs must carry a nonce of ours.
+    nonces: bool,
 }
 
 /// What tokens of one issuer are good for.
@@ -166,8 +177,12 @@ impl Tokens {
             return Err(errors);
         }
         let capacity = if issuers.is_empty() { 0 } else { 100_000 };
-        let issuers = Issuers::new(issuers, TokenCache::new(credentials.cache_key, capacity));
-        Ok(Arc::new(Tokens { issuers, uses, configs: configs.clone(), discovered }))
+        let key = credentials.cache_key;
+        let issuers = Issuers::new(issuers, TokenCache::new(key, capacity));
+        let opaque = opaque(configs, &issuers, key)?;
+        let nonces = configs.values().any(|config| config.dpop_nonce);
+        let dpop = Dpop::new(DpopRules { require_nonce: nonces, ..DpopRules::default() }, key);
+        Ok(Arc::new(Tokens { issuers, uses, configs: configs.clone(), discovered, opaque, dpop, nonces }))
     }
 
     /// The issuers, for whoever fetches their keys.
@@ -185,39 +200,59 @@ impl Tokens {
         self.uses.values().any(|used| used.audiences.is_none())
     }
 
-    /// What `token` proves, presented as `presented`.
-    pub(crate) fn judge(&self, token: &str, scheme: &str, presented: Presented, cx: &Cx<'_>) -> Judged {
+    /// What `token` says, and that whoever presents it under `how` holds the key that it is bound to.
+    pub(crate) fn judge(&self, token: &str, how: AuthScheme, cx: &Cx<'_>) -> Judged {
         let facts = match self.issuers.verify(token, cx.now) {
             Verification::Verified(facts) => facts,
-            Verification::NeedKeys(issuer) => {
-                let name = issuer.keys().issuer();
-                let key = format!("key-set {name}");
-                return match cx.answer(&key) {
-                    None => Judged::Ask(Box::new(keys_of(name, key))),
-                    Some(_) => Judged::Unknown { retry_after_s: 5 },
-                };
-            }
+            Verification::NeedKeys(issuer) => return need_keys(&issuer, cx),
             Verification::Unavailable { retry_after_s } => return Judged::Unknown { retry_after_s },
             Verification::Refused(error) => return Judged::Refused(Why::Token(error)),
-            Verification::Opaque => return Judged::Refused(Why::Opaque),
+            Verification::Opaque => match &self.opaque {
+                None => return Judged::Refused(Why::Opaque),
+                Some(opaque) => match opaque.ask(token, cx) {
+                    Ok(facts) => facts,
+                    Err(judged) => return judged,
+                },
+            },
         };
-        match self.check(&facts, scheme, presented, cx.now) {
-            Ok(()) => Judged::Proved(Arc::clone(facts.principal())),
-            Err(why) => Judged::Refused(why),
+        let certificate = cx.connection.certificate.as_ref();
+        let certificate = certificate.map(|found| Thumbprint(found.thumbprint(|der| Thumbprint::of(der).0)));
+        let mut presented = Presented { scheme: how, proof: None, certificate };
+        if let (AuthScheme::Dpop, Some(bound)) = (how, facts.binding().jkt)
+            && let Some(proof) = cx.request_header("dpop")
+        {
+            let call = ProvedCall {
+                method: cx.request.method.as_str(),
+                scheme: cx.request.scheme.as_str(),
+                authority: cx.request.authority.to_str().unwrap_or_default(),
+                path: cx.request.path(),
+            };
+            match self.dpop.verify(proof, &call, token, bound, cx.now) {
+                Ok(key) => presented.proof = Some(key),
+                Err(DpopError::NoRoom) => return Judged::Unknown { retry_after_s: 5 },
+                Err(error) => return Judged::Refused(Why::Proof(error)),
+            }
+        }
+        match presented.check(facts.binding()) {
+            Ok(()) => Judged::Genuine(facts),
+            Err(error) => Judged::Refused(Why::Binding(error)),
         }
     }
 
-    fn check(&self, facts: &VerifiedToken, scheme: &str, presented: Presented, now: Now) -> Result<(), Why> {
+    /// Whether what `facts` says is good for the security scheme `scheme` of this API.
+    pub(crate) fn fits(&self, facts: &VerifiedToken, scheme: &str, now: Now) -> Result<(), Why> {
         let issuer = self.issuers.get(facts.issuer()).ok_or(Why::Token(TokenError::Issuer))?;
         let used = self.uses.get(issuer.keys().issuer()).ok_or(Why::Token(TokenError::Issuer))?;
         if !used.takes(scheme) {
             return Err(Why::Token(TokenError::Issuer));
         }
-        if let Some(audiences) = &used.audiences {
-            let seconds = now.unix_ns / 1_000_000_000;
-            facts.check(audiences, seconds, issuer.rules().leeway_s).map_err(Why::Token)?;
-        }
-        presented.check(facts.binding()).map_err(Why::Binding)
+        let Some(audiences) = &used.audiences else { return Ok(()) };
+        facts.check(audiences, now.unix_ns / 1_000_000_000, issuer.rules().leeway_s).map_err(Why::Token)
+    }
+
+    /// The nonce that DPoP proofs must carry, where they must.
+    pub(crate) fn nonce(&self, now: Now) -> Option<String> {
+        self.nonces.then(|| self.dpop.nonce(now))
     }
 }
 
@@ -230,7 +265,8 @@ impl Use {
 /// What came of a token.
 #[derive(Debug)]
 pub(crate) enum Judged {
-    Proved(Arc<Principal>),
+    /// Its issuer vouches for it, and who presents it may. What it may do is to be asked yet.
+    Genuine(Arc<VerifiedToken>),
     Refused(Why),
     /// Nobody can tell now.
     Unknown {
@@ -246,28 +282,43 @@ pub(crate) enum Why {
     Token(TokenError),
     #[error(transparent)]
     Binding(BindingError),
+    #[error(transparent)]
+    Proof(DpopError),
     #[error("the token is no JWT, and no issuer is asked about others")]
     Opaque,
+    #[error("the token's issuer says that it is not active")]
+    Inactive,
 }
 
-/// Has the keys of the issuer `name` fetched.
-fn keys_of(name: &Arc<str>, key: String) -> Lookup {
+/// In replay: what a token said is not in the recording, and the host will say so.
+pub(super) fn not_recorded() -> Verdict {
+    let issuer: Arc<str> = Arc::default();
     Lookup {
+        purpose: "recorded-token",
+        key: "recorded-token".into(),
+        share: None,
+        destination: Destination::Keys { issuer },
+        timeout: std::time::Duration::ZERO,
+        max_response: 0,
+    }
+    .into()
+}
+
+/// Has the keys of `issuer` fetched, once.
+pub(super) fn need_keys(issuer: &Issuer, cx: &Cx<'_>) -> Judged {
+    let issuer = issuer.keys().issuer();
+    let key = format!("key-set {issuer}");
+    if cx.answer(&key).is_some() {
+        return Judged::Unknown { retry_after_s: 5 };
+    }
+    Judged::Ask(Box::new(Lookup {
         purpose: "key-set",
         key: key.into(),
         share: None,
-        destination: Destination::Keys { issuer: Arc::clone(name) },
+        destination: Destination::Keys { issuer: Arc::clone(issuer) },
         timeout: std::time::Duration::from_secs(10),
         max_response: 0,
-    }
-}
-
-/// How a token was presented: under `scheme`, over the connection of `cx`.
-pub(crate) fn presented(scheme: AuthScheme, proof: Option<Thumbprint>, cx: &Cx<'_>) -> Presented {
-    let certificate = cx.connection.certificate.as_ref();
-    let certificate =
-        certificate.map(|certificate| Thumbprint(certificate.thumbprint(|der| Thumbprint::of(der).0)));
-    Presented { scheme, proof, certificate }
+    }))
 }
 
 impl IssuerConfig {
@@ -333,7 +384,7 @@ impl IssuerConfig {
 }
 
 impl ClaimsConfig {
-    fn names(&self) -> ClaimNames {
+    pub(super) fn names(&self) -> ClaimNames {
         let mut names = ClaimNames::default();
         for (list, said) in [
             (&mut names.subject, &self.subject),

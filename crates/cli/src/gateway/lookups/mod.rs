@@ -125,7 +125,8 @@ struct Service {
 /// A lookup that several share.
 #[derive(Debug)]
 struct Flight {
-    began: Instant,
+    /// From when on its answer is nobody's any more.
+    until: Instant,
     state: State,
 }
 
@@ -163,13 +164,16 @@ impl Service {
             let _ = reply.send(self.send(request, timeout).await);
             return;
         };
-        if let Some(reply) = self.join(&key, share, reply) {
-            let began = Instant::now();
-            let flight = Flight { began, state: State::UnderWay(vec![reply]) };
+        if let Some(reply) = self.join(&key, reply) {
+            let until = Instant::now() + share;
+            let flight = Flight { until, state: State::UnderWay(vec![reply]) };
             self.flights.borrow_mut().insert(key.clone(), flight);
             let result = self.send(request, timeout).await;
-            let done = Flight { began, state: State::Done(result.clone()) };
-            let before = self.flights.borrow_mut().insert(key, done);
+            let done = Flight { until, state: State::Done(result.clone()) };
+            let before = match until > Instant::now() {
+                true => self.flights.borrow_mut().insert(key, done),
+                false => self.flights.borrow_mut().remove(&key),
+            };
             if let Some(Flight { state: State::UnderWay(waiting), .. }) = before {
                 for reply in waiting {
                     let _ = reply.send(result.clone());
@@ -178,27 +182,26 @@ impl Service {
         }
     }
 
-    /// Joins a lookup that is under way or was made within `share`; gives `reply` back where there is none.
-    fn join(
-        &self,
-        key: &str,
-        share: Duration,
-        reply: oneshot::Sender<LookupResult>,
-    ) -> Option<oneshot::Sender<LookupResult>> {
+    /// Joins a lookup that is under way or still counts; gives `reply` back where there is none.
+    fn join(&self, key: &str, reply: oneshot::Sender<LookupResult>) -> Option<oneshot::Sender<LookupResult>> {
         let mut flights = self.flights.borrow_mut();
         match flights.get_mut(key) {
             Some(Flight { state: State::UnderWay(waiting), .. }) => {
                 waiting.push(reply);
                 return None;
             }
-            Some(Flight { began, state: State::Done(result) }) if began.elapsed() < share => {
+            Some(Flight { until, state: State::Done(result) }) if *until > Instant::now() => {
                 let _ = reply.send(result.clone());
                 return None;
             }
             _ => {}
         }
         if flights.len() >= MOST_SHARED {
-            flights.retain(|_, flight| matches!(flight.state, State::UnderWay(_)));
+            let now = Instant::now();
+            flights.retain(|_, flight| matches!(flight.state, State::UnderWay(_)) || flight.until > now);
+            if flights.len() >= MOST_SHARED {
+                flights.retain(|_, flight| matches!(flight.state, State::UnderWay(_)));
+            }
         }
         Some(reply)
     }
