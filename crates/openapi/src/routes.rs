@@ -486,13 +486,12 @@ fn split_pieces<'p>(pieces: &[Piece], segment: &'p str, case: CaseOf, captures: 
         match (piece, capture_from) {
             (Piece::Capture | Piece::Rest, None) => capture_from = Some(at),
             (Piece::Capture | Piece::Rest, Some(from)) => {
-                // Side by side: the first takes one character.
-                let Some(width) =
-                    segment.get(from..).and_then(|rest| rest.chars().next()).map(char::len_utf8)
-                else {
-                    return false;
-                };
-                captures.push(segment.get(from..from + width).unwrap_or_default());
+                // Side by side: the first takes one character, or one escape.
+                let rest = segment.get(from..).unwrap_or_default();
+                let Some(first) = rest.chars().next() else { return false };
+                let width = if first == '%' { 3 } else { first.len_utf8() };
+                let Some(value) = rest.get(..width) else { return false };
+                captures.push(value);
                 capture_from = Some(from + width);
             }
             (Piece::Literal(text), None) => match literal_at(segment, at, text, case) {
