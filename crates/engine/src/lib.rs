@@ -33,6 +33,7 @@ mod head;
 mod headers;
 mod inspection;
 mod lookup;
+pub mod memory;
 mod normalise;
 mod plan;
 mod record;

@@ -7,6 +7,7 @@ use hashbrown::{DefaultHashBuilder, HashMap};
 use parking_lot::Mutex;
 
 use crate::head::Now;
+use crate::memory::Memory;
 
 const SHARDS: usize = 64;
 
@@ -58,6 +59,8 @@ struct Counter {
 #[derive(Debug)]
 pub struct State {
     shards: Box<[Mutex<Shard>]>,
+    /// What guards remember between calls.
+    pub memory: Memory,
     hasher: DefaultHashBuilder,
     /// From the operating system's random source.
     secret: u64,
@@ -76,6 +79,7 @@ impl State {
     pub fn new(entries: usize) -> State {
         State {
             shards: (0..SHARDS).map(|_| Mutex::new(Shard::default())).collect(),
+            memory: Memory::new(entries),
             hasher: DefaultHashBuilder::default(),
             secret: RandomState::new().hash_one(0u64),
             per_shard: (entries / SHARDS).max(16),

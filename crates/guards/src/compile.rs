@@ -149,6 +149,7 @@ pub fn compile(
     settings.websocket_unmatched |= prepared.effective.websocket;
     let Run { shared, mut errors, .. } = run;
     errors.extend(silence(&shared.silent.borrow()));
+    errors.extend(shared.missing());
     if !errors.is_empty() {
         return Err(errors);
     }

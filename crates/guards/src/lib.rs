@@ -40,18 +40,21 @@ mod config;
 mod cookies;
 mod cors;
 mod deprecated;
+mod flow;
 mod headers;
 mod limit;
 mod mask;
 mod place;
 mod policies;
 mod protection;
+mod provenance;
 mod routes;
 mod ssrf;
 #[cfg(test)]
 mod testing;
 mod text;
 mod validate;
+mod who;
 
 use portcullis_engine::Code;
 
@@ -69,6 +72,8 @@ pub static REGISTRY: &[Entry] = &[
     Entry::of::<deprecated::Deprecated>(include_str!("deprecated.rs")),
     Entry::of::<authenticate::Authenticate>(include_str!("authenticate.rs")),
     Entry::of::<authorize::Authorize>(include_str!("authorize.rs")),
+    Entry::of::<provenance::Provenance>(include_str!("provenance.rs")),
+    Entry::of::<flow::Flow>(include_str!("flow.rs")),
     Entry::of::<ssrf::Ssrf>(include_str!("ssrf.rs")),
     Entry::of::<mask::Mask>(include_str!("mask.rs")),
     Entry::of::<cookies::Cookies>(include_str!("cookies.rs")),

@@ -142,6 +142,17 @@ impl CompileCx<'_> {
         self.shared.silent.borrow_mut().push(self.label.to_owned());
     }
 
+    /// Says that calls of this operation provide the `kind` of thing named `name`, which others may ask for.
+    pub(crate) fn provides(&self, kind: &'static str, name: &str) {
+        self.shared.provided.borrow_mut().insert((kind, name.into()));
+    }
+
+    /// Says that `pointer` in the section asks for something that some operation has to provide.
+    pub(crate) fn asks_for(&self, kind: &'static str, name: &str, pointer: &str) {
+        let place = self.section.place(pointer);
+        self.shared.asked_for.borrow_mut().push((kind, name.into(), place));
+    }
+
     /// Which part of the configuration last set `key` of this section: the text of a policy's `match`, or the
     /// empty string for the section that holds for all. Names counters, so that they survive a reload.
     pub fn scope(&self, key: &str) -> &str {
@@ -161,12 +172,30 @@ pub(crate) struct Shared {
     pub(crate) refuses_unmatched: Cell<bool>,
     /// Operations that nobody said anything about.
     pub(crate) silent: RefCell<Vec<String>>,
+    /// Kinds and names of what some operation provides to others.
+    pub(crate) provided: RefCell<BTreeSet<(&'static str, Box<str>)>>,
+    /// Kinds and names of what is asked for, and where in the configuration.
+    pub(crate) asked_for: RefCell<Vec<(&'static str, Box<str>, String)>>,
     /// By operation: who may ask from another origin. Complete once all operations are compiled.
     pub(crate) cross_origin: cors::Table,
     pub(crate) cross_origin_draft: RefCell<Vec<Option<Arc<cors::Policy>>>>,
 }
 
 impl Shared {
+    /// What is asked for and not provided by any operation.
+    pub(crate) fn missing(&self) -> Vec<CompileError> {
+        let provided = self.provided.borrow();
+        let mut errors: Vec<CompileError> = Vec::new();
+        for (kind, name, place) in self.asked_for.borrow().iter() {
+            if provided.contains(&(*kind, name.clone())) || errors.iter().any(|known| known.pointer == *place) {
+                continue;
+            }
+            let known = provided.iter().filter(|(other, _)| other == kind).map(|(_, name)| &**name);
+            errors.push(CompileError::new(place.clone(), config::unknown(kind, name, known)));
+        }
+        errors
+    }
+
     /// Says who may call the operation `index` from another origin.
     pub(crate) fn cross_origin_of(&self, index: usize, policy: Option<Arc<cors::Policy>>) {
         if let Some(place) = self.cross_origin_draft.borrow_mut().get_mut(index) {
