@@ -127,6 +127,8 @@ async fn active(worker: &Rc<Worker>, idle: Idle, connection: &Connection, alarm:
             }
             Wanted::Refused(error) => {
                 client.reset_for_refusal();
+                // An answer in HTTP would say nothing to whoever speaks something else: the record has it.
+                client.mute = served == 0 && !is_http(&client.buffer);
                 let denial = denial(error);
                 let target = raw_target(&client.buffer).to_vec();
                 if exchange::refuse(worker, alarm, &mut client, &denial, &target, connection).await.is_ok() {
@@ -310,6 +312,8 @@ pub(crate) struct H1Client {
     chunked: bool,
     /// The response has no body.
     bodiless: bool,
+    /// What is queued is not sent.
+    mute: bool,
     gone: bool,
     /// The fields of the last response, as an allocation to use again.
     used: Option<HeaderMap>,
@@ -328,6 +332,7 @@ impl H1Client {
             head_only: false,
             chunked: false,
             bodiless: false,
+            mute: false,
             gone: false,
             used: None,
         }
@@ -504,6 +509,9 @@ impl Client for H1Client {
 
     #[inline]
     fn poll_flush(&mut self, cx: &mut Context<'_>, progress: &mut u64) -> Poll<Result<(), Gone>> {
+        if self.mute {
+            self.out.clear();
+        }
         if self.out.is_empty() {
             return Poll::Ready(Ok(()));
         }
@@ -534,6 +542,14 @@ pub(crate) fn denial(error: HeadError) -> Denial {
         _ => &code::REQUEST_MALFORMED,
     };
     Denial::new(code, error.to_string()).close()
+}
+
+/// Whether what could not be read may be a try at HTTP: its first line names the protocol or a path, or is not whole.
+fn is_http(buffer: &[u8]) -> bool {
+    let buffer = buffer.trim_ascii_start();
+    let Some(line) = memchr::memchr(b'\n', buffer).and_then(|end| buffer.get(..end)) else { return true };
+    let names_it = line.windows(4).any(|four| four.eq_ignore_ascii_case(b"HTTP"));
+    names_it || line.split(|b| *b == b' ').any(|word| word.starts_with(b"/"))
 }
 
 /// What can be told of the target of a head that could not be read.

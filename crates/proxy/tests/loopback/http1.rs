@@ -402,6 +402,35 @@ fn what_has_two_readings_is_refused_and_the_connection_closed() {
 }
 
 #[test]
+fn who_speaks_no_http_gets_no_answer() {
+    let upstream = echo();
+    let proxy = Running::before(&upstream);
+    let ask = |bytes: &str| {
+        let mut client = proxy.client();
+        client.send(bytes);
+        let mut all = String::new();
+        let _ = client.reader.read_to_string(&mut all);
+        all
+    };
+    for other in [
+        "INVALID CONNECTION PREFACE\r\n\r\n",
+        "\u{16}\u{3}\u{1}\u{2}\0\u{1}\r\n",
+        "EHLO mail.example\r\n\r\n",
+        "PRI * XTTP/2.0\r\n\r\n",
+    ] {
+        assert_eq!(ask(other), "", "{other:?}");
+    }
+    for tries in [
+        "GET / HTTQ/1.1\r\nHost: a\r\n\r\n",
+        "GET x HTTP/1.1\r\nHost: a\r\n\r\n",
+        "PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n",
+    ] {
+        assert!(ask(tries).starts_with("HTTP/1.1 "), "{tries:?}");
+    }
+    assert!(proxy.records(7).iter().all(|seen| seen.code.is_some()), "each is on record");
+}
+
+#[test]
 fn a_stale_connection_is_replaced_without_the_client_noticing() {
     // Each connection serves one call and is closed without a word.
     let upstream = upstream(|peer| {
