@@ -118,6 +118,24 @@ fn no_file_is_needed() {
 }
 
 #[test]
+fn what_takes_a_restart_is_named() {
+    let fixed = |text: &str| {
+        let text = format!("upstream: http://127.0.0.1:1\ndata: /nowhere\n{text}");
+        read_text(&text, &[], &Overrides::default()).unwrap().gateway.fixed()
+    };
+    let start = fixed("");
+    for (text, expected) in [
+        ("", &[][..]),
+        ("limits: { in_flight: 1 }\ntimeouts: { head: 1s }\nbounds: { request_body: 1KiB }", &[]),
+        ("listen: 127.0.0.1:1", &["listen"]),
+        ("workers: 7\nadmin: off", &["workers", "admin"]),
+        ("log: { access: json }\nevents: { max_age: 1d }\ndrain: 1s", &["log", "events", "drain"]),
+    ] {
+        assert_eq!(start.changed(&fixed(text)), expected, "{text}");
+    }
+}
+
+#[test]
 fn the_two_halves_of_the_file_share_no_key() {
     let guards: Vec<&str> = Policies::keys().collect();
     assert!(guards.len() > 2, "{guards:?}");

@@ -52,8 +52,8 @@ impl Gateway {
         let state = Arc::new(State::default());
         let credentials =
             Credentials { cache_key: random::bytes()?, ..Credentials::from(keys.ring().clone()) };
-        let (compiled, files) =
-            build::compile_watched(&config, credentials.clone(), Arc::clone(&state)).map_err(Failure::usage)?;
+        let (compiled, files) = build::compile_watched(&config, credentials.clone(), Arc::clone(&state))
+            .map_err(Failure::usage)?;
         let events = open_events(&config)?;
         let access =
             AccessLog::open(config.gateway.log.access, &config.gateway.log.access_to).map_err(|error| {

@@ -10,7 +10,7 @@ use portcullis_engine::{BodyLength, Connection, Denial, RequestHead, ResponseHea
 use tokio::io::AsyncWriteExt;
 
 use super::client::{Client, Gone};
-use crate::alarm::Alarm;
+use crate::alarm::{Alarm, Alarms};
 use crate::exchange;
 use crate::http1::{
     self, HeadError, HeadLimits, HeadScanner, ParsedRequest, StartLine, chunked, encode, parse_request_into,
@@ -25,6 +25,9 @@ const WARM: u64 = 1_000;
 const WARM_MOST: usize = 256;
 /// Bytes of an unread request body that are read and dropped to keep the connection.
 const DRAIN: u64 = 64 * 1024;
+/// A client that closes its side may have left, or may only have nothing more to say (`nc -N`): for so long, in
+/// milliseconds, its answer is waited for.
+const HALF_CLOSED: u64 = 1_000;
 /// How long the end of a refused connection is waited for, and how many bytes are dropped meanwhile.
 const LINGER: u64 = 2_000;
 /// Most clients send their whole body before they read, and lose the refusal when they cannot.
@@ -56,7 +59,7 @@ pub(crate) async fn serve(
         let waits = idle.buffer.is_empty() && !readable;
         readable = false;
         if waits && !wait_for_data(&worker, &idle, &alarm).await {
-            let client = H1Client::new(idle.io, BytesMut::new(), Outbox::default());
+            let client = H1Client::new(&worker, idle.io, BytesMut::new(), Outbox::default());
             return Box::pin(close(&worker, client, &alarm)).await;
         }
         match Box::pin(active(&worker, idle, &connection, &alarm)).await {
@@ -87,7 +90,7 @@ async fn wait_for_data(worker: &Worker, idle: &Idle, alarm: &Alarm) -> bool {
 async fn active(worker: &Rc<Worker>, idle: Idle, connection: &Connection, alarm: &Alarm) -> Option<Idle> {
     let (mut buffer, out) = worker.buffers();
     buffer.extend_from_slice(&idle.buffer);
-    let mut client = H1Client::new(idle.io, buffer, out);
+    let mut client = H1Client::new(worker, idle.io, buffer, out);
     let mut served = idle.served;
     let mut until = idle.until;
     loop {
@@ -314,13 +317,15 @@ pub(crate) struct H1Client {
     bodiless: bool,
     /// What is queued is not sent.
     mute: bool,
-    gone: bool,
+    /// The client has closed its side: until when it is answered all the same.
+    leaving: Option<Alarm>,
+    alarms: Rc<Alarms>,
     /// The fields of the last response, as an allocation to use again.
     used: Option<HeaderMap>,
 }
 
 impl H1Client {
-    fn new(io: Io, buffer: BytesMut, out: Outbox) -> Self {
+    fn new(worker: &Worker, io: Io, buffer: BytesMut, out: Outbox) -> Self {
         Self {
             io,
             buffer,
@@ -333,7 +338,8 @@ impl H1Client {
             chunked: false,
             bodiless: false,
             mute: false,
-            gone: false,
+            leaving: None,
+            alarms: Rc::clone(&worker.alarms),
             used: None,
         }
     }
@@ -405,20 +411,22 @@ impl Client for H1Client {
 
     #[inline]
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<Gone> {
-        if self.gone {
-            return Poll::Ready(Gone);
-        }
         // What comes now is the next request; enough of it is kept, and the rest stays in the kernel.
-        while self.buffer.len() < crate::io::READ {
+        while self.leaving.is_none() && self.buffer.len() < crate::io::READ {
             match ready!(self.io.poll_fill(cx, &mut self.buffer)) {
-                Ok(n) if n > 0 => {}
-                _ => {
-                    self.gone = true;
-                    return Poll::Ready(Gone);
+                Ok(0) => {
+                    let alarm = self.alarms.alarm();
+                    alarm.set(HALF_CLOSED);
+                    self.leaving = Some(alarm);
                 }
+                Ok(_) => {}
+                Err(_) => return Poll::Ready(Gone),
             }
         }
-        Poll::Pending
+        match &self.leaving {
+            Some(alarm) => alarm.poll(cx).map(|_| Gone),
+            None => Poll::Pending,
+        }
     }
 
     fn takes_informational(&self) -> bool {
@@ -471,6 +479,10 @@ impl Client for H1Client {
     fn data(&mut self, data: Bytes) {
         if self.bodiless || data.is_empty() {
             return;
+        }
+        // As long as something is sent, the kernel tells whether someone takes it.
+        if let Some(alarm) = &self.leaving {
+            alarm.set(HALF_CLOSED);
         }
         if self.chunked {
             chunked::write_size_line(self.out.text(), data.len());

@@ -336,6 +336,27 @@ fn a_client_that_leaves_is_noticed_while_the_upstream_thinks() {
 }
 
 #[test]
+fn a_client_that_has_nothing_more_to_say_is_answered() {
+    let upstream = upstream(|peer| {
+        peer.request()?;
+        thread::sleep(Duration::from_millis(400));
+        peer.send("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nans")?;
+        thread::sleep(Duration::from_millis(700));
+        peer.send("wer")
+    });
+    let proxy = Running::before(&upstream);
+    for (method, body) in [("GET", ""), ("POST", "hi")] {
+        let mut client = proxy.client();
+        client
+            .send(&format!("{method} / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+        client.reader.get_ref().shutdown(std::net::Shutdown::Write).unwrap();
+        assert_eq!(client.response().body, "answer");
+        assert!(client.is_closed());
+    }
+    assert!(proxy.records(2).iter().all(|seen| seen.end == End::Complete));
+}
+
+#[test]
 fn a_websocket_becomes_a_tunnel() {
     let upstream = upstream(|peer| {
         let head = peer.head()?;

@@ -215,6 +215,28 @@ fn what_contradicts_itself_is_refused() {
 }
 
 #[test]
+fn tunnels_through_a_stream_are_not_offered() {
+    let upstream = echo();
+    let proxy = Running::before(&upstream);
+    block_on(async {
+        let mut send = connect(proxy.address).await;
+        // RFC 8441: without SETTINGS_ENABLE_CONNECT_PROTOCOL a client opens its WebSockets over HTTP/1.1.
+        assert!(!send.is_extended_connect_protocol_enabled());
+        let plain = Request::connect("a.example:443").body(()).unwrap();
+        let (response, _) = send.send_request(plain, false).unwrap();
+        assert_eq!(receive(response).await.unwrap().status.as_u16(), 405);
+        let mut extended = Request::connect("http://a.example/chat").body(()).unwrap();
+        extended.extensions_mut().insert(h2::ext::Protocol::from_static("websocket"));
+        if let Ok((response, _)) = send.send_request(extended, false) {
+            assert!(receive(response).await.is_err(), "the stream is reset");
+        }
+        let get = Request::get("http://a.example/").body(()).unwrap();
+        let (response, _) = send.send_request(get, true).unwrap();
+        assert_eq!(receive(response).await.unwrap().status.as_u16(), 200, "the connection goes on");
+    });
+}
+
+#[test]
 fn a_reset_reaches_the_upstream_as_a_closed_call() {
     let (tell, wait) = std::sync::mpsc::channel();
     let upstream = upstream(move |peer| {
