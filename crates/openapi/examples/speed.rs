@@ -1,32 +1,19 @@
 #![expect(clippy::print_stdout, reason = "it is a command")]
-//! Times what happens on each call, with allocations counted: `cargo run --release --example speed`.
+//! What a call costs here, and what the same body costs the `jsonschema` crate, its parse included; how often each
+//! allocates.
+//!
+//! `cargo run --release -p portcullis-openapi --example speed`
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use portcullis_openapi::{Checks, Contract, Options, Route};
+use portcullis_openapi::{BodyLimits, Checks, Contract, Filtered, Options, PropertyFilter, Route};
 use serde_json::{Value, json};
 
-struct Counting;
+use counting::Counting;
 
-static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
-
-#[expect(unsafe_code, reason = "an allocator is unsafe to write; this one only counts and hands on")]
-// SAFETY: both functions hand their arguments on unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller keeps the contract of `GlobalAlloc::alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps the contract of `GlobalAlloc::dealloc`.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
+#[path = "../../../benches/counting.rs"]
+mod counting;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -38,7 +25,7 @@ fn main() {
     let order = json!({"type": "object", "required": ["id", "items"], "properties": {
         "id": {"type": "string", "format": "uuid"}, "created": {"type": "string", "format": "date-time"},
         "customer": {"type": "object", "properties": {"name": {"type": "string"}, "email": {"type": "string", "format": "email"}}},
-        "state": {"type": "string", "enum": ["new", "paid", "sent"]}, "items": {"type": "array", "items": item, "maxItems": 100}}});
+        "state": {"type": "string", "enum": ["new", "paid", "sent"]}, "items": {"type": "array", "items": item, "maxItems": 1000}}});
     let mut paths = serde_json::Map::new();
     for index in 0..800 {
         paths.insert(format!("/v1/resource{index}/{{id}}/sub"), json!({"get": {"responses": {}}}));
@@ -60,11 +47,6 @@ fn main() {
     let Route::Found { operation, captures } = contract.route("POST", "/orders/42", None) else { return };
     let headers =
         [("host", b"a".as_slice()), ("x-trace", b"123e4567-e89b-12d3-a456-426614174000"), ("accept", b"*/*")];
-    let one = json!({"sku": "AB-1234", "quantity": 2, "price": 9.5, "note": "leave it at the door"});
-    let value = json!({"id": "123e4567-e89b-12d3-a456-426614174000", "created": "2024-02-29T12:00:00Z", "state": "new",
-        "customer": {"name": "Ada Lovelace", "email": "ada@example.com"}, "items": vec![one; 10]});
-    let bytes = value.to_string();
-    println!("a body of {} bytes", bytes.len());
     time("route among 801 templates", || {
         black_box(contract.route("GET", black_box("/v1/resource567/123456/sub"), None));
     });
@@ -79,28 +61,46 @@ fn main() {
         );
         assert!(found.is_empty(), "{found:?}");
     });
-    let body = |checks: Checks| {
-        let found =
-            contract.check_request_body(operation, Some("application/json"), bytes.as_bytes(), checks);
-        assert!(found.is_empty(), "{found:?}");
+    let Ok(oracle) = jsonschema::draft202012::options().should_validate_formats(true).build(&order) else {
+        return println!("jsonschema does not take the schema");
     };
-    let plain = Checks { unknown_properties: false, access: false, ..Checks::default() };
-    time("body", || body(plain));
-    time("body, with undescribed properties", || body(Checks::default()));
-    time("serde_json::from_slice of it alone", || {
-        black_box(serde_json::from_slice::<Value>(black_box(bytes.as_bytes())).is_ok());
-    });
+    let one = json!({"sku": "AB-1234", "quantity": 2, "price": 9.5, "note": "leave it at the door, please"});
+    for items in [11, 130] {
+        let value = json!({"id": "123e4567-e89b-12d3-a456-426614174000", "created": "2024-02-29T12:00:00Z", "state": "new",
+            "customer": {"name": "Ada Lovelace", "email": "ada@example.com"}, "items": vec![&one; items]});
+        let bytes = value.to_string();
+        println!("a body of {} bytes", bytes.len());
+        let here = time("parsed and validated in one pass", || {
+            let body = black_box(bytes.as_bytes());
+            let found =
+                contract.check_request_body(operation, Some("application/json"), body, Checks::default());
+            assert!(found.is_empty(), "{found:?}");
+        });
+        let parse = || serde_json::from_slice::<Value>(black_box(bytes.as_bytes())).unwrap_or_default();
+        time("serde_json: parsed to a tree", || drop(black_box(parse())));
+        let there =
+            time("serde_json and jsonschema: parsed and validated", || assert!(oracle.is_valid(&parse())));
+        println!("{:>8.2} of it", here / there);
+        let Ok(filter) = PropertyFilter::new(None, &["/customer/email", "/items/*/note"]) else { return };
+        time("members left out by path", || {
+            let filtered = filter.apply(black_box(bytes.as_bytes()), BodyLimits::default());
+            assert!(matches!(black_box(filtered), Ok(Filtered::Cut { .. })));
+        });
+    }
 }
 
-fn time(what: &str, mut run: impl FnMut()) {
+fn time(what: &str, mut run: impl FnMut()) -> f64 {
+    const ROUNDS: u64 = 500;
+    const CALLS: u64 = 100;
     (0..1_000).for_each(|_| run());
     let mut best = f64::INFINITY;
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
-    for _ in 0..500 {
+    let before = ALLOCATOR.count();
+    for _ in 0..ROUNDS {
         let clock = Instant::now();
-        (0..200).for_each(|_| run());
-        best = best.min(clock.elapsed().as_secs_f64() / 200.0);
+        (0..CALLS).for_each(|_| run());
+        best = best.min(clock.elapsed().as_secs_f64() / CALLS as f64);
     }
-    let allocations = (ALLOCATIONS.load(Ordering::Relaxed) - before) / 100_000;
+    let allocations = (ALLOCATOR.count() - before) / (ROUNDS * CALLS);
     println!("{:>8.3} µs {allocations:>5} allocations  {what}", best * 1e6);
+    best
 }
