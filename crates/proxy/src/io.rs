@@ -10,6 +10,8 @@ use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::http1::chunked;
+
 /// What one read asks for at first; doubled while reads fill the buffer.
 pub(crate) const READ: usize = 8 * 1024;
 /// What one read asks for at most.
@@ -156,6 +158,21 @@ impl Outbox {
         self.seal();
         self.length += data.len();
         self.parts.push_back(Part::Data(data));
+    }
+
+    /// Appends a piece of a body, as a chunk of its own where it is `chunked`.
+    #[inline]
+    pub(crate) fn body(&mut self, data: Bytes, chunked: bool) {
+        if data.is_empty() {
+            return;
+        }
+        if chunked {
+            chunked::write_size_line(self.text(), data.len());
+            self.data(data);
+            self.text().extend_from_slice(b"\r\n");
+        } else {
+            self.data(data);
+        }
     }
 
     #[inline]

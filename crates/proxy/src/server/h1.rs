@@ -477,20 +477,14 @@ impl Client for H1Client {
 
     #[inline]
     fn data(&mut self, data: Bytes) {
-        if self.bodiless || data.is_empty() {
+        if self.bodiless {
             return;
         }
         // As long as something is sent, the kernel tells whether someone takes it.
         if let Some(alarm) = &self.leaving {
             alarm.set(HALF_CLOSED);
         }
-        if self.chunked {
-            chunked::write_size_line(self.out.text(), data.len());
-            self.out.data(data);
-            self.out.text().extend_from_slice(b"\r\n");
-        } else {
-            self.out.data(data);
-        }
+        self.out.body(data, self.chunked);
     }
 
     #[inline]

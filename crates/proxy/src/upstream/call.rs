@@ -137,15 +137,8 @@ impl H1Call {
     }
 
     pub(crate) fn data(&mut self, data: Bytes) {
-        if self.write_failed || data.is_empty() {
-            return;
-        }
-        if self.chunked {
-            chunked::write_size_line(self.out.text(), data.len());
-            self.out.data(data);
-            self.out.text().extend_from_slice(b"\r\n");
-        } else {
-            self.out.data(data);
+        if !self.write_failed {
+            self.out.body(data, self.chunked);
         }
     }
 

@@ -353,7 +353,14 @@ fn a_client_that_has_nothing_more_to_say_is_answered() {
         assert_eq!(client.response().body, "answer");
         assert!(client.is_closed());
     }
-    assert!(proxy.records(2).iter().all(|seen| seen.end == End::Complete));
+    let mut client = proxy.client();
+    client.send(&"GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(3));
+    client.reader.get_ref().shutdown(std::net::Shutdown::Write).unwrap();
+    for nth in 0..3 {
+        assert_eq!(client.response().body, "answer", "{nth}");
+    }
+    assert!(client.is_closed());
+    assert!(proxy.records(5).iter().all(|seen| seen.end == End::Complete));
 }
 
 #[test]
