@@ -18,6 +18,8 @@ mod guards;
 #[cfg(test)]
 mod http2;
 #[cfg(test)]
+mod identity;
+#[cfg(test)]
 mod program;
 #[cfg(test)]
 mod proxying;

@@ -69,7 +69,7 @@ const PYTHON: &[(Purpose, &str)] = &[
 ];
 
 /// npm packages, each with the version that the tests were written against.
-const NODE: &[(Purpose, &str)] = &[(Test, "json-server@0.17.4")];
+const NODE: &[(Purpose, &str)] = &[(Test, "json-server@0.17.4"), (Test, "oidc-provider@9.13.3")];
 
 /// Programs built from Go modules: the program and its package path.
 const GO: &[(Purpose, &str, &str)] = &[(Test, "h2spec", "github.com/summerwind/h2spec/cmd/h2spec")];

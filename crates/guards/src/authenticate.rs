@@ -1,21 +1,28 @@
-//! Who calls: API keys, and App ID with App Key, as the contract's `security` demands.
+//! Who calls: API keys, App ID with App Key, access tokens and client certificates, as the contract's `security`
+//! demands.
 //!
 //! **What it does.** Every operation asks for the credentials that the contract's `security` names (any one of its
 //! alternatives; within one, all). API keys (`apiKey` schemes in a header, query parameter or cookie) are
 //! verified here against the gateway's keys (`portcullis keys`). Two `apiKey` schemes that are needed together are
-//! an App ID and its App Key. Verified credentials are not passed on; the API learns the consumer from
-//! `X-Consumer-Id`, which no client can set.
+//! an App ID and its App Key. Access tokens (`oauth2`, `openIdConnect`, `http` with `bearer`) are verified against
+//! `issuers`: signature, issuer, audience, times, type, the scopes that the contract names, and the key that a token is
+//! bound to (DPoP, or the client certificate). Tokens that are no JWTs are asked about (`introspection`). Client
+//! certificates (`mutualTLS`) stand for the consumers under `certificates`.
+//!
+//! Verified credentials are not passed on; the API learns the consumer from `X-Consumer-Id` and the user from
+//! `X-Forwarded-User`, which no client can set, and from a signed `assertion` where one is configured.
 //!
 //! A credential that is presented and wrong is refused even where another would have done, a credential that
-//! stands twice is refused, and so are two that name different consumers.
+//! stands twice is refused, and so are two that name different consumers. Where the contract asks for a key and a token
+//! at once, the key names the consumer and the token the user.
 //!
 //! **Deny by default.** An operation is open only if the contract says `security: []` or a policy says
 //! `public: true`. A configuration that leaves one open by silence is an error. Without a configuration file such
 //! operations stay open, and are listed at start.
 //!
-//! **What this gateway cannot verify yet** (`oauth2`, `openIdConnect`, `http` schemes, `mutualTLS`): say by name that
-//! the API does it itself, `schemes: { userToken: upstream }`. The credential must then be there, and is passed on
-//! as it is. Without a configuration file that is assumed, with a warning.
+//! **What the API verifies itself** (HTTP Basic, tokens of nobody under `issuers`): say so by name,
+//! `schemes: { userToken: upstream }`. The credential must then be there, and is passed on as it is. Without a
+//! configuration file that is assumed, with a warning, save for an `openIdConnectUrl`, which is discovered.
 //!
 //! **The attack.** Calls without a credential, with a guessed, expired or revoked one, with two of which each
 //! checker reads another, or with a header that claims to be somebody.
@@ -28,13 +35,18 @@
 //!   schemes:
 //!     userToken: upstream     # the API verifies this one
 //!     partnerToken: api_key   # `Authorization: Bearer` carries one of this gateway's API keys
+//!   certificates:
+//!     billing: { uri: "spiffe://example.org/billing" }
 //!   consumer_header: X-Consumer-Id
 //!   forward_credentials: false
+//! issuers:
+//!   main: { issuer: "https://login.example.com", audiences: [orders] }
 //! policies:
 //!   - match: { operation: getStatus }
 //!     public: true
 //! ```
 
+mod assertion;
 mod certificates;
 mod identity;
 mod opaque;
@@ -143,6 +155,8 @@ pub(crate) struct Config {
     pub(crate) forward_credentials: bool,
     /// The header that tells the API which consumer calls.
     pub(crate) consumer_header: String,
+    /// A signed assertion of who calls, for the API.
+    pub(crate) assertion: Option<assertion::Config>,
     /// The realm that `WWW-Authenticate` names.
     pub(crate) realm: String,
 }
@@ -173,6 +187,7 @@ impl Default for Config {
             certificates: BTreeMap::new(),
             forward_credentials: false,
             consumer_header: "X-Consumer-Id".into(),
+            assertion: None,
             realm: "api".into(),
         }
     }
@@ -203,7 +218,11 @@ impl Protection for Authenticate {
             query: Vec::new(),
             cookies: Vec::new(),
             token: false,
+            assertion: config.assertion.as_ref().map(assertion::Asserting::compile).transpose()?,
         };
+        if let Some(assertion) = &strip.assertion {
+            cx.protect_header(&assertion.header);
+        }
         if !config.forward_credentials {
             strip.headers = plan::gateway_headers(config, cx)?;
         }
@@ -557,6 +576,7 @@ struct Strip {
     cookies: Vec<Box<str>>,
     /// Whether access tokens end here.
     token: bool,
+    assertion: Option<assertion::Asserting>,
 }
 
 impl Guard for Strip {
@@ -568,6 +588,9 @@ impl Guard for Strip {
         // A claim to be somebody never passes, whatever the mode.
         cx.request.headers.remove(&self.consumer);
         identity::strip(&mut cx.request.headers);
+        if let Some(assertion) = &self.assertion {
+            cx.request.headers.remove(&assertion.header);
+        }
         if !cx.enforcing {
             return Ok(Verdict::Pass);
         }
@@ -595,6 +618,9 @@ impl Guard for Strip {
                     .map_err(|_| GuardError("the user's name does not fit into a header".into()))?;
                 cx.request.headers.insert(identity::USER, value);
             }
+        }
+        if let Some(assertion) = &self.assertion {
+            assertion.set(cx)?;
         }
         Ok(Verdict::Pass)
     }

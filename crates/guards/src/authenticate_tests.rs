@@ -253,3 +253,133 @@ fn schemes_that_can_never_be_met_are_closed() {
     assert_eq!(send(&compiled.engine, &call("GET", "/a")).code(), "security-unsatisfiable");
     assert!(!compiled.report.warnings.is_empty());
 }
+
+const TOKENS: &str = "{openapi: 3.0.0, info: {title: t, version: '1'}, components: {securitySchemes: {login: {type: openIdConnect, openIdConnectUrl: 'https://login.example/.well-known/openid-configuration'}, key: {type: apiKey, in: header, name: X-API-Key}, tls: {type: mutualTLS}}}, paths: {/a: {get: {security: [{login: [read]}], responses: {'200': {description: ok}}}}, /b: {get: {security: [{login: []}, {key: []}], responses: {'200': {description: ok}}}}, /c: {get: {security: [{tls: []}], responses: {'200': {description: ok}}}}}}";
+
+fn issuers() -> serde_json::Value {
+    json!({
+        "issuers": { "main": { "issuer": "https://login.example", "audiences": ["orders"] } },
+        "authenticate": { "schemes": { "tls": "upstream" } },
+    })
+}
+
+#[test]
+fn tokens_that_cannot_be_judged_are_refused() {
+    let engine = build(TOKENS, &issuers(), false).unwrap().engine;
+    let send = |target: &str, fields: &[(&'static str, &str)]| {
+        let call = fields.iter().fold(call("GET", target), |call, (name, value)| call.with(name, value));
+        send(&engine, &call)
+    };
+    // {"alg":"ES256"} and {"iss":"https://login.example"}: its keys were never fetched, and the host cannot ask.
+    let token = "Bearer eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJodHRwczovL2xvZ2luLmV4YW1wbGUifQ.AAAA";
+    let went = send("/a", &[("authorization", token)]);
+    assert_eq!((went.status, went.header("retry-after").is_some()), (503, true), "{}", went.body);
+    for (fields, status) in [
+        (&[][..], 401),
+        (&[("authorization", "Bearer x.y.z")], 401),
+        (&[("authorization", "Bearer opaque")], 401),
+        (&[("authorization", "DPoP opaque"), ("dpop", "x")], 401),
+        (&[("authorization", "Basic dTpw")], 401),
+        (&[("authorization", "Bearer opaque"), ("authorization", "Bearer opaque")], 400),
+        (&[("authorization", "DPoP opaque"), ("dpop", "x"), ("dpop", "y")], 400),
+    ] {
+        let went = send("/a", fields);
+        assert_eq!(went.status, status, "{fields:?}: {}", went.body);
+        assert!(went.upstream.is_none());
+        if status == 401 {
+            let challenge = went.header("www-authenticate").unwrap();
+            let wrong = fields.iter().any(|(_, value)| value.contains('.') || value.contains("opaque"));
+            assert_eq!(challenge.contains("error=\"invalid_token\""), wrong, "{challenge}");
+        }
+    }
+    assert_eq!(send("/a?access_token=x", &[]).code(), "credential-ambiguous");
+    assert_eq!(send("/a?access%5Ftoken=x", &[("authorization", token)]).code(), "credential-ambiguous");
+    // Where a key would do, a wrong token is still wrong.
+    assert_eq!(send("/b", &[("x-api-key", "alice-key")]).code(), "permitted");
+    let both = [("x-api-key", "alice-key"), ("authorization", "Bearer x.y.z")];
+    assert_eq!(send("/b", &both).code(), "token-invalid");
+}
+
+#[test]
+fn issuers_are_checked_at_load() {
+    let error = |issuer: serde_json::Value| {
+        let mut policies = issuers();
+        policies["issuers"]["main"] = issuer;
+        errors(TOKENS, policies).join("\n")
+    };
+    let issuer = "https://login.example";
+    for (issuer, said) in [
+        (json!({ "issuer": issuer }), "name it, as in `audiences: [orders]`"),
+        (json!({ "issuer": "http://login.example", "audiences": ["a"] }), "https"),
+        (
+            json!({ "issuer": issuer, "audiences": ["a"], "algorithms": ["HS256"] }),
+            "unknown algorithm `HS256`",
+        ),
+        (json!({ "issuer": issuer, "audiences": ["a"], "leeway": "1h" }), "at most `5m`"),
+        (json!({ "issuer": issuer, "audiences": ["a"], "schemes": ["logn"] }), "did you mean `login`?"),
+        (
+            json!({ "issuer": issuer, "audiences": ["a"], "introspection": {} }),
+            "`client_id` and `client_secret`",
+        ),
+        (json!({ "issuer": issuer, "audiances": ["a"] }), "did you mean `audiences`?"),
+    ] {
+        let got = error(issuer.clone());
+        assert!(got.contains(said), "{issuer}: {got}");
+    }
+    let mut policies = issuers();
+    policies["authenticate"] = json!({});
+    assert!(errors(TOKENS, policies).join("\n").contains("authenticate.certificates"));
+    // An issuer that is not for a scheme leaves it unverifiable.
+    let mut policies = issuers();
+    policies["issuers"]["main"]["schemes"] = json!(["key"]);
+    assert!(errors(TOKENS, policies).join("\n").contains("`login`"));
+    // Without a file the contract's own address is discovered, and the audience is said to be unknown.
+    let zero = build(TOKENS, &json!({}), true).unwrap();
+    assert_eq!(zero.tokens.issuers().all().len(), 1);
+    assert!(zero.report.warnings.iter().any(|warning| warning.contains("audience")));
+}
+
+#[test]
+fn issuers_are_kept_over_a_reload_that_does_not_change_them() {
+    let policies = crate::Policies::from_value(&issuers()).unwrap();
+    let contract = || {
+        let options = portcullis_openapi::Options::default();
+        std::sync::Arc::new(
+            portcullis_openapi::Contract::parse("t.yaml", TOKENS.as_bytes(), &options).unwrap(),
+        )
+    };
+    let compile = |policies: &crate::Policies, before| {
+        let credentials = crate::Credentials { tokens: before, ..crate::Credentials::from(keys()) };
+        let state = std::sync::Arc::new(portcullis_engine::State::default());
+        crate::compile(Some(contract()), policies, portcullis_engine::Settings::default(), credentials, state)
+            .unwrap()
+            .tokens
+    };
+    let first = compile(&policies, None);
+    assert!(std::sync::Arc::ptr_eq(&first, &compile(&policies, Some(first.clone()))));
+    let mut other = issuers();
+    other["issuers"]["main"]["audiences"] = json!(["billing"]);
+    let other = crate::Policies::from_value(&other).unwrap();
+    assert!(!std::sync::Arc::ptr_eq(&first, &compile(&other, Some(first.clone()))));
+}
+
+#[test]
+fn the_api_gets_a_signed_word() {
+    let key = data_encoding::BASE64.encode(&portcullis_identity::AssertionSigner::generate_pkcs8().unwrap());
+    let section = json!({ "assertion": { "key": key, "audience": "orders-api" } });
+    let engine = shop(json!({ "authenticate": section })).engine;
+    let call =
+        call("GET", "/orders/1").with("x-api-key", "alice-key").with("x-portcullis-assertion", "forged");
+    let went = send(&engine, &call);
+    let (_, headers) = went.upstream.as_ref().unwrap();
+    let assertion = headers["x-portcullis-assertion"].to_str().unwrap();
+    let payload = assertion.split('.').nth(1).unwrap();
+    let claims: serde_json::Value =
+        serde_json::from_slice(&data_encoding::BASE64URL_NOPAD.decode(payload.as_bytes()).unwrap()).unwrap();
+    assert_eq!(
+        (&claims["aud"], &claims["path"], &claims["sub"]),
+        (&json!("orders-api"), &json!("/orders/1"), &json!("alice"))
+    );
+    let wrong = json!({ "authenticate": { "schemes": { "user": "upstream" }, "assertion": { "key": "x", "audience": "a" } } });
+    assert!(errors(SHOP, wrong)[0].starts_with("/authenticate/assertion/key: expected a private key in PEM"));
+}

@@ -4,6 +4,7 @@ pub(crate) mod client;
 pub(crate) mod gateway;
 pub(crate) mod h2;
 pub(crate) mod peers;
+pub(crate) mod provider;
 pub(crate) mod recorder;
 pub(crate) mod vectors;
 
