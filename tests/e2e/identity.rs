@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::harness::client::{Client, Response};
 use crate::harness::gateway::{Gateway, Options};
 use crate::harness::needs;
-use crate::harness::peers::Certificate;
+use crate::harness::peers::{Certificate, Peer, free_address};
 use crate::harness::provider::Provider;
 use crate::harness::recorder::Recorder;
 
@@ -356,6 +356,112 @@ fn a_token_that_is_bound_to_a_certificate_needs_it() {
     // A certificate that was revoked ends in the handshake, whatever the token.
     assert_eq!(status(Some("revoked"), &provider.token("alice", &[])), "000");
     assert!(upstream.take().is_empty());
+}
+
+const OBJECTS: &str = r#"{
+  "openapi": "3.1.0", "info": {"title": "Objects", "version": "1"},
+  "components": {"securitySchemes": {"login": {"type": "http", "scheme": "bearer"}}},
+  "security": [{"login": []}],
+  "paths": {
+    "/orders/{id}": {
+      "parameters": [{"name": "id", "in": "path", "required": true, "schema": {"type": "string"}}],
+      "get": {"responses": {"200": {"description": "ok"}}},
+      "put": {"requestBody": {"content": {"application/json": {}}}, "responses": {"200": {"description": "ok"}}},
+      "patch": {"requestBody": {"content": {"application/json": {}}}, "responses": {"200": {"description": "ok"}}},
+      "delete": {"responses": {"200": {"description": "ok"}}}
+    },
+    "/orders": {
+      "get": {"operationId": "list", "parameters": [{"name": "owner", "in": "query", "schema": {"type": "string"}}],
+              "responses": {"200": {"description": "ok"}}},
+      "post": {"operationId": "add", "requestBody": {"content": {"application/json": {}}},
+               "responses": {"201": {"description": "ok"}}}
+    }
+  }
+}"#;
+
+#[test]
+fn two_users_cannot_touch_each_others_objects() {
+    const NAME: &str = "two_users_cannot_touch_each_others_objects";
+    let Some(program) = needs(NAME, "json-server") else { return };
+    let Some(provider) = Provider::start(NAME) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let order =
+        |id: &str, owner: &str| json!({ "id": id, "owner": owner, "secret": format!("canary-{owner}-{id}") });
+    let orders: Vec<_> = [("a1", "alice"), ("a2", "alice"), ("b1", "bob"), ("b2", "bob")]
+        .map(|(id, owner)| order(id, owner))
+        .into();
+    fs::write(folder.path().join("db.json"), json!({ "orders": orders }).to_string()).unwrap();
+    let address = free_address();
+    let mut command = Command::new(program);
+    command.args(["--host", "127.0.0.1", "--port", &address.port().to_string(), "--quiet", "db.json"]);
+    let api = Peer::start(command, folder, address);
+    let policies = "policies:\n\
+        - match: { path: \"/orders/{id}\" }\n  authorize: { owner: { response: /owner, is: token.sub } }\n\
+        - match: { operation: list }\n  authorize: { bind: { query.owner: token.sub }, owner: { response: /*/owner, is: token.sub } }\n\
+        - match: { operation: add }\n  authorize: { bind: { body.owner: token.sub } }\n";
+    let config = format!(
+        "upstream: http://{}\nlimit: {{ baseline: off }}\n{}{policies}",
+        api.address,
+        provider.section("")
+    );
+    let gateway = Options::config(config).spec(OBJECTS).start();
+    let stored = |id: &str| Client::connect(api.address).get(&format!("/orders/{id}")).unwrap().text();
+    let tokens = [("alice", provider.token("alice", &[])), ("bob", provider.token("bob", &[]))];
+    let send = |token: &str, method: &str, target: &str, body: Option<&Value>| {
+        let authorization = format!("Bearer {token}");
+        let mut fields = vec![("Authorization", authorization.as_str())];
+        fields.extend(body.map(|_| ("Content-Type", "application/json")));
+        let body = body.map(Value::to_string).unwrap_or_default();
+        Client::connect(gateway.address).call(method, target, &fields, body.as_bytes()).unwrap()
+    };
+    for (user, token) in &tokens {
+        for (id, owner) in [("a1", "alice"), ("b1", "bob")] {
+            let target = format!("/orders/{id}");
+            let own = *user == owner;
+            let before = stored(id);
+            let read = send(token, "GET", &target, None);
+            assert_eq!((read.status == 200, read.text().contains("canary")), (own, own), "{user} reads {id}");
+            let ranged = Client::connect(gateway.address)
+                .call(
+                    "GET",
+                    &target,
+                    &[("Authorization", &format!("Bearer {token}")), ("Range", "bytes=0-200")],
+                    b"",
+                )
+                .unwrap();
+            assert_eq!(ranged.text().contains("canary"), own, "{user} reads a part of {id}");
+            let patched = send(token, "PATCH", &target, Some(&json!({ "note": format!("{user} was here") })));
+            assert_eq!((patched.status == 200, stored(id) != before), (own, own), "{user} patches {id}");
+            let before = stored(id);
+            let taken = json!({ "owner": user, "secret": "mine now" });
+            if !own {
+                let put = send(token, "PUT", &target, Some(&taken));
+                let deleted = send(token, "DELETE", &target, None);
+                assert_eq!((put.status, deleted.status), (404, 404), "{user} takes {id}");
+                assert!(!put.text().contains("canary") && !deleted.text().contains("canary"));
+                assert_eq!(stored(id), before, "{user} takes {id}");
+            }
+        }
+        let own = send(token, "GET", &format!("/orders?owner={user}"), None);
+        assert!(own.status == 200 && own.text().contains(&format!("canary-{user}")), "{}", own.text());
+        for target in
+            ["/orders", "/orders?owner=alice&owner=bob", "/orders?owner_like=.", "/orders?owner=nobody"]
+        {
+            let refused = send(token, "GET", target, None);
+            assert!(refused.status == 403 && !refused.text().contains("canary"), "{user} lists {target}");
+        }
+        assert_eq!(send(token, "POST", "/orders", Some(&json!({ "owner": user }))).status, 201);
+        for body in [json!({ "owner": "eve" }), json!({}), json!({ "owner": user, "Owner": "eve" })] {
+            assert_eq!(send(token, "POST", "/orders", Some(&body)).status, 403, "{user} adds {body}");
+        }
+    }
+    // What is one's own can go.
+    for ((_, token), id) in tokens.iter().zip(["a2", "b2"]) {
+        assert_eq!(send(token, "PUT", &format!("/orders/{id}"), Some(&json!({ "owner": "x" }))).status, 200);
+        assert_eq!(send(token, "DELETE", &format!("/orders/{id}"), None).status, 404, "given away");
+    }
+    assert_eq!(send(&tokens[0].1, "DELETE", "/orders/a1", None).status, 200);
+    assert!(!stored("a1").contains("canary"));
 }
 
 /// A certificate authority in a folder.

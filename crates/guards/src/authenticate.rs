@@ -58,7 +58,8 @@ use std::collections::BTreeMap;
 
 use http::header::{self, HeaderName, HeaderValue};
 use portcullis_engine::{
-    Code, CredentialKind, Cx, Denial, Guard, GuardError, Hooks, Principal, Stage, Verdict, code,
+    Body, BodyNeed, Code, CredentialKind, Cx, Denial, Guard, GuardError, Hooks, MediaType, Principal, Stage,
+    Verdict, code,
 };
 use portcullis_identity::jose::TokenError;
 use portcullis_identity::certificate::CertificateMap;
@@ -306,7 +307,26 @@ const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
 impl Guard for Verify {
     fn hooks(&self) -> Hooks {
-        Hooks { request_head: true, ..Hooks::default() }
+        let tokens = !self.needs.token_schemes.is_empty();
+        Hooks { request_head: true, request_body: tokens, ..Hooks::default() }
+    }
+
+    fn reads_request_body(&self, cx: &Cx<'_>) -> BodyNeed {
+        let form = cx.request_header(header::CONTENT_TYPE).map(|text| MediaType { text }.essence());
+        match form.is_some_and(|kind| kind.eq_ignore_ascii_case("application/x-www-form-urlencoded")) {
+            true => BodyNeed::Bytes,
+            false => BodyNeed::Nothing,
+        }
+    }
+
+    fn request_body(&self, _: &mut Cx<'_>, body: &Body) -> Result<Verdict, GuardError> {
+        // RFC 6750 section 2.2: an API that takes it there would take another than the one that was verified.
+        let form = std::str::from_utf8(body.bytes()).unwrap_or_default();
+        if present::has_parameter(form, "access_token") {
+            let reason = "a token stands in the body, where the API may take it instead of the verified one";
+            return Ok(Denial::new(&CREDENTIAL_AMBIGUOUS, reason).into());
+        }
+        Ok(Verdict::Pass)
     }
 
     fn request_head(&self, cx: &mut Cx<'_>) -> Result<Verdict, GuardError> {
@@ -325,7 +345,7 @@ impl Guard for Verify {
                 return Ok(Denial::new(&CREDENTIAL_AMBIGUOUS, reason).into());
             }
         };
-        if !self.needs.token_schemes.is_empty() && present::in_query(cx.request.query(), "access_token") {
+        if !self.needs.token_schemes.is_empty() && present::has_parameter(cx.request.query().unwrap_or_default(), "access_token") {
             let reason = "a token stands in the query, where logs and histories keep it (RFC 9700 section 4.3.2)";
             return Ok(Denial::new(&CREDENTIAL_AMBIGUOUS, reason).into());
         }

@@ -294,6 +294,13 @@ fn tokens_that_cannot_be_judged_are_refused() {
     }
     assert_eq!(send("/a?access_token=x", &[]).code(), "credential-ambiguous");
     assert_eq!(send("/a?access%5Ftoken=x", &[("authorization", token)]).code(), "credential-ambiguous");
+    let form = |body: &str| {
+        let mut call = call("GET", "/b").with("x-api-key", "alice-key");
+        call.body = Some(body.into());
+        let call = call.with("content-type", "application/x-www-form-urlencoded");
+        crate::testing::send(&engine, &call).code()
+    };
+    assert_eq!((form("a=1"), form("a=1&access%5ftoken=x")), ("permitted", "credential-ambiguous"));
     // Where a key would do, a wrong token is still wrong.
     assert_eq!(send("/b", &[("x-api-key", "alice-key")]).code(), "permitted");
     let both = [("x-api-key", "alice-key"), ("authorization", "Bearer x.y.z")];

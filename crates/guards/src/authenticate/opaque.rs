@@ -155,17 +155,11 @@ impl Opaque {
 
 /// HTTP Basic with both parts form-encoded (RFC 6749 section 2.3.1).
 fn basic(id: &str, secret: &str) -> HeaderValue {
-    let encode = |text: &str| {
-        let mut out = String::new();
-        for byte in text.bytes() {
-            match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                    out.push(char::from(byte))
-                }
-                _ => out.push_str(&format!("%{byte:02X}")),
-            }
-        }
-        out
+    let encode = |text: &str| -> String {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+        text.bytes()
+            .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+            .collect()
     };
     let pair = format!("{}:{}", encode(id), encode(secret));
     let text = format!("Basic {}", data_encoding::BASE64.encode(pair.as_bytes()));

@@ -112,9 +112,9 @@ pub(crate) fn token(value: &[u8]) -> Option<(AuthScheme, &[u8])> {
     found.filter(|(_, token)| !token.is_empty())
 }
 
-/// Whether the query has a parameter `name`.
-pub(crate) fn in_query(query: Option<&str>, name: &str) -> bool {
-    let mut pairs = query.unwrap_or_default().split('&');
+/// Whether the query or form has a parameter `name`.
+pub(crate) fn has_parameter(query: &str, name: &str) -> bool {
+    let mut pairs = query.split('&');
     pairs.any(|pair| is_parameter(pair.split('=').next().unwrap_or_default(), name))
 }
 
