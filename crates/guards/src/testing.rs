@@ -211,6 +211,8 @@ pub(crate) struct Went {
     pub(crate) read: Option<String>,
     /// What the upstream got, where it got anything.
     pub(crate) upstream: Option<(String, HeaderMap)>,
+    /// The body it got, where a guard needed it whole.
+    pub(crate) sent: Option<String>,
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) body: String,
@@ -284,11 +286,15 @@ pub(crate) fn send(engine: &Arc<Engine>, call: &Call) -> Went {
         step = inspection.request_body(Bytes::from(call.body.clone().unwrap_or_default()));
     }
     let mut upstream = None;
+    let mut sent = None;
     let (status, headers, body) = match step {
         Step::Reply(reply) => (reply.status, reply.headers, reply.body),
         Step::NeedBody { .. } => panic!("asked for the body twice"),
         Step::Lookup(lookup) => panic!("asked outside: {lookup:?}"),
-        Step::Forward(_) => {
+        Step::Forward(permit) => {
+            if let ForwardBody::Whole(body) = permit.body() {
+                sent = Some(String::from_utf8(body.to_vec()).unwrap());
+            }
             let request = inspection.request();
             upstream = Some((request.target().to_owned(), request.headers.clone()));
             let length = call.answer.body.len() as u64;
@@ -321,5 +327,5 @@ pub(crate) fn send(engine: &Arc<Engine>, call: &Call) -> Went {
         now,
     });
     let body = String::from_utf8(body.to_vec()).unwrap();
-    Went { read, upstream, status: status.as_u16(), headers, body, record }
+    Went { read, upstream, sent, status: status.as_u16(), headers, body, record }
 }

@@ -71,6 +71,8 @@ fn every_switch_has_three_positions() {
         ("unknown_cookie", get("/orders/1").with("cookie", "odd=1"), "parameter-unknown"),
         ("unexpected_body", get("/orders/1").json("{}"), "body-unexpected"),
         ("body", put(r#"{"total": true}"#), "body-invalid"),
+        ("malformed_body", put(r#"{"total": 1"#), "body-malformed"),
+        ("duplicate_keys", put(r#"{"total": 1, "total": 2}"#), "body-duplicate-key"),
         ("unknown_property", put(r#"{"total": 1, "x": 1}"#), "property-unknown"),
         ("read_only", put(r#"{"total": 1, "id": 1}"#), "property-read-only"),
         ("response_status", get("/orders/1").answered(299, &[], ""), "response-undocumented"),
@@ -162,4 +164,45 @@ fn response_refusals_do_not_describe_the_answer() {
     );
     assert_eq!((went.code(), went.status), ("response-property", 502));
     assert!(!went.body.contains("hash") && went.record.findings[0].reason.contains("hash"));
+}
+
+#[test]
+fn members_are_left_out_and_the_rest_passes() {
+    let put = |body: &str| call("PUT", "/orders/1").with(ALICE.0, ALICE.1).json(body).answered(204, &[], "");
+    let policies = json!({ "validate": { "unknown_property": "strip", "read_only": "strip" } });
+    let engine = shop(policies.clone()).engine;
+    let body = r#"{"role": "admin", "total": 1.50, "id": 7}"#;
+    let went = send(&engine, &put(body));
+    assert_eq!((went.code(), went.sent.as_deref()), ("permitted", Some(r#"{"total": 1.50}"#)));
+    assert_eq!(went.found(), ["property-unknown", "property-read-only"]);
+    assert!(went.record.findings.iter().all(|finding| finding.enforced), "{:?}", went.record.findings);
+    // What is wrong beside that is still refused.
+    assert_eq!(send(&engine, &put(r#"{"role": 1, "total": "1"}"#)).code(), "body-invalid");
+    assert_eq!(send(&engine, &put(r#"{"role": 1, "total": 1, "role": 2}"#)).code(), "body-duplicate-key");
+    // In monitor mode nothing is changed.
+    let mut monitored = policies;
+    monitored["validate"]["mode"] = json!("monitor");
+    let went = send(&shop(monitored).engine, &put(body));
+    assert_eq!((went.code(), went.sent.as_deref()), ("permitted", Some(body)));
+    assert!(went.found().len() == 2 && went.record.findings.iter().all(|finding| !finding.enforced));
+}
+
+#[test]
+fn answers_lose_what_may_not_be_shown() {
+    let policies = json!({ "validate": { "response_property": "strip", "write_only": "strip" } });
+    let engine = shop(policies).engine;
+    let get = |body: &str| {
+        let fields = [("content-type", "application/json"), ("etag", "\"1\"")];
+        send(&engine, &call("GET", "/orders/1").with(ALICE.0, ALICE.1).answered(200, &fields, body))
+    };
+    let went = get(r#"{"id": 1, "pin": "1234", "hash": "x"}"#);
+    assert_eq!((went.status, went.body.as_str()), (200, r#"{"id": 1}"#));
+    assert_eq!((went.header("content-length"), went.header("etag")), (Some("9"), None));
+    // An answer that does not fit, which is only watched, loses it as well.
+    let went = get(r#"{"hash": "x", "id": "one"}"#);
+    assert_eq!((went.status, went.body.as_str()), (200, r#"{"id": "one"}"#));
+    assert_eq!(went.found(), ["response-invalid", "response-property"]);
+    // One that is as described is not touched.
+    let went = get(r#"{ "id": 1 }"#);
+    assert_eq!((went.body.as_str(), went.header("etag")), (r#"{ "id": 1 }"#, Some("\"1\"")));
 }

@@ -186,3 +186,67 @@ fn hostile_values_are_judged_within_bounds() {
     let unique = super::value::all_unique(&(0..20_000).map(Value::from).collect::<Vec<_>>());
     assert!(unique);
 }
+
+fn stripped(schema: &Value, body: &str) -> Option<String> {
+    let found =
+        contract(schema).strip_request_body(0, Some("application/json"), body.as_bytes(), Checks::default());
+    found.unwrap().map(|bytes| String::from_utf8(bytes).unwrap())
+}
+
+#[test]
+fn members_are_cut_out_of_the_text() {
+    let item = json!({"properties": {"a": {}, "id": {"readOnly": true}}});
+    let list = json!({"properties": {"l": {"type": "array", "items": item}}});
+    let choice = json!({"oneOf": [{"$ref": "#/components/schemas/Cat"}, {"$ref": "#/components/schemas/Dog"}],
+        "discriminator": {"propertyName": "kind"}});
+    let closed = json!({"properties": {"a": {"type": "integer"}}, "additionalProperties": false});
+    let joined = json!({"allOf": [item, {"patternProperties": {"^x": {}}, "additionalProperties": true}]});
+    for (schema, body, expected) in [
+        (&item, r#"{"a":1}"#, None),
+        (&item, r#"{"a":1,"x":2}"#, Some(r#"{"a":1}"#)),
+        (&item, r#"{ "x" : {"y":[1]} , "a":1.0e0, "id":2 }"#, Some(r#"{ "a":1.0e0 }"#)),
+        (&item, r#"{"\u0069d":2,"b":"}"}"#, Some("{}")),
+        (&list, r#"{"l":[{"id":1,"a":2},{"z":1},3],"m":0}"#, Some(r#"{"l":[{"a":2},{},3]}"#)),
+        (&choice, r#"{"kind":"Cat","bark":true,"lives":9}"#, Some(r#"{"kind":"Cat","lives":9}"#)),
+        // Nothing is in force that would describe anything.
+        (&choice, r#"{"kind":"Fish","bark":true}"#, None),
+        // What does not fit stays; what is forbidden goes.
+        (&closed, r#"{"a":"no","b":2}"#, Some(r#"{"a":"no"}"#)),
+        (&joined, r#"{"a":1,"b":2,"id":3}"#, Some(r#"{"a":1,"b":2}"#)),
+        (&json!({"type": "object"}), r#"{"x":1}"#, None),
+    ] {
+        assert_eq!(stripped(schema, body).as_deref(), expected, "{schema} {body}");
+    }
+    let strip = |kind, body: &[u8]| contract(&item).strip_request_body(0, kind, body, Checks::default());
+    assert!(strip(Some("application/json"), b"{\"a\":1").is_err());
+    assert!(strip(Some("application/json"), b"{\"x\":1,\"x\":2}").is_err());
+    assert_eq!(strip(Some("text/plain"), b"x"), Ok(None));
+}
+
+#[test]
+fn faults_are_told_apart_and_come_before_what_does_not_fit() {
+    use ViolationKind::{DuplicateKey, InvalidBody, MalformedBody, TooComplexBody};
+    let contract = contract(&json!({"type": "object", "properties": {"a": {"type": "integer"}, "f": {}}}));
+    let limits = crate::BodyLimits { depth: 3, values: 6 };
+    let checks = Checks { limits, ..Checks::default() };
+    for (body, kind, place) in [
+        (r#"{"a":"x"}"#, InvalidBody, ""),
+        (r#"{"a":"x""#, MalformedBody, "JSON at line 1 column 9"),
+        ("{\"a\":1,\n \"a\":2}", DuplicateKey, "each member once at line 2 column 2"),
+        (r#"{"a":"x","a":2}"#, DuplicateKey, "each member once at line 1 column 10"),
+        (r#"{"f":{"x":1,"y":2,"\u0078":3}}"#, DuplicateKey, "each member once at line 1 column 19"),
+        (r#"{"f":[[[]]]}"#, TooComplexBody, ""),
+        (r#"{"f":[1,2,3,4,5]}"#, TooComplexBody, ""),
+        (r#"{"a":1e999}"#, MalformedBody, ""),
+        (r#"{"a":"x"} ."#, MalformedBody, ""),
+        ("\u{feff}{}", MalformedBody, ""),
+        (r#"{"f":"\ud800"}"#, MalformedBody, ""),
+        ("[1,]", MalformedBody, ""),
+    ] {
+        let found = contract.check_request_body(0, Some("application/json"), body.as_bytes(), checks);
+        assert_eq!(found[0].kind, kind, "{body} {found:?}");
+        assert!(place.is_empty() || found[0].expected == place, "{body} {found:?}");
+    }
+    let found = contract.check_request_body(0, Some("application/json"), b"{\"f\":\"\xc0\xaf\"}", checks);
+    assert_eq!((found[0].kind, &*found[0].expected), (MalformedBody, "JSON at line 1 column 7"));
+}
