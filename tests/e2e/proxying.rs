@@ -275,6 +275,26 @@ fn a_drain_under_load_breaks_no_call() {
 }
 
 #[test]
+fn a_load_balancer_names_the_client_with_the_proxy_protocol() {
+    let test = "a_load_balancer_names_the_client_with_the_proxy_protocol";
+    let (Some(haproxy), Some(curl)) = (needs(test, "haproxy"), needs(test, "curl")) else { return };
+    let recorder = Recorder::start();
+    let listener = "trusted_hops: [127.0.0.1/32]\nlisten: { address: 127.0.0.1:0, proxy_protocol: true }\n";
+    let gateway = Options::open(recorder.address, listener).start_as_written();
+    for version in ["send-proxy", "send-proxy-v2"] {
+        let balancer = peers::haproxy_tcp(&haproxy, gateway.address, version);
+        let output = Command::new(&curl)
+            .args(["--silent", "--show-error", "--max-time", "10", "--interface", "127.0.0.9"])
+            .arg(format!("http://{}/{version}", balancer.address))
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(text, format!("GET /{version}"), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(recorder.take().remove(0).field("x-forwarded-for"), Some("127.0.0.9"));
+    }
+}
+
+#[test]
 fn tls_speaks_both_protocols() {
     let (Some(_), Some(curl)) =
         (needs("tls_speaks_both_protocols", "openssl"), needs("tls_speaks_both_protocols", "curl"))

@@ -82,6 +82,20 @@ pub(crate) fn haproxy_echo(program: &Path) -> Peer {
     Peer::start(command, folder, address)
 }
 
+/// HAProxy that passes connections on to `to` with what `server` says, such as `send-proxy`.
+pub(crate) fn haproxy_tcp(program: &Path, to: SocketAddr, server: &str) -> Peer {
+    let folder = tempfile::tempdir().unwrap();
+    let address = free_address();
+    let config = format!(
+        "defaults\n  mode tcp\n  timeout client 30s\n  timeout server 30s\n  timeout connect 5s\n\
+         listen balancer\n  bind {address}\n  server gateway {to} {server}\n"
+    );
+    fs::write(folder.path().join("haproxy.cfg"), config).unwrap();
+    let mut command = Command::new(program);
+    command.args(["-db", "-f"]).arg(folder.path().join("haproxy.cfg"));
+    Peer::start(command, folder, address)
+}
+
 /// Node's HTTP server that answers every request, once it is complete, with its method and target.
 pub(crate) fn node_echo(program: &Path) -> Peer {
     let folder = tempfile::tempdir().unwrap();
