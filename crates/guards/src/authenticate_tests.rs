@@ -254,7 +254,7 @@ fn schemes_that_can_never_be_met_are_closed() {
     assert!(!compiled.report.warnings.is_empty());
 }
 
-const TOKENS: &str = "{openapi: 3.0.0, info: {title: t, version: '1'}, components: {securitySchemes: {login: {type: openIdConnect, openIdConnectUrl: 'https://login.example/.well-known/openid-configuration'}, key: {type: apiKey, in: header, name: X-API-Key}, tls: {type: mutualTLS}}}, paths: {/a: {get: {security: [{login: [read]}], responses: {'200': {description: ok}}}}, /b: {get: {security: [{login: []}, {key: []}], responses: {'200': {description: ok}}}}, /c: {get: {security: [{tls: []}], responses: {'200': {description: ok}}}}}}";
+const TOKENS: &str = "{openapi: 3.0.0, info: {title: t, version: '1'}, components: {securitySchemes: {login: {type: openIdConnect, openIdConnectUrl: 'https://login.example/.well-known/openid-configuration'}, key: {type: apiKey, in: header, name: X-API-Key}, tls: {type: mutualTLS}}}, paths: {/a: {get: {security: [{login: [read]}], responses: {'200': {description: ok}}}}, /b: {get: {security: [{login: []}, {key: []}], responses: {'200': {description: ok}}}, post: {security: [{login: []}, {key: []}], requestBody: {content: {application/x-www-form-urlencoded: {}}}, responses: {'200': {description: ok}}}}, /c: {get: {security: [{tls: []}], responses: {'200': {description: ok}}}}}}";
 
 fn issuers() -> serde_json::Value {
     json!({
@@ -295,7 +295,7 @@ fn tokens_that_cannot_be_judged_are_refused() {
     assert_eq!(send("/a?access_token=x", &[]).code(), "credential-ambiguous");
     assert_eq!(send("/a?access%5Ftoken=x", &[("authorization", token)]).code(), "credential-ambiguous");
     let form = |body: &str| {
-        let mut call = call("GET", "/b").with("x-api-key", "alice-key");
+        let mut call = call("POST", "/b").with("x-api-key", "alice-key");
         call.body = Some(body.into());
         let call = call.with("content-type", "application/x-www-form-urlencoded");
         crate::testing::send(&engine, &call).code()

@@ -46,6 +46,7 @@ mod limit;
 mod mask;
 mod place;
 mod policies;
+mod properties;
 mod protection;
 mod provenance;
 mod routes;
@@ -72,6 +73,7 @@ pub static REGISTRY: &[Entry] = &[
     Entry::of::<deprecated::Deprecated>(include_str!("deprecated.rs")),
     Entry::of::<authenticate::Authenticate>(include_str!("authenticate.rs")),
     Entry::of::<authorize::Authorize>(include_str!("authorize.rs")),
+    Entry::of::<properties::Properties>(include_str!("properties.rs")),
     Entry::of::<provenance::Provenance>(include_str!("provenance.rs")),
     Entry::of::<flow::Flow>(include_str!("flow.rs")),
     Entry::of::<ssrf::Ssrf>(include_str!("ssrf.rs")),
