@@ -107,6 +107,7 @@ fn bound_parameters_name_the_caller_wherever_they_stand() {
         (r#"{"user_id":["alice","bob"]}"#, "parameter-not-own"),
         (r#"{"user-id":{"id":"bob"}}"#, "parameter-not-own"),
         ("[]", "permitted"),
+        (r#"[{"userId":"alice"},{"userId":"bob"}]"#, "parameter-not-own"),
     ] {
         assert_eq!(send(&engine, &post().json(body)).code(), expected, "{body}");
     }
@@ -118,6 +119,16 @@ fn bound_parameters_name_the_caller_wherever_they_stand() {
     assert_eq!(
         (form("item=1&userId=alice"), form("item=1&userId=b%6fb")),
         ("permitted", "parameter-not-own")
+    );
+
+    let parts = |name: &str| {
+        let mut call = post().with("content-type", "multipart/form-data; boundary=x");
+        call.body = Some(format!("--x\r\nContent-Disposition: form-data; {name}\r\n\r\nbob\r\n--x--\r\n"));
+        send(&engine, &call).code()
+    };
+    assert_eq!(
+        [parts("name=\"item\""), parts("name=\"userId\""), parts("name=user_id")],
+        ["permitted", "parameter-not-own", "parameter-not-own"]
     );
 
     let engine = owned("search", &json!({ "bind": { "query.owner": "consumer" } }));

@@ -159,8 +159,30 @@ impl Binding {
             let value = body.json().and_then(|json| json.pointer(pointer)).ok_or_else(|| self.missing())?;
             self.check(cx, &text(value).unwrap_or_default(), "body")?;
         }
+        if is_multipart(body.content_type().map(|media| media.essence())) {
+            let named =
+                part_names(body.bytes()).any(|name| plain(&String::from_utf8_lossy(name)) == self.name);
+            let found =
+                |()| Denial::new(&PARAMETER_NOT_OWN, format!("`{}` is in the form as well", self.label));
+            return if named { Err(found(())) } else { Ok(()) };
+        }
         // The same name beside it: whichever the API takes, it is the caller's.
-        let Some(Value::Object(members)) = body.json() else { return Ok(()) };
+        match body.json() {
+            Some(Value::Object(members)) => self.members(cx, members),
+            Some(Value::Array(items)) => {
+                let mut objects = items.iter().filter_map(Value::as_object);
+                objects.try_for_each(|members| self.members(cx, members))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn members(&self, cx: &Cx<'_>, members: &serde_json::Map<String, Value>) -> Result<(), Denial> {
+        // An object by this name may only lead to what is bound itself.
+        let leads = |name: &str| match &self.place {
+            Place::Body(pointer) => pointer.starts_with(&format!("/{}/", escape(name))),
+            _ => false,
+        };
         for (name, value) in members.iter().filter(|(name, _)| plain(name) == self.name) {
             match value {
                 Value::Array(items) => {
@@ -168,13 +190,27 @@ impl Binding {
                         self.check(cx, &text(item).unwrap_or_default(), "body")?;
                     }
                 }
-                Value::Object(_) if matches!(&self.place, Place::Body(pointer) if pointer.starts_with(&format!("/{}/", escape(name)))) =>
-                    {}
+                Value::Object(_) if leads(name) => {}
                 value => self.check(cx, &text(value).unwrap_or_default(), "body")?,
             }
         }
         Ok(())
     }
+}
+
+fn is_multipart(essence: Option<&str>) -> bool {
+    essence.is_some_and(|essence| essence.eq_ignore_ascii_case("multipart/form-data"))
+}
+
+/// Whatever could be read as the name of a part (RFC 7578 section 4.2), wherever it stands.
+fn part_names(body: &[u8]) -> impl Iterator<Item = &[u8]> {
+    memchr::memmem::find_iter(body, b"name=").filter_map(move |at| {
+        let name = body.get(at + 5..)?;
+        let name = name.strip_prefix(b"\"").unwrap_or(name);
+        let end =
+            name.iter().position(|byte| matches!(byte, b'"' | b';' | b'\r' | b'\n')).unwrap_or(name.len());
+        name.get(..end)
+    })
 }
 
 fn is_form(essence: Option<&str>) -> bool {
@@ -200,7 +236,9 @@ impl Guard for Bound {
         let in_body = self.0.iter().any(|binding| matches!(binding.place, Place::Body(_)));
         match essence {
             Some(media) if media.is_json() => BodyNeed::Parsed,
-            Some(media) if is_form(Some(media.essence())) => BodyNeed::Bytes,
+            Some(media) if is_form(Some(media.essence())) || is_multipart(Some(media.essence())) => {
+                BodyNeed::Bytes
+            }
             _ if in_body => BodyNeed::Bytes,
             _ => BodyNeed::Nothing,
         }
