@@ -269,7 +269,7 @@ fn oct(jwk: &Object, algorithm: Algorithm) -> Result<(Material, Thumbprint), Jwk
         return Err(JwkError::Weak);
     }
     let thumbprint = thumbprint(&[("k", text(jwk, "k")?), ("kty", Some("oct"))]);
-    Ok((Material::Secret(hmac::Key::new(hmac, &k)), thumbprint))
+    Ok((Material::Secret(Box::new(hmac::Key::new(hmac, &k))), thumbprint))
 }
 
 /// RFC 7638 section 3: the required members in the order of their names, without white space. None of the values

@@ -164,12 +164,14 @@ impl Header {
         {
             return Err(OWN_KEY);
         }
-        let text = |name| {
-            json::text(&members, name).map_err(|_| TokenError::Malformed("a header member is no string"))
+        let mut text = |name: &str| match members.remove(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(TokenError::Malformed("a header member is no string")),
         };
-        let algorithm = text("alg")?.and_then(Algorithm::from_name).ok_or(TokenError::Algorithm)?;
-        let kid = text("kid")?.map(str::to_owned);
-        let typ = text("typ")?.map(str::to_owned);
+        let algorithm =
+            text("alg")?.as_deref().and_then(Algorithm::from_name).ok_or(TokenError::Algorithm)?;
+        let (kid, typ) = (text("kid")?, text("typ")?);
         Ok(Header { algorithm, kid, typ, jwk, brings_key })
     }
 }

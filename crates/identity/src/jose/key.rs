@@ -22,7 +22,7 @@ pub struct VerificationKey {
 
 pub(crate) enum Material {
     Public(ParsedPublicKey),
-    Secret(hmac::Key),
+    Secret(Box<hmac::Key>),
 }
 
 impl VerificationKey {

@@ -58,9 +58,10 @@ impl TokenRules {
         if !says_access && jws.typ().is_some() && !jws.is_type("jwt") {
             return Err(TokenError::Type("its `typ` is neither `at+jwt` nor `JWT`"));
         }
-        not_another(claims)?;
-        if !says_access {
-            not_an_id_token(claims)?;
+        match said(claims) {
+            Said::Other => return Err(TokenError::Type("its claims say that it is no access token")),
+            Said::Nothing if !says_access => not_an_id_token(claims)?,
+            Said::Nothing | Said::Access => {}
         }
         if self.profile == TokenProfile::Rfc9068 { complete(claims) } else { Ok(()) }
     }
@@ -82,27 +83,32 @@ const OTHER_KINDS: [&str; 9] = [
     "registrationaccesstoken",
 ];
 
-/// Whether a claim says that the token is one of `kinds`.
-fn says(claims: &Object, kinds: &[&str]) -> bool {
-    let said = KIND_CLAIMS.iter().filter_map(|name| claims.get(*name).and_then(Value::as_str));
-    said.into_iter().any(|kind| kinds.iter().any(|known| kind.eq_ignore_ascii_case(known)))
+/// What the claims themselves say of their kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Said {
+    Access,
+    Other,
+    Nothing,
 }
 
-/// What says in its claims that it is something else, a security event or logout token (RFC 8417) among them.
-fn not_another(claims: &Object) -> Result<(), TokenError> {
-    if says(claims, &OTHER_KINDS) || claims.contains_key("events") {
-        return Err(TokenError::Type("its claims say that it is no access token"));
+/// What it says in its claims; a security event or logout token (RFC 8417) says it by its `events`.
+fn said(claims: &Object) -> Said {
+    let mut said = if claims.contains_key("events") { Said::Other } else { Said::Nothing };
+    for kind in KIND_CLAIMS.iter().filter_map(|name| claims.get(*name).and_then(Value::as_str)) {
+        let is_one_of = |known: &[&str]| known.iter().any(|known| kind.eq_ignore_ascii_case(known));
+        if is_one_of(&OTHER_KINDS) {
+            said = Said::Other;
+        } else if said == Said::Nothing && is_one_of(&ACCESS_KINDS) {
+            said = Said::Access;
+        }
     }
-    Ok(())
+    said
 }
 
 /// Marks of an ID token (OpenID Connect Core section 2) where the header does not tell.
 fn not_an_id_token(claims: &Object) -> Result<(), TokenError> {
     const ID_TOKEN: TokenError =
         TokenError::Type("it is an ID token, which says who somebody is and gives access to nothing");
-    if says(claims, &ACCESS_KINDS) {
-        return Ok(());
-    }
     if ["nonce", "at_hash", "c_hash", "s_hash"].iter().any(|name| claims.contains_key(*name)) {
         return Err(ID_TOKEN);
     }

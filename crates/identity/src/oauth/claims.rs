@@ -327,7 +327,7 @@ impl<'a> Pointers<'a> {
         for value in pointers.iter().filter_map(|pointer| self.at(pointer)) {
             match value {
                 Value::String(text) if split => {
-                    texts.extend(text.split(' ').filter(|part| !part.is_empty()).map(Into::into))
+                    texts.extend(text.split(' ').filter(|part| !part.is_empty()).map(Into::into));
                 }
                 Value::String(text) => texts.push(text.as_str().into()),
                 Value::Array(entries) => {

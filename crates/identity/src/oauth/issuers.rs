@@ -86,6 +86,8 @@ pub enum Verification {
 pub struct Issuers {
     by_name: HashMap<Arc<str>, Arc<Issuer>>,
     all: Vec<Arc<Issuer>>,
+    /// The most that any of them reads: longer tokens are nobody's.
+    max_bytes: usize,
     cache: TokenCache,
 }
 
@@ -102,6 +104,7 @@ impl Issuers {
     /// Adds `issuer`; one of the same name that was there before is replaced.
     fn add(&mut self, issuer: Issuer) {
         let issuer = Arc::new(issuer);
+        self.max_bytes = self.max_bytes.max(issuer.rules.max_bytes);
         let name = Arc::clone(issuer.keys.issuer());
         if let KeysFrom::WellKnown(_) = issuer.keys.from() {
             // Whether its name ends in a slash is known only once the metadata are there.
@@ -127,6 +130,9 @@ impl Issuers {
     /// What there is to say of `token` at `now`. Its times and type are judged here; its audience, scopes and
     /// binding are not.
     pub fn verify(&self, token: &str, now: Now) -> Verification {
+        if token.len() > self.max_bytes {
+            return Verification::Refused(TokenError::TooLarge);
+        }
         let digest = self.cache.digest(token);
         if let Some(known) = self.cache.get(&digest, now) {
             return Verification::Verified(known);
@@ -162,8 +168,7 @@ impl Issuers {
 
     fn read<'t>(&self, token: &'t str) -> Result<Unverified<'t>, TokenError> {
         // The issuer's own rules are known only once it is; until then the widest bounds hold.
-        let widest = self.all.iter().map(|issuer| issuer.rules.max_bytes).max().unwrap_or(0);
-        let jws = Jws::parse(token, &JwsRules { max_bytes: widest, keys: HeaderKeys::Ignore })?;
+        let jws = Jws::parse(token, &JwsRules { max_bytes: self.max_bytes, keys: HeaderKeys::Ignore })?;
         let (depth, values) = CLAIM_BOUNDS;
         let claims = json::object(jws.unverified_payload(), depth, values).ok_or(TokenError::Malformed(
             "the claims are no JSON object, name a member twice, or are too complex",

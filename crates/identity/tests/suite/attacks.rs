@@ -92,10 +92,10 @@ impl World {
             match value {
                 Value::Null => drop(members.remove(name)),
                 Value::String(text) if text == "$OTHER" => {
-                    drop(members.insert(name.clone(), self.other["ES256"].bare_jwk()))
+                    drop(members.insert(name.clone(), self.other["ES256"].bare_jwk()));
                 }
                 Value::String(text) if text == "$ES" => {
-                    drop(members.insert(name.clone(), self.keys["es"].bare_jwk()))
+                    drop(members.insert(name.clone(), self.keys["es"].bare_jwk()));
                 }
                 value => drop(members.insert(name.clone(), value.clone())),
             }
