@@ -66,8 +66,17 @@ impl<'d> Builder<'d> {
         if location == In::Header && elsewhere.iter().any(|header| name.eq_ignore_ascii_case(header)) {
             return None;
         }
-        let style = self.style(at, location, unenforced);
+        let mut style = self.style(at, location, unenforced);
         let explode = at.get("explode").and_then(|explode| explode.node.as_bool());
+        if explode == Some(true) && matches!(style, Style::SpaceDelimited | Style::PipeDelimited) {
+            // "Style Examples" leaves it open, and `explode` says that each item is a parameter of its own.
+            self.warn(
+                at,
+                format!("`{name}` exploded, and separated as well"),
+                "`style: form`, or `explode: false`",
+            );
+            style = Style::Form;
+        }
         let (content, schema) = self.value_of(at, unenforced);
         Some(Parameter {
             name: bare_name(name).into(),

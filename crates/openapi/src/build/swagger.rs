@@ -54,6 +54,14 @@ impl<'d> Builder<'d> {
         unenforced: &mut Vec<Problem>,
     ) -> (Style, bool) {
         let is_list = at.str("type") == Some("array");
+        if is_list && at.get("items").and_then(|items| items.str("type")) == Some("array") {
+            unenforced.push(self.problem(
+                at,
+                Severity::Error,
+                "a list of lists in one text",
+                "a list of single values",
+            ));
+        }
         let plain = if matches!(location, In::Path | In::Header) { Style::Simple } else { Style::Form };
         match at.str("collectionFormat").filter(|_| is_list).unwrap_or("csv") {
             "csv" => (plain, false),

@@ -34,6 +34,12 @@ fn keys_that_are_there_twice_refuse_what_they_lead_to() {
 }
 
 #[test]
+fn a_list_of_lists_is_refused() {
+    let text = "swagger: '2.0'\npaths:\n  /a: {get: {parameters: [{name: p, in: query, type: array, items: {type: array, items: {type: integer}}}], responses: {}}}\n";
+    assert_eq!(load(text).operations()[0].unenforced.len(), 1);
+}
+
+#[test]
 fn slashes_by_document_and_policy() {
     let text = "openapi: 3.0.0\npaths:\n  /s/{scope}/x:\n    get: {parameters: [{name: scope, in: path, required: true, x-ms-skip-url-encoding: true, schema: {type: string, maxLength: 5}}], responses: {}}\n  /f/{path}:\n    get: {parameters: [{name: path, in: path, required: true, schema: {type: string}}], responses: {}}\n";
     let contract = load(text);
