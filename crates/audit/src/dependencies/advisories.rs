@@ -177,6 +177,11 @@ impl Advisories {
         self.seen
     }
 
+    /// How many flaws are known to be exploited.
+    pub fn exploited(&self) -> usize {
+        self.exploited.len()
+    }
+
     /// What could not be read inside files and folders that could.
     pub fn broken(&self) -> &[String] {
         &self.broken

@@ -1,5 +1,7 @@
 //! The commands, one file each, and the command line that chooses among them.
 
+mod advisories;
+mod audit;
 mod completions;
 mod config;
 mod contract;
@@ -12,6 +14,7 @@ mod keys;
 mod log;
 mod replay;
 mod run;
+mod sbom;
 
 use std::process::ExitCode;
 
@@ -39,6 +42,10 @@ enum Command {
     Keys(keys::Args),
     Log(log::Args),
     Replay(replay::Args),
+    Audit(audit::Args),
+    #[command(subcommand)]
+    Advisories(advisories::Args),
+    Sbom(sbom::Args),
     Init(init::Args),
     Doctor(doctor::Args),
     #[command(subcommand)]
@@ -77,6 +84,9 @@ fn run(command: Command) -> Result {
         Command::Doctor(args) => doctor::run(&args),
         Command::Keys(args) => keys::run(&args),
         Command::Replay(args) => replay::run(&args),
+        Command::Audit(args) => audit::run(&args),
+        Command::Advisories(args) => advisories::run(&args),
+        Command::Sbom(args) => sbom::run(&args),
         Command::Log(args) => log::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Contract(args) => contract::run(&args),

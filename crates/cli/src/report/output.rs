@@ -175,7 +175,10 @@ impl Output {
 }
 
 /// Writes a file whole or not at all.
-fn save(path: &Path, text: &str) -> Result<()> {
+///
+/// # Errors
+/// If its folder cannot be written.
+pub(crate) fn save(path: &Path, text: &str) -> Result<()> {
     let failed =
         |error: io::Error| Failure::Incomplete(format!("`{}` cannot be written: {error}", path.display()));
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
