@@ -125,6 +125,8 @@ pub struct Operation {
     pub answers: Vec<Value>,
     /// Who may call.
     pub auth: Auth,
+    /// Names of the schemes of which one is asked for.
+    pub schemes: Vec<String>,
 }
 
 /// How a credential is carried.
@@ -195,7 +197,9 @@ impl Slot {
 pub(crate) fn kind_of(schema: &Value) -> &str {
     match schema.get("type") {
         Some(Value::String(kind)) => kind,
-        Some(Value::Array(kinds)) => kinds.iter().filter_map(Value::as_str).find(|k| *k != "null").unwrap_or("string"),
+        Some(Value::Array(kinds)) => {
+            kinds.iter().filter_map(Value::as_str).find(|k| *k != "null").unwrap_or("string")
+        }
         _ if schema.get("properties").is_some() => "object",
         _ if schema.get("items").is_some() => "array",
         _ => "string",
@@ -267,9 +271,34 @@ impl Operation {
         let any = |wanted: &[&str]| tokens.iter().any(|token| wanted.contains(&token.as_str()));
         let about_secret = any(&["password", "passwd", "pin", "code", "link", "token", "forgot"]);
         if any(&[
-            "shutdown", "restart", "reboot", "wipe", "drop", "truncate", "purge", "flush", "createdb", "initdb",
-            "resetdb", "dropdb", "populate", "populatedb", "seed", "seeddb", "factory", "install", "migrate", "restore",
-            "halt", "kill", "terminate", "poweroff", "reinit", "reinitialize", "rollback", "destroyall",
+            "shutdown",
+            "restart",
+            "reboot",
+            "wipe",
+            "drop",
+            "truncate",
+            "purge",
+            "flush",
+            "createdb",
+            "initdb",
+            "resetdb",
+            "dropdb",
+            "populate",
+            "populatedb",
+            "seed",
+            "seeddb",
+            "factory",
+            "install",
+            "migrate",
+            "restore",
+            "halt",
+            "kill",
+            "terminate",
+            "poweroff",
+            "reinit",
+            "reinitialize",
+            "rollback",
+            "destroyall",
         ]) || (any(&["reset", "clear"]) && !about_secret)
         {
             return Danger::Never;
@@ -284,8 +313,13 @@ impl Operation {
         }
         match self.method.as_str() {
             "GET" | "HEAD" | "OPTIONS" | "QUERY" | "TRACE" => {
-                let acts = any(&["create", "update", "approve", "transfer", "send", "toggle", "enable", "disable"]);
-                if acts && self.method == "GET" && !self.path.contains('{') { Danger::Write } else { Danger::Read }
+                let acts =
+                    any(&["create", "update", "approve", "transfer", "send", "toggle", "enable", "disable"]);
+                if acts && self.method == "GET" && !self.path.contains('{') {
+                    Danger::Write
+                } else {
+                    Danger::Read
+                }
             }
             _ => Danger::Write,
         }
@@ -297,11 +331,31 @@ impl Operation {
             return false;
         }
         let named = self.says(&[
-            "password", "passwd", "email", "username", "role", "roles", "profile", "me", "pin", "mfa", "2fa",
-            "suspend", "suspension", "ban", "block", "activate", "promote", "permissions", "settings",
+            "password",
+            "passwd",
+            "email",
+            "username",
+            "role",
+            "roles",
+            "profile",
+            "me",
+            "pin",
+            "mfa",
+            "2fa",
+            "suspend",
+            "suspension",
+            "ban",
+            "block",
+            "activate",
+            "promote",
+            "permissions",
+            "settings",
         ]);
         let user_object = matches!(self.method.as_str(), "PUT" | "PATCH" | "DELETE")
-            && matches!(self.noun().as_str(), "user" | "account" | "member" | "customer" | "employee" | "person");
+            && matches!(
+                self.noun().as_str(),
+                "user" | "account" | "member" | "customer" | "employee" | "person"
+            );
         named || user_object
     }
 
@@ -311,7 +365,9 @@ impl Operation {
             return Vec::new();
         };
         let members = properties.as_object();
-        members.map(|all| all.iter().map(|(name, schema)| (name.clone(), schema)).collect()).unwrap_or_default()
+        members
+            .map(|all| all.iter().map(|(name, schema)| (name.clone(), schema)).collect())
+            .unwrap_or_default()
     }
 
     fn has_password(&self) -> bool {
@@ -327,8 +383,27 @@ impl Operation {
         self.method == "POST"
             && self.has_password()
             && self.has_login_name()
-            && self.says(&["login", "signin", "authenticate", "auth", "token", "session", "sessions", "tokens", "sign"])
-            && !self.says(&["register", "signup", "up", "reset", "forgot", "change", "create", "registration"])
+            && self.says(&[
+                "login",
+                "signin",
+                "authenticate",
+                "auth",
+                "token",
+                "session",
+                "sessions",
+                "tokens",
+                "sign",
+            ])
+            && !self.says(&[
+                "register",
+                "signup",
+                "up",
+                "reset",
+                "forgot",
+                "change",
+                "create",
+                "registration",
+            ])
     }
 
     /// Whether it opens an account.
@@ -347,12 +422,16 @@ impl Operation {
         self.method == "POST"
             && !self.has_password()
             && self.has_login_name()
-            && (self.says(&["forgot", "forgotten", "recover"]) || (self.says(&["reset"]) && self.says(&["password"])))
+            && (self.says(&["forgot", "forgotten", "recover"])
+                || (self.says(&["reset"]) && self.says(&["password"])))
     }
 
     /// Whether it sets a password with a code.
     pub(crate) fn is_reset_confirm(&self) -> bool {
-        self.method == "POST" && self.has_password() && self.reset_code().is_some() && self.says(&["reset", "recover", "forgot", "confirm"])
+        self.method == "POST"
+            && self.has_password()
+            && self.reset_code().is_some()
+            && self.says(&["reset", "recover", "forgot", "confirm"])
     }
 
     /// The member of the body that takes the reset code.
@@ -399,12 +478,15 @@ impl Operation {
             request.headers.push((name.clone(), value.clone()));
         }
         if !call.cookies.is_empty() {
-            let pairs: Vec<String> = call.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let pairs: Vec<String> =
+                call.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
             request.set_header("cookie", &pairs.join("; "));
         }
         if let Some(value) = &call.body {
-            let (media, content_type) =
-                self.body.as_ref().map_or((Media::Json, "application/json"), |b| (b.media, b.content_type.as_str()));
+            let (media, content_type) = self
+                .body
+                .as_ref()
+                .map_or((Media::Json, "application/json"), |b| (b.media, b.content_type.as_str()));
             write_body(&mut request, media, content_type, value, self.body.as_ref().map(|b| &b.schema));
         }
         request
@@ -549,7 +631,9 @@ pub(crate) fn write_body(
                     let file = value.get("filename").and_then(Value::as_str).unwrap_or("portcullis.png");
                     let kind = value.get("type").and_then(Value::as_str).unwrap_or("image/png");
                     let content = value.get("content").map_or_else(|| text(value), text);
-                    out.push_str(&format!("; filename=\"{file}\"\r\ncontent-type: {kind}\r\n\r\n{content}\r\n"));
+                    out.push_str(&format!(
+                        "; filename=\"{file}\"\r\ncontent-type: {kind}\r\n\r\n{content}\r\n"
+                    ));
                 } else {
                     out.push_str(&format!("\r\n\r\n{}\r\n", text(value)));
                 }
@@ -595,6 +679,7 @@ mod tests {
             body: None,
             answers: Vec::new(),
             auth: Auth::Unsaid,
+            schemes: Vec::new(),
         }
     }
 

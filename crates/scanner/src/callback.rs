@@ -23,10 +23,11 @@ pub(crate) const CONTENT: &str = "portcullis-callback-content-c41d";
 impl Listener {
     /// Starts to listen on `advertised` (`HOST:PORT`), or on loopback on a port of the system's choice.
     pub(crate) fn start(advertised: Option<&str>) -> std::io::Result<Self> {
-        let listener = match advertised.and_then(|a| a.rsplit_once(':')).and_then(|(_, p)| p.parse::<u16>().ok()) {
-            Some(port) => TcpListener::bind(("0.0.0.0", port))?,
-            None => TcpListener::bind(("127.0.0.1", 0))?,
-        };
+        let listener =
+            match advertised.and_then(|a| a.rsplit_once(':')).and_then(|(_, p)| p.parse::<u16>().ok()) {
+                Some(port) => TcpListener::bind(("0.0.0.0", port))?,
+                None => TcpListener::bind(("127.0.0.1", 0))?,
+            };
         let address = listener.local_addr()?;
         let advertised = advertised.map_or_else(|| address.to_string(), str::to_owned);
         let hits = Arc::new(Mutex::new(Vec::new()));

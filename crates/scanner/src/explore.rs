@@ -44,7 +44,10 @@ impl Session<'_> {
                 if let Some(body) = call.body.as_mut().and_then(Value::as_object_mut) {
                     for (name, value) in body.iter_mut() {
                         let plain = value.is_string() && !words::has(name, &["role", "roles"]);
-                        if plain && words::is_login_name(name) && !words::contains(name, &["mail", "phone", "mobile"]) {
+                        if plain
+                            && words::is_login_name(name)
+                            && !words::contains(name, &["mail", "phone", "mobile"])
+                        {
                             *value = Value::String(format!("pc{}", self.random.word(8)));
                         }
                     }
@@ -57,7 +60,10 @@ impl Session<'_> {
                 let body = call.body.clone().unwrap_or_default();
                 let member = |wanted: &dyn Fn(&str) -> bool| {
                     let members = body.as_object().into_iter().flatten();
-                    members.filter(|(name, _)| wanted(name)).find_map(|(_, value)| value.as_str()).map(str::to_owned)
+                    members
+                        .filter(|(name, _)| wanted(name))
+                        .find_map(|(_, value)| value.as_str())
+                        .map(str::to_owned)
                 };
                 let Some(password) = member(&words::is_password) else { continue };
                 // The log-in may ask for the name or for the address.
@@ -121,7 +127,9 @@ impl Session<'_> {
     pub(crate) fn read_lists(&mut self) -> Outcome {
         self.doing("read what is there");
         let lists = self.operations(|op| {
-            op.is_get() && op.danger() == Danger::Read && op.path_names().iter().all(|name| words::contains(name, &["version"]))
+            op.is_get()
+                && op.danger() == Danger::Read
+                && op.path_names().iter().all(|name| words::contains(name, &["version"]))
         });
         let actors: Vec<usize> = (0..self.actors.len().min(4)).chain(self.admin()).collect();
         for index in lists {
@@ -157,7 +165,10 @@ impl Session<'_> {
         // Those that need no object first: others may need what they make.
         makers.sort_by_key(|index| {
             let operation = self.operation(*index);
-            (operation.path_names().len(), operation.body_members().iter().filter(|(n, _)| words::is_id(n)).count())
+            (
+                operation.path_names().len(),
+                operation.body_members().iter().filter(|(n, _)| words::is_id(n)).count(),
+            )
         });
         let users: Vec<usize> = self.users().into_iter().take(2).collect();
         for index in makers {
@@ -204,7 +215,10 @@ impl Session<'_> {
             let operation = self.operation(one.operation).clone();
             let mut removed = false;
             if let Some(remover) = self.remover(&operation) {
-                let noun = crate::session::noun_before(self.operation(remover), &last_parameter(self.operation(remover)));
+                let noun = crate::session::noun_before(
+                    self.operation(remover),
+                    &last_parameter(self.operation(remover)),
+                );
                 if let Some(call) = self.call_for(remover, one, &noun) {
                     for actor in [Some(one.actor), self.admin()].into_iter().flatten() {
                         let exchange = self.call(actor, &call)?;
@@ -233,20 +247,34 @@ impl Session<'_> {
         let found = self.operations(|op| {
             op.method == "DELETE"
                 && op.danger() == Danger::Delete
-                && op.path.strip_prefix(maker.path.as_str()).is_some_and(|rest| rest.starts_with("/{") && !rest.contains("}/"))
+                && op
+                    .path
+                    .strip_prefix(maker.path.as_str())
+                    .is_some_and(|rest| rest.starts_with("/{") && !rest.contains("}/"))
         });
         let by_noun = || {
-            self.operations(|op| op.method == "DELETE" && op.path.ends_with('}') && op.path_names().len() == 1 && op.noun() == maker.noun())
+            self.operations(|op| {
+                op.method == "DELETE"
+                    && op.path.ends_with('}')
+                    && op.path_names().len() == 1
+                    && op.noun() == maker.noun()
+            })
         };
         found.first().copied().or_else(|| by_noun().first().copied())
     }
 
     /// A call of an operation on an object that the scan made: the last path parameter is the object's id.
-    pub(crate) fn call_for(&mut self, index: usize, made: &crate::session::Made, noun: &str) -> Option<crate::api::Call> {
+    pub(crate) fn call_for(
+        &mut self,
+        index: usize,
+        made: &crate::session::Made,
+        noun: &str,
+    ) -> Option<crate::api::Call> {
         let mut call = self.compose(index, made.actor, Taste::Example);
         let operation = self.operation(index);
         let name = last_parameter(operation);
-        let schema = operation.params.iter().find(|p| p.name == name).map(|p| p.schema.clone()).unwrap_or_default();
+        let schema =
+            operation.params.iter().find(|p| p.name == name).map(|p| p.schema.clone()).unwrap_or_default();
         let mut local = crate::pool::Pool::default();
         let nouns = [noun.to_owned()];
         if let Some(answer) = made.exchange.response.json() {
@@ -255,7 +283,8 @@ impl Session<'_> {
         if let Some(body) = &made.call.body {
             local.observe(made.actor, &nouns, body, "", true);
         }
-        let value = local.fitting(made.actor, &name, noun, &schema).first().map(|entry| entry.value.clone())?;
+        let value =
+            local.fitting(made.actor, &name, noun, &schema).first().map(|entry| entry.value.clone())?;
         for (parent, value) in &made.call.path {
             call.path.insert(parent.clone(), value.clone());
         }

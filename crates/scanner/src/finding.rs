@@ -2,7 +2,7 @@
 
 use portcullis_engine::{Owasp, Severity};
 
-use crate::http::{Exchange, Target};
+use crate::http::Exchange;
 
 /// What kind of weakness a finding is. One `static` each, beside the check that raises it.
 #[derive(Debug, PartialEq, Eq)]
@@ -113,61 +113,5 @@ impl Finding {
             key.push_str(parameter);
         }
         key
-    }
-
-    /// Shell commands that repeat the evidence, one a line. Credentials stand as they were sent.
-    pub fn curl(&self, target: &Target) -> String {
-        self.evidence.iter().map(|exchange| curl(exchange, target)).collect::<Vec<_>>().join("\n")
-    }
-}
-
-fn curl(exchange: &Exchange, target: &Target) -> String {
-    let request = &exchange.request;
-    let mut line = String::from("curl -sS -i --path-as-is");
-    match request.method.as_str() {
-        "GET" if request.body.is_empty() => {}
-        "HEAD" => line.push_str(" -I"),
-        method => {
-            line.push_str(" -X ");
-            line.push_str(&quote(method));
-        }
-    }
-    line.push(' ');
-    line.push_str(&quote(&target.url(&request.target)));
-    for (name, value) in &request.headers {
-        line.push_str(" -H ");
-        line.push_str(&quote(&format!("{name}: {value}")));
-    }
-    if !request.body.is_empty() {
-        line.push_str(" --data-binary ");
-        match std::str::from_utf8(&request.body) {
-            Ok(text) if text.len() <= 4096 && !text.starts_with('@') => line.push_str(&quote(text)),
-            _ => line.push_str(&format!("\"$(head -c {} /dev/zero | tr '\\0' a)\"", request.body.len())),
-        }
-    }
-    line
-}
-
-fn quote(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::http::{Request, Response};
-
-    #[test]
-    fn a_curl_line_survives_quotes() {
-        let mut request = Request::new("POST", "/a?b=c");
-        request.set_header("content-type", "application/json");
-        request.body = br#"{"a":"it's"}"#.to_vec();
-        let exchange = Exchange { actor: "alice".into(), request, response: Response::default() };
-        let target = Target::parse("http://127.0.0.1:81").unwrap();
-        assert_eq!(
-            curl(&exchange, &target),
-            "curl -sS -i --path-as-is -X 'POST' 'http://127.0.0.1:81/a?b=c' -H 'content-type: application/json' \
-             --data-binary '{\"a\":\"it'\\''s\"}'"
-        );
     }
 }

@@ -214,7 +214,8 @@ impl Client {
             .enable_all()
             .build()
             .map_err(|error| format!("no runtime: {error}"))?;
-        let address = *target.addresses()?.first().ok_or_else(|| format!("`{}` has no address", target.host))?;
+        let address =
+            *target.addresses()?.first().ok_or_else(|| format!("`{}` has no address", target.host))?;
         let tls = if target.tls { Some(connector()?) } else { None };
         Ok(Self { runtime, target: target.clone(), address, tls, timeout, body_limit: 8 << 20 })
     }
@@ -258,7 +259,8 @@ impl Client {
     }
 
     async fn connect(&self) -> Result<Box<dyn Stream>, String> {
-        let tcp = TcpStream::connect(self.address).await.map_err(|error| format!("no connection: {error}"))?;
+        let tcp =
+            TcpStream::connect(self.address).await.map_err(|error| format!("no connection: {error}"))?;
         let _ = tcp.set_nodelay(true);
         let Some(tls) = &self.tls else { return Ok(Box::new(tcp)) };
         let name = ServerName::try_from(self.target.host.clone()).map_err(|error| error.to_string())?;
@@ -273,7 +275,9 @@ impl Client {
         match answer {
             Ok(Ok(response)) => Response { elapsed, ..response },
             Ok(Err(error)) => Response { error: Some(error), elapsed, ..Response::default() },
-            Err(_) => Response { error: Some("no answer in time".to_owned()), elapsed, ..Response::default() },
+            Err(_) => {
+                Response { error: Some("no answer in time".to_owned()), elapsed, ..Response::default() }
+            }
         }
     }
 
@@ -351,7 +355,9 @@ async fn join_all<F: Future<Output = Response> + Unpin>(mut running: Vec<F>) -> 
             }
         }
         if done.iter().all(Option::is_some) {
-            return std::task::Poll::Ready(done.iter_mut().map(|slot| slot.take().unwrap_or_default()).collect());
+            return std::task::Poll::Ready(
+                done.iter_mut().map(|slot| slot.take().unwrap_or_default()).collect(),
+            );
         }
         std::task::Poll::Pending
     })

@@ -80,7 +80,8 @@ impl Identity {
         let expected = "expected `NAME=login:USER:PASSWORD`, `NAME=bearer:TOKEN`, `NAME=basic:USER:PASSWORD`, \
                         `NAME=header:FIELD: VALUE`, `NAME=cookie:NAME=VALUE` or `NAME=client:PATH:ID:SECRET`";
         // The text holds a secret: an error names the identity only.
-        let (name, rest) = text.split_once('=').ok_or_else(|| format!("an identity has no `=`; {expected}"))?;
+        let (name, rest) =
+            text.split_once('=').ok_or_else(|| format!("an identity has no `=`; {expected}"))?;
         let wrong = || format!("the identity `{name}` cannot be read; {expected}");
         let (kind, value) = rest.split_once(':').ok_or_else(wrong)?;
         let pair = || value.split_once(':').ok_or_else(wrong);
@@ -113,6 +114,55 @@ impl Identity {
             None if matches!(name, "admin" | "root" | "administrator") => (name, Role::Admin),
             None => (name, Role::User),
         };
+        Ok(Self { name: name.to_owned(), role, credential })
+    }
+}
+
+impl Identity {
+    /// Reads a file of identities, YAML or JSON: names to `username` and `password`, `headers`, `login`
+    /// (`path`, `body`, `token`, `header`, `prefix`) or `client` (`path`, `id`, `secret`, `scope`); `role: admin`
+    /// for an administrator.
+    ///
+    /// # Errors
+    /// If the file is neither, or an identity has none of these.
+    pub fn read(name: &str, bytes: &[u8]) -> Result<Vec<Self>, String> {
+        let document =
+            portcullis_openapi::source::Document::parse(name, bytes).map_err(|error| error.to_string())?;
+        let root = document.root().to_json();
+        let members = root.get("identities").unwrap_or(&root).as_object();
+        let members =
+            members.ok_or_else(|| format!("`{name}` has no identities; expected names with credentials"))?;
+        members.iter().map(|(name, value)| Self::from_value(name, value)).collect()
+    }
+
+    fn from_value(name: &str, value: &Value) -> Result<Self, String> {
+        let text = |from: &Value, key: &str| from.get(key).and_then(Value::as_str).map(str::to_owned);
+        let missing = |what: &str| format!("the identity `{name}` has no `{what}`");
+        let credential = if let Some(login) = value.get("login") {
+            Credential::Recipe(Recipe {
+                path: text(login, "path").ok_or_else(|| missing("login.path"))?,
+                body: login.get("body").cloned().ok_or_else(|| missing("login.body"))?,
+                token: text(login, "token"),
+                header: text(login, "header").unwrap_or_else(|| "Authorization".to_owned()),
+                prefix: text(login, "prefix").unwrap_or_else(|| "Bearer ".to_owned()),
+            })
+        } else if let Some(client) = value.get("client") {
+            Credential::Client {
+                path: text(client, "path").ok_or_else(|| missing("client.path"))?,
+                id: text(client, "id").ok_or_else(|| missing("client.id"))?,
+                secret: text(client, "secret").ok_or_else(|| missing("client.secret"))?,
+                scope: text(client, "scope"),
+            }
+        } else if let Some(headers) = value.get("headers").and_then(Value::as_object) {
+            let pairs = headers.iter().map(|(name, value)| (name.clone(), crate::api::text(value)));
+            Credential::Headers(pairs.collect())
+        } else {
+            Credential::Password {
+                username: text(value, "username").ok_or_else(|| missing("username"))?,
+                password: text(value, "password").ok_or_else(|| missing("password"))?,
+            }
+        };
+        let role = if text(value, "role").as_deref() == Some("admin") { Role::Admin } else { Role::User };
         Ok(Self { name: name.to_owned(), role, credential })
     }
 }
@@ -187,7 +237,10 @@ impl Actor {
             Credential::Recipe(recipe) => {
                 let members = || recipe.body.as_object().into_iter().flatten();
                 let found = |wanted: fn(&str) -> bool| {
-                    members().find(|(name, _)| wanted(name)).and_then(|(_, value)| value.as_str()).map(str::to_owned)
+                    members()
+                        .find(|(name, _)| wanted(name))
+                        .and_then(|(_, value)| value.as_str())
+                        .map(str::to_owned)
                 };
                 actor.password = found(crate::words::is_password);
                 actor.username = found(crate::words::is_login_name);
@@ -199,7 +252,10 @@ impl Actor {
 
     /// Whether it can log in anew.
     pub(crate) fn can_log_in(&self) -> bool {
-        matches!(&self.credential, Some(Credential::Password { .. } | Credential::Recipe(_) | Credential::Client { .. }))
+        matches!(
+            &self.credential,
+            Some(Credential::Password { .. } | Credential::Recipe(_) | Credential::Client { .. })
+        )
     }
 
     /// Puts its credentials on a request.
@@ -210,7 +266,8 @@ impl Actor {
             }
         }
         if !self.cookies.is_empty() {
-            let own: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let own: Vec<String> =
+                self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
             let mut line = own.join("; ");
             if let Some(more) = request.header("cookie") {
                 line = format!("{line}; {more}");
@@ -237,6 +294,19 @@ impl Actor {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn identities_of_a_file() {
+        let text = b"alice: { login: { path: /in, body: { user: a, password: b }, token: /t } }\nroot: { role: admin, headers: { X-Key: k } }";
+        let all = Identity::read("x.yaml", text).unwrap();
+        assert!(
+            matches!(&all[0].credential, Credential::Recipe(recipe) if recipe.path == "/in" && recipe.prefix == "Bearer ")
+        );
+        assert_eq!(all[1].role, Role::Admin);
+        assert!(
+            Identity::read("x.yaml", b"alice: { login: { path: /in } }").unwrap_err().contains("login.body")
+        );
+    }
 
     #[test]
     fn identities_of_the_command_line() {

@@ -45,6 +45,8 @@ pub struct Report {
     pub elapsed: Duration,
     /// Why it ended early, if it did.
     pub incomplete: Option<String>,
+    /// Secrets that were used, each with a name for a shell variable: whoever writes the report leaves them out.
+    pub secrets: Vec<(String, String)>,
     /// Operations that answered at least one identity with success, of all.
     pub reached: (usize, usize),
 }
@@ -59,7 +61,10 @@ pub fn scan(api: Api, options: &Options, watch: &mut dyn FnMut(&Progress)) -> Re
     if let Ok(exchange) = &hello
         && let Some(error) = &exchange.response.error
     {
-        return Err(format!("{} does not answer: {error}; start it, or see --target", options.target.url("")));
+        return Err(format!(
+            "{} does not answer: {error}; start it, or see --target",
+            options.target.url("")
+        ));
     }
     if !options.read_only {
         match callback::Listener::start(options.callback.as_deref()) {
@@ -67,7 +72,8 @@ pub fn scan(api: Api, options: &Options, watch: &mut dyn FnMut(&Progress)) -> Re
                 session.callback = Some(listener);
             }
             Ok(_) => session.notes.push(
-                "no call-back address: blind request forgery was not tested; give one with --callback".to_owned(),
+                "no call-back address: blind request forgery was not tested; give one with --callback"
+                    .to_owned(),
             ),
             Err(error) => session.notes.push(format!("the call-back listener could not start: {error}")),
         }
@@ -82,7 +88,8 @@ pub fn scan(api: Api, options: &Options, watch: &mut dyn FnMut(&Progress)) -> Re
     };
     for actor in 1..session.actors.len() {
         let state = session.actor(actor);
-        if state.origin == identity::Origin::Given && state.can_log_in() && session.log_in(actor) == Ok(false) {
+        if state.origin == identity::Origin::Given && state.can_log_in() && session.log_in(actor) == Ok(false)
+        {
             let name = session.actor(actor).name.clone();
             session.notes.push(format!("identity `{name}` logged in before the scan and no longer does"));
         }
@@ -93,7 +100,10 @@ pub fn scan(api: Api, options: &Options, watch: &mut dyn FnMut(&Progress)) -> Re
         .count();
     let mut findings = std::mem::take(&mut session.findings);
     findings.sort_by(|a, b| {
-        b.confidence.cmp(&a.confidence).then(b.kind.severity.cmp(&a.kind.severity)).then(a.key().cmp(&b.key()))
+        b.confidence
+            .cmp(&a.confidence)
+            .then(b.kind.severity.cmp(&a.kind.severity))
+            .then(a.key().cmp(&b.key()))
     });
     Ok(Report {
         findings,
@@ -102,15 +112,34 @@ pub fn scan(api: Api, options: &Options, watch: &mut dyn FnMut(&Progress)) -> Re
         requests: session.requests,
         elapsed: session.started.elapsed(),
         incomplete: incomplete.map(|stop| stop.reason().to_owned()),
+        secrets: session.secrets(),
         reached: (reached, total),
     })
+}
+
+/// Reads a document from a host. Redirects are not followed.
+///
+/// # Errors
+/// If the host does not answer with 2xx.
+pub fn fetch(at: &Target, path: &str, timeout: Duration) -> Result<Vec<u8>, String> {
+    let mut client = http::Client::new(at, timeout)?;
+    client.body_limit = 128 << 20;
+    let response = client.send(&Request::new("GET", path));
+    match response.error {
+        Some(error) => Err(format!("{} cannot be fetched: {error}", at.url(path))),
+        None if !response.ok() => Err(format!("{} answers {}; expected 200", at.url(path), response.status)),
+        None => Ok(response.body),
+    }
 }
 
 fn run(session: &mut Session<'_>) -> Result<(), Stop> {
     session.explore()?;
     let only = &session.options.only;
-    let chosen: Vec<&'static Check> =
-        CHECKS.iter().copied().filter(|check| only.is_empty() || only.iter().any(|name| name == check.name)).collect();
+    let chosen: Vec<&'static Check> = CHECKS
+        .iter()
+        .copied()
+        .filter(|check| only.is_empty() || only.iter().any(|name| name == check.name))
+        .collect();
     for (step, check) in chosen.iter().enumerate() {
         session.step = (step, chosen.len());
         session.doing(check.about);

@@ -35,13 +35,20 @@ pub(crate) struct Pool {
 }
 
 const ENVELOPES: &[&str] = &[
-    "data", "items", "results", "result", "response", "payload", "list", "rows", "records", "content", "objects",
-    "entries", "values", "body", "details", "detail", "embedded", "docs", "hits", "edges", "node",
+    "data", "items", "results", "result", "response", "payload", "list", "rows", "records", "content",
+    "objects", "entries", "values", "body", "details", "detail", "embedded", "docs", "hits", "edges", "node",
 ];
 
 impl Pool {
     /// Takes in an answer. `carried` is what the request had in it: seeing that again says nothing.
-    pub(crate) fn observe(&mut self, actor: usize, path_words: &[String], answer: &Value, carried: &str, made: bool) {
+    pub(crate) fn observe(
+        &mut self,
+        actor: usize,
+        path_words: &[String],
+        answer: &Value,
+        carried: &str,
+        made: bool,
+    ) {
         self.walk(actor, path_words, &[], "", answer, carried, made, 0);
     }
 
@@ -62,8 +69,11 @@ impl Pool {
         }
         match value {
             Value::Object(members) => {
-                let own: Vec<String> =
-                    words::split(key).iter().map(|w| words::singular(w)).filter(|w| !is_envelope(w)).collect();
+                let own: Vec<String> = words::split(key)
+                    .iter()
+                    .map(|w| words::singular(w))
+                    .filter(|w| !is_envelope(w))
+                    .collect();
                 let holder = if own.is_empty() { holder.to_vec() } else { own };
                 for (name, member) in members {
                     self.walk(actor, path, &holder, name, member, carried, made, depth + 1);
@@ -84,7 +94,17 @@ impl Pool {
                     *self.seen.entry(value.clone()).or_default() |= 1 << actor;
                 }
                 let key = words::flat(key);
-                if value.len() <= 300 && self.known.insert((key.clone(), value.clone(), format!("{holder:?}{}", if holder.is_empty() { path.join(" ") } else { String::new() }), actor)) {
+                if value.len() <= 300
+                    && self.known.insert((
+                        key.clone(),
+                        value.clone(),
+                        format!(
+                            "{holder:?}{}",
+                            if holder.is_empty() { path.join(" ") } else { String::new() }
+                        ),
+                        actor,
+                    ))
+                {
                     let (holder, path) = (holder.to_vec(), path.to_vec());
                     self.entries.push(Entry { key, holder, path, value, actor, made });
                 }
@@ -105,7 +125,10 @@ impl Pool {
     /// Values that fit a parameter, best first, each once. `path_noun` says what the path before it is about.
     pub(crate) fn fitting(&self, actor: usize, name: &str, path_noun: &str, schema: &Value) -> Vec<&Entry> {
         let flat = words::flat(name);
-        let generic = matches!(flat.as_str(), "id" | "uuid" | "guid" | "key" | "slug" | "name" | "code" | "number" | "pk" | "ref");
+        let generic = matches!(
+            flat.as_str(),
+            "id" | "uuid" | "guid" | "key" | "slug" | "name" | "code" | "number" | "pk" | "ref"
+        );
         let mut nouns = words::telling(name);
         if nouns.is_empty() && !path_noun.is_empty() {
             nouns.push(path_noun.to_owned());
@@ -116,7 +139,8 @@ impl Pool {
             if !fits(&entry.value, schema) {
                 continue;
             }
-            let entry_id = matches!(entry.key.as_str(), "id" | "uuid" | "guid" | "pk") || entry.key == flat && generic;
+            let entry_id =
+                matches!(entry.key.as_str(), "id" | "uuid" | "guid" | "pk") || entry.key == flat && generic;
             let by_holder = nouns.iter().any(|noun| entry.holder.contains(noun));
             let by_path = nouns.iter().any(|noun| entry.path.contains(noun));
             let mut score = if entry.key == flat && !generic {

@@ -132,6 +132,8 @@ pub(crate) struct Session<'a> {
     pub(crate) notes: Vec<String>,
     /// Text of server errors seen anywhere, with the operation.
     pub(crate) errors: Vec<(usize, Rc<Exchange>)>,
+    /// Tokens that were given and are no longer the current ones.
+    spent: Vec<(String, String)>,
     failures: u32,
     sent_at: Option<Instant>,
     reported: BTreeSet<String>,
@@ -149,7 +151,8 @@ impl<'a> Session<'a> {
         watch: &'a mut dyn FnMut(&Progress),
     ) -> Result<Self, String> {
         let client = Client::new(&options.target, options.timeout)?;
-        let base = if options.target.base.is_empty() { api.base.clone() } else { options.target.base.clone() };
+        let base =
+            if options.target.base.is_empty() { api.base.clone() } else { options.target.base.clone() };
         let mut actors = vec![Actor::anonymous()];
         actors.extend(options.identities.iter().map(|identity| Actor::new(identity, Origin::Given)));
         Ok(Self {
@@ -168,6 +171,7 @@ impl<'a> Session<'a> {
             base,
             notes: Vec::new(),
             errors: Vec::new(),
+            spent: Vec::new(),
             failures: 0,
             sent_at: None,
             reported: BTreeSet::new(),
@@ -175,6 +179,34 @@ impl<'a> Session<'a> {
             step: (0, 1),
             doing: String::new(),
         })
+    }
+
+    /// Tokens, passwords and fixed credentials of all identities, with names for shell variables.
+    pub(crate) fn secrets(&self) -> Vec<(String, String)> {
+        let mut secrets = Vec::new();
+        for actor in self.actors.iter().skip(1) {
+            let name: String = actor
+                .name
+                .to_uppercase()
+                .chars()
+                .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+                .collect();
+            let fixed = match &actor.credential {
+                Some(Credential::Headers(headers)) => headers.first().map(|(_, value)| value.clone()),
+                _ => None,
+            };
+            let cookie = actor.cookies.first().map(|(_, value)| value.clone());
+            let all = [
+                ("TOKEN", actor.token.clone()),
+                ("PASSWORD", actor.password.clone()),
+                ("COOKIE", cookie),
+                ("CREDENTIAL", fixed),
+            ];
+            secrets
+                .extend(all.into_iter().filter_map(|(kind, value)| Some((format!("{name}_{kind}"), value?))));
+        }
+        secrets.extend(self.spent.iter().cloned());
+        secrets
     }
 
     /// Tells whoever watches what is being done.
@@ -310,12 +342,17 @@ impl<'a> Session<'a> {
     }
 
     /// Sends requests at the same time.
-    pub(crate) fn send_together(&mut self, actor: usize, requests: Vec<Request>) -> Outcome<Vec<Rc<Exchange>>> {
+    pub(crate) fn send_together(
+        &mut self,
+        actor: usize,
+        requests: Vec<Request>,
+    ) -> Outcome<Vec<Rc<Exchange>>> {
         self.refresh(actor)?;
         for _ in &requests {
             self.admit()?;
         }
-        let requests: Vec<Request> = requests.into_iter().map(|request| self.dressed(actor, request)).collect();
+        let requests: Vec<Request> =
+            requests.into_iter().map(|request| self.dressed(actor, request)).collect();
         let responses = self.client.send_together(&requests);
         Ok(requests.into_iter().zip(responses).map(|(q, a)| self.finish(actor, q, a)).collect())
     }
@@ -344,7 +381,10 @@ impl<'a> Session<'a> {
         let operation = self.operation(call.operation);
         let removes = operation.danger() == Danger::Delete;
         let resets = operation.is_reset_request() || operation.is_reset_confirm();
-        if !operation.alters_account() && !resets && !(removes && matches!(operation.noun().as_str(), "user" | "account" | "member")) {
+        if !operation.alters_account()
+            && !resets
+            && !(removes && matches!(operation.noun().as_str(), "user" | "account" | "member"))
+        {
             return operation.danger() == Danger::Session && self.actor(actor).origin == Origin::Given;
         }
         let named: Vec<String> = call
@@ -352,7 +392,11 @@ impl<'a> Session<'a> {
             .values()
             .cloned()
             .chain(call.query.iter().map(|(_, value)| value.clone()))
-            .chain(call.body.iter().flat_map(|body| crate::pool::leaves(body).into_iter().map(|(_, value)| text(value))))
+            .chain(
+                call.body
+                    .iter()
+                    .flat_map(|body| crate::pool::leaves(body).into_iter().map(|(_, value)| text(value))),
+            )
             .collect();
         let given = |index: &usize| self.actor(*index).origin == Origin::Given;
         let touches = (1..self.actors.len()).filter(given).any(|index| {
@@ -374,7 +418,8 @@ impl<'a> Session<'a> {
         let Some(sent) = sent else { return Ok(()) };
         let named = |index: &usize| {
             let state = self.actor(*index);
-            *index == actor || state.username.as_ref().is_some_and(|name| call.path.values().any(|value| value == name))
+            *index == actor
+                || state.username.as_ref().is_some_and(|name| call.path.values().any(|value| value == name))
         };
         let touched: Vec<usize> = self.disposables().into_iter().filter(named).collect();
         for index in touched {
@@ -405,8 +450,13 @@ impl<'a> Session<'a> {
     fn refresh(&mut self, actor: usize) -> Outcome {
         let state = self.actor(actor);
         let (Some(since), Some(token)) = (state.since, state.token.as_deref()) else { return Ok(()) };
-        let Some(life) = crate::jwt::Token::parse(token).and_then(|token| token.life()) else { return Ok(()) };
-        if state.can_log_in() && since.elapsed() + Duration::from_secs(8) > life && life > Duration::from_secs(12) {
+        let Some(life) = crate::jwt::Token::parse(token).and_then(|token| token.life()) else {
+            return Ok(());
+        };
+        if state.can_log_in()
+            && since.elapsed() + Duration::from_secs(8) > life
+            && life > Duration::from_secs(12)
+        {
             self.log_in(actor)?;
         }
         Ok(())
@@ -426,13 +476,21 @@ impl<'a> Session<'a> {
             Credential::Client { path, id, secret, scope } => {
                 let mut request = Request::new("POST", &format!("{}{path}", self.base));
                 let mut members = serde_json::Map::new();
-                for (name, value) in [("grant_type", "client_credentials"), ("client_id", id), ("client_secret", secret)] {
+                for (name, value) in
+                    [("grant_type", "client_credentials"), ("client_id", id), ("client_secret", secret)]
+                {
                     members.insert(name.to_owned(), Value::String(value.to_owned()));
                 }
                 if let Some(scope) = scope {
                     members.insert("scope".to_owned(), Value::String(scope.clone()));
                 }
-                crate::api::write_body(&mut request, crate::api::Media::Form, "", &Value::Object(members), None);
+                crate::api::write_body(
+                    &mut request,
+                    crate::api::Media::Form,
+                    "",
+                    &Value::Object(members),
+                    None,
+                );
                 self.send_plain(actor, request)?
             }
             Credential::Password { username, password } => {
@@ -462,8 +520,15 @@ impl<'a> Session<'a> {
         state.greeting = answer;
         let got_cookie = !state.cookies.is_empty();
         if let Some(token) = token {
+            let old = state
+                .token
+                .take()
+                .map(|old| (format!("{}_OLD_TOKEN", state.name.to_uppercase().replace('-', "_")), old));
             state.headers = vec![(header, format!("{prefix}{token}"))];
             state.token = Some(token);
+            state.since = Some(Instant::now());
+            self.spent.extend(old);
+            return Ok(true);
         } else if !got_cookie {
             return Ok(false);
         }
@@ -488,7 +553,8 @@ impl<'a> Session<'a> {
     /// The body of a log-in with a name and a password.
     pub(crate) fn login_call(&mut self, login: usize, username: &str, password: &str) -> Call {
         let mut call = self.compose(login, ANONYMOUS, Taste::Example);
-        let has_own = |name: &str| matches!(words::flat(name).as_str(), "email" | "username" | "login" | "user");
+        let has_own =
+            |name: &str| matches!(words::flat(name).as_str(), "email" | "username" | "login" | "user");
         let members = self.operation(login).body_members();
         let mut names: Vec<String> =
             members.iter().map(|(name, _)| name.clone()).filter(|name| words::is_login_name(name)).collect();
@@ -514,7 +580,8 @@ impl<'a> Session<'a> {
     pub(crate) fn carrier(&self) -> (String, String) {
         let header = |scheme: &&crate::api::Scheme| scheme.place == Place::Header;
         let bearer = self.api.schemes.iter().filter(header).find(|scheme| scheme.prefix == "Bearer ");
-        let by_name = |scheme: &&crate::api::Scheme| words::contains(&scheme.field, &["auth", "token", "session"]);
+        let by_name =
+            |scheme: &&crate::api::Scheme| words::contains(&scheme.field, &["auth", "token", "session"]);
         let named = self.api.schemes.iter().filter(header).find(by_name);
         match bearer.or(named) {
             Some(scheme) if scheme.prefix != "Basic " => (scheme.field.clone(), scheme.prefix.clone()),
@@ -532,7 +599,11 @@ impl<'a> Session<'a> {
             if param.place != Place::Path && !wanted {
                 continue;
             }
-            let noun = if param.place == Place::Path { noun_before(operation, &param.name) } else { operation.noun() };
+            let noun = if param.place == Place::Path {
+                noun_before(operation, &param.name)
+            } else {
+                operation.noun()
+            };
             let value = self.value(actor, &param.name, &noun, &param.schema, taste);
             let value = text(&value);
             match param.place {
@@ -608,7 +679,13 @@ impl<'a> Session<'a> {
                 self.note_answer(index, actor, &exchange, writes);
                 if writes {
                     let exchange = exchange.clone();
-                    self.made.push(Made { operation: index, actor, call: call.clone(), exchange, gone: false });
+                    self.made.push(Made {
+                        operation: index,
+                        actor,
+                        call: call.clone(),
+                        exchange,
+                        gone: false,
+                    });
                 }
                 found = Some(Baseline { call, exchange });
                 break;
@@ -630,13 +707,16 @@ impl<'a> Session<'a> {
             String::from_utf8_lossy(&exchange.request.body)
         );
         let operation = self.operation(index);
-        let path: Vec<String> = words::split(operation.thing()).iter().map(|word| words::singular(word)).collect();
+        let path: Vec<String> =
+            words::split(operation.thing()).iter().map(|word| words::singular(word)).collect();
         self.pool.observe(actor, &path, &answer, if made { "" } else { &carried }, made);
         if made {
             // What a new object was made of names it as well: `book_title` may be its key.
             if let Ok(Value::Object(mut body)) = serde_json::from_slice::<Value>(&exchange.request.body) {
                 // What it refers to is not what it is.
-                body.retain(|name, _| !words::is_id(name) || matches!(words::flat(name).as_str(), "slug" | "key"));
+                body.retain(|name, _| {
+                    !words::is_id(name) || matches!(words::flat(name).as_str(), "slug" | "key")
+                });
                 let body = Value::Object(body);
                 self.pool.observe(actor, &path, &body, "", true);
             }
@@ -698,7 +778,11 @@ impl Session<'_> {
 
     /// What the API shows of an object: members of the innermost object that holds this value, from reads in an
     /// actor's name. Each read is asked anew.
-    pub(crate) fn look_up(&mut self, actor: usize, value: &str) -> Outcome<Vec<(Rc<Exchange>, serde_json::Map<String, Value>)>> {
+    pub(crate) fn look_up(
+        &mut self,
+        actor: usize,
+        value: &str,
+    ) -> Outcome<Vec<(Rc<Exchange>, serde_json::Map<String, Value>)>> {
         let mut found = Vec::new();
         let known: Vec<Call> = self
             .baselines
@@ -706,14 +790,21 @@ impl Session<'_> {
             .filter(|((index, who), _)| *who == actor && self.operation(*index).is_get())
             .filter_map(|(_, baseline)| baseline.as_ref().map(|b| b.call.clone()))
             .collect();
-        let mut calls: Vec<Call> = known.into_iter().filter(|call| call.path.values().all(|v| v == value || v.len() < 4)).collect();
+        let mut calls: Vec<Call> =
+            known.into_iter().filter(|call| call.path.values().all(|v| v == value || v.len() < 4)).collect();
         // Reads that take the value as their id.
-        let readers = self.operations(|op| op.is_get() && op.danger() == Danger::Read && op.path_names().len() == 1);
+        let readers =
+            self.operations(|op| op.is_get() && op.danger() == Danger::Read && op.path_names().len() == 1);
         for index in readers {
             let operation = self.operation(index);
             let name = operation.path_names().pop().unwrap_or_default();
             let noun = noun_before(operation, &name);
-            let schema = operation.params.iter().find(|p| p.name == name).map(|p| p.schema.clone()).unwrap_or_default();
+            let schema = operation
+                .params
+                .iter()
+                .find(|p| p.name == name)
+                .map(|p| p.schema.clone())
+                .unwrap_or_default();
             if self.pool.fitting(actor, &name, &noun, &schema).iter().any(|entry| entry.value == value) {
                 let mut call = self.compose(index, actor, Taste::Marked);
                 call.path.insert(name, value.to_owned());
@@ -765,9 +856,11 @@ pub(crate) fn holder(answer: &Value, value: &str) -> Option<serde_json::Map<Stri
 pub(crate) fn says_failure(response: &crate::http::Response) -> bool {
     let Some(answer) = response.json() else { return false };
     let status = answer.get("status").or_else(|| answer.get("result")).and_then(Value::as_str);
-    let failed = status.is_some_and(|s| matches!(s.to_ascii_lowercase().as_str(), "fail" | "failed" | "error" | "failure"));
+    let failed = status
+        .is_some_and(|s| matches!(s.to_ascii_lowercase().as_str(), "fail" | "failed" | "error" | "failure"));
     let flag = answer.get("success").or_else(|| answer.get("ok")).and_then(Value::as_bool) == Some(false);
-    let graph = answer.get("errors").is_some_and(Value::is_array) && answer.get("data").is_none_or(Value::is_null);
+    let graph =
+        answer.get("errors").is_some_and(Value::is_array) && answer.get("data").is_none_or(Value::is_null);
     failed || flag || graph
 }
 
@@ -775,7 +868,10 @@ pub(crate) fn says_failure(response: &crate::http::Response) -> bool {
 pub(crate) fn noun_before(operation: &Operation, name: &str) -> String {
     let before = operation.path.split(&format!("{{{name}}}")).next().unwrap_or_default();
     let fixed = |segment: &&str| {
-        !segment.is_empty() && !segment.contains('{') && !crate::api::is_version(segment) && !words::is_verb(segment)
+        !segment.is_empty()
+            && !segment.contains('{')
+            && !crate::api::is_version(segment)
+            && !words::is_verb(segment)
     };
     let last = before.split('/').filter(fixed).last().unwrap_or_default();
     words::split(last).last().map(|word| words::singular(word)).unwrap_or_default()
@@ -786,8 +882,20 @@ fn noun_free(name: &str) -> bool {
     words::is_password(name)
         || matches!(
             words::flat(name).as_str(),
-            "limit" | "offset" | "page" | "size" | "sort" | "order" | "q" | "query" | "search" | "filter" | "format"
-                | "version" | "apiversion" | "email"
+            "limit"
+                | "offset"
+                | "page"
+                | "size"
+                | "sort"
+                | "order"
+                | "q"
+                | "query"
+                | "search"
+                | "filter"
+                | "format"
+                | "version"
+                | "apiversion"
+                | "email"
         )
 }
 
@@ -796,7 +904,8 @@ fn reference(pool: &Pool, actor: usize, name: &str, noun: &str, schema: &Value) 
     if noun_free(name) || schema.get("enum").is_some() || schema.get("format").is_some_and(|f| f == "email") {
         return None;
     }
-    let names_another = words::is_id(name) && words::flat(name) != "id" || words::split(name).first().is_some_and(|w| w == "to");
+    let names_another = words::is_id(name) && words::flat(name) != "id"
+        || words::split(name).first().is_some_and(|w| w == "to");
     if !names_another {
         return None;
     }
@@ -813,7 +922,9 @@ fn reference(pool: &Pool, actor: usize, name: &str, noun: &str, schema: &Value) 
 /// A value as the type that a schema asks for.
 pub(crate) fn typed(value: &str, schema: &Value) -> Value {
     match crate::api::kind_of(schema) {
-        "integer" | "number" => serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned())),
+        "integer" | "number" => {
+            serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()))
+        }
         _ => Value::String(value.to_owned()),
     }
 }
@@ -830,7 +941,11 @@ pub(crate) fn find_token(answer: &Value) -> Option<String> {
     };
     named(&["accesstoken", "authtoken", "token", "jwt", "idtoken", "bearertoken", "sessiontoken", "apitoken"])
         .or_else(|| {
-            leaves.iter().filter_map(|(_, value)| value.as_str()).find(|text| crate::jwt::Token::parse(text).is_some()).map(str::to_owned)
+            leaves
+                .iter()
+                .filter_map(|(_, value)| value.as_str())
+                .find(|text| crate::jwt::Token::parse(text).is_some())
+                .map(str::to_owned)
         })
         .or_else(|| named(&["sessionid", "session", "key", "apikey", "authkey", "authorization", "access"]))
 }

@@ -31,16 +31,24 @@ pub(crate) fn generate(
     if let Some(fixed) = schema.get("const") {
         return fixed.clone();
     }
-    if let Some(first) = schema.get("enum").and_then(Value::as_array).and_then(|all| all.iter().find(|v| !v.is_null())) {
+    if let Some(first) =
+        schema.get("enum").and_then(Value::as_array).and_then(|all| all.iter().find(|v| !v.is_null()))
+    {
         return first.clone();
     }
     match kind_of(schema) {
         "object" => {
             let mut members = Map::new();
-            let required: Vec<&str> =
-                schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+            let required: Vec<&str> = schema
+                .get("required")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .collect();
             let example = schema.get("example");
-            for (inner, property) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
+            for (inner, property) in schema.get("properties").and_then(Value::as_object).into_iter().flatten()
+            {
                 let needed = required.contains(&inner.as_str());
                 let skip = property.get("readOnly").and_then(Value::as_bool).unwrap_or(false)
                     || (!needed && (taste == Taste::Least && !required.is_empty() || depth > 5));
@@ -69,9 +77,10 @@ pub(crate) fn generate(
             if let Some(value) = known(name, schema) {
                 return value;
             }
-            let example = ["example", "default"].iter().find_map(|key| schema.get(key)).or_else(|| {
-                schema.get("examples").and_then(Value::as_array).and_then(|all| all.first())
-            });
+            let example = ["example", "default"]
+                .iter()
+                .find_map(|key| schema.get(key))
+                .or_else(|| schema.get("examples").and_then(Value::as_array).and_then(|all| all.first()));
             let free = kind == "string" && is_free(name, schema);
             if let Some(example) = example.filter(|value| !value.is_null())
                 && !(free && taste == Taste::Marked)
@@ -218,8 +227,10 @@ fn write(random: &mut Random, tree: &Hir, extra: u32, out: &mut String) {
         HirKind::Literal(literal) => out.push_str(&String::from_utf8_lossy(&literal.0)),
         HirKind::Class(Class::Unicode(class)) => {
             // The last range of ASCII is letters more often than not, and reads best.
-            let ranges: Vec<_> = class.iter().filter(|range| range.end() >= ' ' && range.start() <= '~').collect();
-            let range = ranges.iter().rev().find(|range| range.start().is_ascii_alphanumeric()).or(ranges.last());
+            let ranges: Vec<_> =
+                class.iter().filter(|range| range.end() >= ' ' && range.start() <= '~').collect();
+            let range =
+                ranges.iter().rev().find(|range| range.start().is_ascii_alphanumeric()).or(ranges.last());
             if let Some(range) = range {
                 let (low, high) = (range.start().max(' ') as u32, range.end().min('~') as u32);
                 let code = random.between(u64::from(low), u64::from(high) + 1);
@@ -254,7 +265,8 @@ mod tests {
     #[test]
     fn patterns_and_bounds_are_kept() {
         let mut random = Random::new(7);
-        for pattern in [r"^[A-Z0-9]{3,8}$", r"^(0[1-9]|1[0-2])/[0-9]{2}$", r"^\+?[0-9]{7,}$", "^abc-[a-f]+$"] {
+        for pattern in [r"^[A-Z0-9]{3,8}$", r"^(0[1-9]|1[0-2])/[0-9]{2}$", r"^\+?[0-9]{7,}$", "^abc-[a-f]+$"]
+        {
             let text = string(&mut random, "x", &json!({ "pattern": pattern }));
             assert!(regex::Regex::new(pattern).unwrap().is_match(&text), "{pattern} {text}");
         }

@@ -61,13 +61,38 @@ pub(crate) fn contains(name: &str, wanted: &[&str]) -> bool {
 
 /// Words that say only that something is a name or a number.
 const EMPTY_WORDS: &[&str] = &[
-    "id", "ids", "uuid", "guid", "number", "no", "num", "key", "ref", "reference", "code", "to", "from", "target",
-    "source", "dest", "destination", "the", "my", "current", "new", "slug", "name",
+    "id",
+    "ids",
+    "uuid",
+    "guid",
+    "number",
+    "no",
+    "num",
+    "key",
+    "ref",
+    "reference",
+    "code",
+    "to",
+    "from",
+    "target",
+    "source",
+    "dest",
+    "destination",
+    "the",
+    "my",
+    "current",
+    "new",
+    "slug",
+    "name",
 ];
 
 /// The words of a name that say what it is about.
 pub(crate) fn telling(name: &str) -> Vec<String> {
-    split(name).iter().filter(|word| !EMPTY_WORDS.contains(&word.as_str())).map(|word| singular(word)).collect()
+    split(name)
+        .iter()
+        .filter(|word| !EMPTY_WORDS.contains(&word.as_str()))
+        .map(|word| singular(word))
+        .collect()
 }
 
 /// Whether the name is one of an identifier: `id`, `uuid`, `orderId`, `user_id`.
@@ -79,16 +104,33 @@ pub(crate) fn is_id(name: &str) -> bool {
 
 /// Whether the name is one of a password that a person chose.
 pub(crate) fn is_password(name: &str) -> bool {
-    contains(name, &["password", "passwd", "passphrase", "passcode"]) || matches!(flat(name).as_str(), "pass" | "pwd" | "pw")
+    contains(name, &["password", "passwd", "passphrase", "passcode"])
+        || matches!(flat(name).as_str(), "pass" | "pwd" | "pw")
 }
 
 /// Whether the name is one that an account is known by at log-in.
 pub(crate) fn is_login_name(name: &str) -> bool {
     matches!(
         flat(name).as_str(),
-        "username" | "user" | "login" | "email" | "emailaddress" | "mail" | "userid" | "loginid" | "account"
-            | "phone" | "mobile" | "identifier" | "handle" | "nickname" | "useremail" | "loginname" | "name"
-            | "usernameoremail" | "emailorusername"
+        "username"
+            | "user"
+            | "login"
+            | "email"
+            | "emailaddress"
+            | "mail"
+            | "userid"
+            | "loginid"
+            | "account"
+            | "phone"
+            | "mobile"
+            | "identifier"
+            | "handle"
+            | "nickname"
+            | "useremail"
+            | "loginname"
+            | "name"
+            | "usernameoremail"
+            | "emailorusername"
     )
 }
 
@@ -98,10 +140,40 @@ pub(crate) fn is_private(name: &str) -> bool {
         || contains(
             name,
             &[
-                "secret", "ssn", "socialsecurity", "cvv", "cvc", "cardnumber", "creditcard", "iban", "apikey",
-                "privatekey", "accesstoken", "refreshtoken", "balance", "salary", "income", "birth", "dob", "phone",
-                "email", "address", "passport", "taxid", "medical", "diagnosis", "hash", "pincode", "resetpin",
-                "resettoken", "otp", "routingnumber", "accountnumber", "vin", "latitude", "longitude",
+                "secret",
+                "ssn",
+                "socialsecurity",
+                "cvv",
+                "cvc",
+                "cardnumber",
+                "creditcard",
+                "iban",
+                "apikey",
+                "privatekey",
+                "accesstoken",
+                "refreshtoken",
+                "balance",
+                "salary",
+                "income",
+                "birth",
+                "dob",
+                "phone",
+                "email",
+                "address",
+                "passport",
+                "taxid",
+                "medical",
+                "diagnosis",
+                "hash",
+                "pincode",
+                "resetpin",
+                "resettoken",
+                "otp",
+                "routingnumber",
+                "accountnumber",
+                "vin",
+                "latitude",
+                "longitude",
             ],
         )
         || has(name, &["pin", "token", "session"])
@@ -111,8 +183,29 @@ pub(crate) fn is_private(name: &str) -> bool {
 pub(crate) fn is_verb(segment: &str) -> bool {
     matches!(
         segment.to_ascii_lowercase().as_str(),
-        "create" | "add" | "new" | "list" | "all" | "search" | "get" | "find" | "update" | "edit" | "save" | "store"
-            | "submit" | "make" | "history" | "api" | "rest" | "details" | "export" | "bulk" | "batch" | "current" | "me"
+        "create"
+            | "add"
+            | "new"
+            | "list"
+            | "all"
+            | "search"
+            | "get"
+            | "find"
+            | "update"
+            | "edit"
+            | "save"
+            | "store"
+            | "submit"
+            | "make"
+            | "history"
+            | "api"
+            | "rest"
+            | "details"
+            | "export"
+            | "bulk"
+            | "batch"
+            | "current"
+            | "me"
     )
 }
 
@@ -120,11 +213,49 @@ pub(crate) fn is_verb(segment: &str) -> bool {
 pub(crate) fn is_personal(word: &str) -> bool {
     matches!(
         singular(word).as_str(),
-        "order" | "payment" | "invoice" | "card" | "account" | "wallet" | "cart" | "basket" | "profile" | "message"
-            | "transaction" | "transfer" | "loan" | "statement" | "bill" | "receipt" | "prescription" | "appointment"
-            | "booking" | "reservation" | "ticket" | "vehicle" | "note" | "document" | "file" | "address" | "inbox"
-            | "conversation" | "notification" | "subscription" | "beneficiary" | "claim" | "policy" | "paystub"
-            | "salary" | "report" | "purchase" | "shipment" | "refund" | "secret" | "credential" | "token" | "draft"
+        "order"
+            | "payment"
+            | "invoice"
+            | "card"
+            | "account"
+            | "wallet"
+            | "cart"
+            | "basket"
+            | "profile"
+            | "message"
+            | "transaction"
+            | "transfer"
+            | "loan"
+            | "statement"
+            | "bill"
+            | "receipt"
+            | "prescription"
+            | "appointment"
+            | "booking"
+            | "reservation"
+            | "ticket"
+            | "vehicle"
+            | "note"
+            | "document"
+            | "file"
+            | "address"
+            | "inbox"
+            | "conversation"
+            | "notification"
+            | "subscription"
+            | "beneficiary"
+            | "claim"
+            | "policy"
+            | "paystub"
+            | "salary"
+            | "report"
+            | "purchase"
+            | "shipment"
+            | "refund"
+            | "secret"
+            | "credential"
+            | "token"
+            | "draft"
     )
 }
 
@@ -137,9 +268,13 @@ mod tests {
         assert_eq!(split("orderID"), ["order", "id"]);
         assert_eq!(split("HTTPServer_name2"), ["http", "server", "name2"]);
         assert_eq!(flat("book_Title"), "booktitle");
-        for (plural, one) in
-            [("users", "user"), ("categories", "category"), ("boxes", "box"), ("status", "status"), ("address", "address")]
-        {
+        for (plural, one) in [
+            ("users", "user"),
+            ("categories", "category"),
+            ("boxes", "box"),
+            ("status", "status"),
+            ("address", "address"),
+        ] {
             assert_eq!(singular(plural), one);
         }
         assert_eq!(telling("to_account"), ["account"]);

@@ -15,6 +15,7 @@ mod log;
 mod replay;
 mod run;
 mod sbom;
+mod scan;
 
 use std::process::ExitCode;
 
@@ -46,6 +47,7 @@ enum Command {
     #[command(subcommand)]
     Advisories(advisories::Args),
     Sbom(sbom::Args),
+    Scan(scan::Args),
     Init(init::Args),
     Doctor(doctor::Args),
     #[command(subcommand)]
@@ -87,6 +89,7 @@ fn run(command: Command) -> Result {
         Command::Audit(args) => audit::run(&args),
         Command::Advisories(args) => advisories::run(&args),
         Command::Sbom(args) => sbom::run(&args),
+        Command::Scan(args) => scan::run(&args),
         Command::Log(args) => log::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Contract(args) => contract::run(&args),

@@ -59,7 +59,11 @@ fn run(cx: &mut Session<'_>) -> Outcome {
     }
     accounts(cx)?;
     let writers = cx.operations(|op| {
-        !op.is_get() && !op.path_names().is_empty() && !op.alters_account() && op.danger() == Danger::Write && !op.path_says(&["admin"])
+        !op.is_get()
+            && !op.path_names().is_empty()
+            && !op.alters_account()
+            && op.danger() == Danger::Write
+            && !op.path_says(&["admin"])
     });
     for index in writers {
         write(cx, index)?;
@@ -131,17 +135,25 @@ fn write(cx: &mut Session<'_>, index: usize) -> Outcome {
             continue;
         }
         let Some((after, is)) = view(cx, made.actor, &id)? else { continue };
-        let sent: Vec<String> = call.body.as_ref().map(|b| leaves(b).iter().map(|(_, v)| text(v)).collect()).unwrap_or_default();
+        let sent: Vec<String> =
+            call.body.as_ref().map(|b| leaves(b).iter().map(|(_, v)| text(v)).collect()).unwrap_or_default();
         let changed: Vec<String> = is
             .iter()
-            .filter(|(name, value)| was.get(*name) != Some(*value) && !words::contains(name, &["updated", "modified", "time", "etag", "version"]))
-            .filter(|(_, value)| call.body.is_none() && (value.is_boolean() || value.is_string()) || sent.contains(&text(value)))
+            .filter(|(name, value)| {
+                was.get(*name) != Some(*value)
+                    && !words::contains(name, &["updated", "modified", "time", "etag", "version"])
+            })
+            .filter(|(_, value)| {
+                call.body.is_none() && (value.is_boolean() || value.is_string())
+                    || sent.contains(&text(value))
+            })
             .map(|(name, _)| name.clone())
             .collect();
         let Some(first) = changed.first() else { continue };
         let (a, b) = (cx.actor(made.actor).name.clone(), cx.actor(other).name.clone());
         let label = cx.operation(index).label();
-        let finding = Finding::new(&WRITE, Confidence::Confirmed, label, &[&made.exchange, &before, &attack, &after]);
+        let finding =
+            Finding::new(&WRITE, Confidence::Confirmed, label, &[&made.exchange, &before, &attack, &after]);
         cx.report(finding.saying(format!("{b} changed `{first}` of an object that {a} had made")).proved(
             "403 or 404, and the object as it was",
             format!("{a} read the object before and after; `{first}` now holds what {b} sent"),
@@ -163,16 +175,23 @@ fn remove(cx: &mut Session<'_>, index: usize) -> Outcome {
             continue;
         }
         let after = cx.send(made.actor, before.request.plain())?;
-        let gone = after.response.status == 404 || after.response.ok() && after.response.json().is_some_and(|a| crate::session::holder(&a, &id).is_none());
+        let gone = after.response.status == 404
+            || after.response.ok()
+                && after.response.json().is_some_and(|a| crate::session::holder(&a, &id).is_none());
         if !gone {
             continue;
         }
-        for one in cx.made.iter_mut().filter(|one| one.operation == made.operation && Rc::ptr_eq(&one.exchange, &made.exchange)) {
+        for one in cx
+            .made
+            .iter_mut()
+            .filter(|one| one.operation == made.operation && Rc::ptr_eq(&one.exchange, &made.exchange))
+        {
             one.gone = true;
         }
         let (a, b) = (cx.actor(made.actor).name.clone(), cx.actor(other).name.clone());
         let label = cx.operation(index).label();
-        let finding = Finding::new(&DELETE, Confidence::Confirmed, label, &[&made.exchange, &before, &attack, &after]);
+        let finding =
+            Finding::new(&DELETE, Confidence::Confirmed, label, &[&made.exchange, &before, &attack, &after]);
         cx.report(finding.saying(format!("{b} removed an object that {a} had made")).proved(
             "403 or 404, and the object still there",
             format!("{a} read the object before; afterwards it is gone"),
@@ -181,11 +200,12 @@ fn remove(cx: &mut Session<'_>, index: usize) -> Outcome {
     Ok(())
 }
 
-
 /// One disposable identity changes the password of another, whose log-in then tells.
 fn accounts(cx: &mut Session<'_>) -> Outcome {
     let disposables = cx.disposables();
-    let (Some(victim), Some(attacker)) = (disposables.first().copied(), disposables.get(1).copied()) else { return Ok(()) };
+    let (Some(victim), Some(attacker)) = (disposables.first().copied(), disposables.get(1).copied()) else {
+        return Ok(());
+    };
     let changers = cx.operations(|op| {
         matches!(op.method.as_str(), "PUT" | "PATCH" | "POST")
             && op.danger() == Danger::Write
@@ -200,7 +220,8 @@ fn accounts(cx: &mut Session<'_>) -> Outcome {
         let mut call = cx.compose(index, attacker, Taste::Marked);
         call.path.insert(last_parameter(&operation), id.clone());
         let members: Vec<String> = operation.body_members().into_iter().map(|(name, _)| name).collect();
-        let password = members.iter().find(|name| words::is_password(name) && !words::has(name, &["old", "current"]));
+        let password =
+            members.iter().find(|name| words::is_password(name) && !words::has(name, &["old", "current"]));
         let before = cx.look_up(victim, &id)?;
         if let Some(member) = password {
             let fresh = format!("Pc-{}-8R", cx.random.word(8));
@@ -212,16 +233,20 @@ fn accounts(cx: &mut Session<'_>) -> Outcome {
             if !attack.response.ok() {
                 continue;
             }
-            let Some((login, name)) = cx.login_for(victim).zip(cx.actor(victim).username.clone()) else { continue };
+            let Some((login, name)) = cx.login_for(victim).zip(cx.actor(victim).username.clone()) else {
+                continue;
+            };
             let entry = cx.login_call(login, &name, &fresh);
             let welcome = cx.call(ANONYMOUS, &entry)?;
             let inside = welcome.response.ok()
                 && !says_failure(&welcome.response)
-                && (welcome.response.json().is_some_and(|a| crate::session::find_token(&a).is_some()) || welcome.response.header("set-cookie").is_some());
+                && (welcome.response.json().is_some_and(|a| crate::session::find_token(&a).is_some())
+                    || welcome.response.header("set-cookie").is_some());
             if inside {
                 cx.set_password(victim, &fresh);
                 let (a, b) = (cx.actor(victim).name.clone(), cx.actor(attacker).name.clone());
-                let finding = Finding::new(&ACCOUNT, Confidence::Confirmed, operation.label(), &[&attack, &welcome]);
+                let finding =
+                    Finding::new(&ACCOUNT, Confidence::Confirmed, operation.label(), &[&attack, &welcome]);
                 cx.report(finding.saying(format!("{b} set the password of {a} and logged in as {a}")).proved(
                     "403, and the old password still the right one",
                     "the log-in with the name of the one and the password that the other chose gives a session",
@@ -237,16 +262,20 @@ fn accounts(cx: &mut Session<'_>) -> Outcome {
         if !attack.response.ok() || says_failure(&attack.response) {
             continue;
         }
-        let sent: Vec<String> = call.body.as_ref().map(|b| leaves(b).iter().map(|(_, v)| text(v)).collect()).unwrap_or_default();
+        let sent: Vec<String> =
+            call.body.as_ref().map(|b| leaves(b).iter().map(|(_, v)| text(v)).collect()).unwrap_or_default();
         let after = cx.look_up(victim, &id)?;
         let hit = after.iter().find_map(|(exchange, object)| {
             let (_, was) = before.iter().find(|(old, _)| old.request.target == exchange.request.target)?;
-            let name = object.iter().find(|(name, value)| was.get(*name) != Some(*value) && value.is_string() && sent.contains(&text(value)))?;
+            let name = object.iter().find(|(name, value)| {
+                was.get(*name) != Some(*value) && value.is_string() && sent.contains(&text(value))
+            })?;
             Some((exchange.clone(), name.0.clone()))
         });
         if let Some((exchange, name)) = hit {
             let (a, b) = (cx.actor(victim).name.clone(), cx.actor(attacker).name.clone());
-            let finding = Finding::new(&ACCOUNT, Confidence::Confirmed, operation.label(), &[&attack, &exchange]);
+            let finding =
+                Finding::new(&ACCOUNT, Confidence::Confirmed, operation.label(), &[&attack, &exchange]);
             cx.report(finding.saying(format!("{b} changed `{name}` of the account of {a}")).proved(
                 "403, and the account as it was",
                 format!("{a} read the own account before and after; `{name}` now holds what {b} sent"),
@@ -259,19 +288,24 @@ fn accounts(cx: &mut Session<'_>) -> Outcome {
 /// What names an actor in the path of an operation: its user name, or an id that its own answers show.
 pub(crate) fn own_id(cx: &Session<'_>, actor: usize, operation: &Operation) -> Option<String> {
     let name = last_parameter(operation);
-    let schema = operation.params.iter().find(|p| p.name == name).map(|p| p.schema.clone()).unwrap_or_default();
+    let schema =
+        operation.params.iter().find(|p| p.name == name).map(|p| p.schema.clone()).unwrap_or_default();
     let numeric = crate::api::kind_of(&schema) == "integer";
     let state = cx.actor(actor);
     let greeting = state.greeting.as_ref();
     let from_greeting = |wanted: &dyn Fn(&str) -> bool| {
         let leaves = leaves(greeting?);
-        leaves.iter().find(|(pointer, _)| wanted(&words::flat(last_name(pointer)))).map(|(_, value)| text(value))
+        leaves
+            .iter()
+            .find(|(pointer, _)| wanted(&words::flat(last_name(pointer))))
+            .map(|(_, value)| text(value))
     };
     let flat = words::flat(&name);
     if !numeric && (words::is_login_name(&name) && !words::is_id(&name)) {
         return state.username.clone();
     }
-    let claims = state.token.as_deref().and_then(crate::jwt::Token::parse).map(|token| Value::Object(token.claims));
+    let claims =
+        state.token.as_deref().and_then(crate::jwt::Token::parse).map(|token| Value::Object(token.claims));
     let by_claim = || {
         let claims = claims.as_ref()?;
         ["user_id", "userId", "uid", "id", "sub"].iter().find_map(|key| claims.get(*key)).map(text)
@@ -279,7 +313,8 @@ pub(crate) fn own_id(cx: &Session<'_>, actor: usize, operation: &Operation) -> O
     let id = from_greeting(&|key| key == flat)
         .or_else(|| from_greeting(&|key| matches!(key, "userid" | "id" | "accountid")))
         .or_else(|| {
-            let made = cx.made.iter().find(|m| m.actor == actor && cx.operation(m.operation).is_register())?;
+            let made =
+                cx.made.iter().find(|m| m.actor == actor && cx.operation(m.operation).is_register())?;
             crate::explore::id_of(&made.exchange.response.json()?, "user")
         })
         .or_else(by_claim)?;

@@ -59,7 +59,8 @@ fn read(cx: &mut Session<'_>) -> Outcome {
     let readers = cx.operations(|op| {
         op.is_get()
             && op.danger() == Danger::Read
-            && (!op.path_names().is_empty() || op.params.iter().any(|p| p.place == Place::Query && words::is_id(&p.name)))
+            && (!op.path_names().is_empty()
+                || op.params.iter().any(|p| p.place == Place::Query && words::is_id(&p.name)))
     });
     let users: Vec<usize> = cx.users().into_iter().take(2).collect();
     for index in readers {
@@ -85,8 +86,10 @@ fn calls(cx: &mut Session<'_>, index: usize, owner: usize) -> Outcome<Vec<(Call,
     }
     // Further objects of the owner's: the first one may be everybody's.
     let operation = cx.operation(index).clone();
-    let last = operation.params.iter().rfind(|p| p.place == Place::Path && !words::contains(&p.name, &["version"]));
-    let last = last.or_else(|| operation.params.iter().find(|p| p.place == Place::Query && words::is_id(&p.name)));
+    let last =
+        operation.params.iter().rfind(|p| p.place == Place::Path && !words::contains(&p.name, &["version"]));
+    let last =
+        last.or_else(|| operation.params.iter().find(|p| p.place == Place::Query && words::is_id(&p.name)));
     let Some(param) = last else { return Ok(calls) };
     let noun = if param.place == Place::Path {
         crate::session::noun_before(&operation, &param.name)
@@ -94,8 +97,10 @@ fn calls(cx: &mut Session<'_>, index: usize, owner: usize) -> Outcome<Vec<(Call,
         operation.noun()
     };
     let fitting = cx.pool.fitting(owner, &param.name, &noun, &param.schema);
-    let own: Vec<String> = fitting.iter().filter(|e| e.actor == owner).map(|e| e.value.clone()).take(2).collect();
-    let slot = crate::api::Slot { place: param.place, name: param.name.clone(), schema: param.schema.clone() };
+    let own: Vec<String> =
+        fitting.iter().filter(|e| e.actor == owner).map(|e| e.value.clone()).take(2).collect();
+    let slot =
+        crate::api::Slot { place: param.place, name: param.name.clone(), schema: param.schema.clone() };
     for value in own {
         let call = match calls.first() {
             Some((call, _)) => call.clone(),
@@ -134,7 +139,7 @@ fn read_one(cx: &mut Session<'_>, index: usize, owner: usize, other: Option<usiz
             if (telling.is_empty() || !distinct) && !(own_id && proof.private && distinct) {
                 continue;
             }
-            let confidence = if own_id { Confidence::Confirmed } else { Confidence::Likely };
+            let confidence = if own_id { Confidence::Confirmed } else { Confidence::Suspected };
             cx.report(Finding {
                 kind: &NO_AUTHENTICATION,
                 confidence,
@@ -160,7 +165,8 @@ fn read_one(cx: &mut Session<'_>, index: usize, owner: usize, other: Option<usiz
         }
         let personal = operation.segments().any(|s| words::split(s).iter().any(|w| words::is_personal(w)));
         let telling = names(&answer).iter().any(|name| is_telling(name));
-        let about = !proof.exclusive.is_empty() || own_id && is_about_the_id(cx, index, &call, &theirs, other)?;
+        let about =
+            !proof.exclusive.is_empty() || own_id && is_about_the_id(cx, index, &call, &theirs, other)?;
         if !about && !personal {
             continue;
         }
@@ -183,7 +189,11 @@ fn read_one(cx: &mut Session<'_>, index: usize, owner: usize, other: Option<usiz
             expected: "403 or 404 for everyone but the owner".to_owned(),
             proof: format!(
                 "{b} got the same values as {a}{}; without a credential the answer is {}",
-                if own_id { format!(", under an id that {b}'s own lists do not show") } else { ", some of which were shown to nobody else anywhere".to_owned() },
+                if own_id {
+                    format!(", under an id that {b}'s own lists do not show")
+                } else {
+                    ", some of which were shown to nobody else anywhere".to_owned()
+                },
                 nobody.response.status
             ),
             evidence: vec![mine.as_ref().clone(), theirs.as_ref().clone(), nobody.as_ref().clone()],
@@ -193,7 +203,8 @@ fn read_one(cx: &mut Session<'_>, index: usize, owner: usize, other: Option<usiz
 }
 
 fn list(telling: &[String], proof: &Proof) -> String {
-    let mut names: Vec<String> = telling.iter().chain(&proof.exclusive).map(|name| format!("`{name}`")).collect();
+    let mut names: Vec<String> =
+        telling.iter().chain(&proof.exclusive).map(|name| format!("`{name}`")).collect();
     names.dedup();
     names.truncate(5);
     if names.is_empty() { "the whole object".to_owned() } else { names.join(", ") }
@@ -211,7 +222,8 @@ fn names(answer: &Value) -> Vec<String> {
 }
 
 fn proof(cx: &Session<'_>, call: &Call, answer: &Value, owner: usize, others: &[usize]) -> Proof {
-    let carried: Vec<String> = call.path.values().cloned().chain(call.query.iter().map(|(_, v)| v.clone())).collect();
+    let carried: Vec<String> =
+        call.path.values().cloned().chain(call.query.iter().map(|(_, v)| v.clone())).collect();
     let mut exclusive = Vec::new();
     for (pointer, value) in leaves(answer) {
         let shown = text(value);
@@ -232,18 +244,28 @@ fn proof(cx: &Session<'_>, call: &Call, answer: &Value, owner: usize, others: &[
 
 fn looks_like_time(text: &str) -> bool {
     let bytes = text.as_bytes();
-    bytes.len() >= 10 && bytes.get(4) == Some(&b'-') && bytes.get(7) == Some(&b'-') && bytes.iter().take(4).all(u8::is_ascii_digit)
+    bytes.len() >= 10
+        && bytes.get(4) == Some(&b'-')
+        && bytes.get(7) == Some(&b'-')
+        && bytes.iter().take(4).all(u8::is_ascii_digit)
         || text.ends_with(" GMT")
 }
 
 fn looks_like_epoch(text: &str) -> bool {
-    text.len() >= 10 && (text.starts_with("16") || text.starts_with("17") || text.starts_with("18") || text.starts_with("19"))
+    text.len() >= 10
+        && (text.starts_with("16")
+            || text.starts_with("17")
+            || text.starts_with("18")
+            || text.starts_with("19"))
 }
 
 /// Whether the id in the call is one that the owner's lists show and the others' do not.
 fn id_is_own(cx: &Session<'_>, index: usize, call: &Call, owner: usize, others: &[usize]) -> bool {
     let operation = cx.operation(index);
-    let ids = operation.params.iter().filter(|p| p.place == Place::Path || p.place == Place::Query && words::is_id(&p.name));
+    let ids = operation
+        .params
+        .iter()
+        .filter(|p| p.place == Place::Path || p.place == Place::Query && words::is_id(&p.name));
     let values: Vec<String> = ids
         .filter_map(|p| match p.place {
             Place::Path => call.path.get(&p.name).cloned(),
@@ -260,7 +282,9 @@ fn made_by(cx: &Session<'_>, owner: usize, value: &str) -> bool {
     let made = |actor: usize| {
         cx.made.iter().filter(move |m| m.actor == actor).any(|m| {
             m.exchange.response.json().is_some_and(|answer| {
-                leaves(&answer).iter().any(|(pointer, leaf)| words::is_id(last_name(pointer)) && text(leaf) == value)
+                leaves(&answer)
+                    .iter()
+                    .any(|(pointer, leaf)| words::is_id(last_name(pointer)) && text(leaf) == value)
             })
         })
     };
@@ -272,23 +296,39 @@ fn same_content(answer: &Value, theirs: &Exchange, proof: &Proof) -> bool {
     let Some(other) = theirs.response.json() else { return false };
     let mine = leaves(answer);
     let same = mine.iter().filter(|(pointer, value)| other.pointer(pointer) == Some(value)).count();
-    let needed: Vec<_> = mine.iter().filter(|(p, _)| proof.exclusive.iter().any(|name| name == last_name(p))).collect();
-    let exclusive_there = needed.is_empty() || needed.iter().any(|(pointer, value)| other.pointer(pointer) == Some(value));
+    let needed: Vec<_> =
+        mine.iter().filter(|(p, _)| proof.exclusive.iter().any(|name| name == last_name(p))).collect();
+    let exclusive_there =
+        needed.is_empty() || needed.iter().any(|(pointer, value)| other.pointer(pointer) == Some(value));
     !mine.is_empty() && same * 4 >= mine.len() * 3 && exclusive_there
 }
 
 /// Whether another id gives another answer: an answer that is the same for all is about nobody.
-fn is_about_the_id(cx: &mut Session<'_>, index: usize, call: &Call, seen: &Exchange, actor: usize) -> Outcome<bool> {
+fn is_about_the_id(
+    cx: &mut Session<'_>,
+    index: usize,
+    call: &Call,
+    seen: &Exchange,
+    actor: usize,
+) -> Outcome<bool> {
     let operation = cx.operation(index).clone();
     let param = operation.params.iter().rfind(|p| p.place == Place::Path);
-    let Some(param) = param.or_else(|| operation.params.iter().find(|p| words::is_id(&p.name))) else { return Ok(false) };
-    let slot = crate::api::Slot { place: param.place, name: param.name.clone(), schema: param.schema.clone() };
-    let other = if crate::api::kind_of(&param.schema) == "integer" { "987654321".to_owned() } else { cx.marker() };
+    let Some(param) = param.or_else(|| operation.params.iter().find(|p| words::is_id(&p.name))) else {
+        return Ok(false);
+    };
+    let slot =
+        crate::api::Slot { place: param.place, name: param.name.clone(), schema: param.schema.clone() };
+    let other =
+        if crate::api::kind_of(&param.schema) == "integer" { "987654321".to_owned() } else { cx.marker() };
     let exchange = cx.call(actor, &call.with(&slot, Value::String(other)))?;
     Ok(exchange.response.status != seen.response.status || leaves_text(&exchange) != leaves_text(seen))
 }
 
 fn leaves_text(exchange: &Exchange) -> Vec<String> {
     let answer = exchange.response.json().unwrap_or_default();
-    leaves(&answer).iter().filter(|(_, v)| !v.as_str().is_some_and(looks_like_time)).map(|(_, v)| text(v)).collect()
+    leaves(&answer)
+        .iter()
+        .filter(|(_, v)| !v.as_str().is_some_and(looks_like_time))
+        .map(|(_, v)| text(v))
+        .collect()
 }

@@ -120,12 +120,18 @@ fn origins(cx: &mut Session<'_>, user: usize, sample: &[(usize, crate::api::Call
 }
 
 fn headers(cx: &mut Session<'_>, user: usize, sample: &[(usize, crate::api::Call, Rc<Exchange>)]) -> Outcome {
-    let with_body: Vec<_> = sample.iter().filter(|(_, _, exchange)| exchange.response.ok() && !exchange.response.body.is_empty()).collect();
+    let with_body: Vec<_> = sample
+        .iter()
+        .filter(|(_, _, exchange)| exchange.response.ok() && !exchange.response.body.is_empty())
+        .collect();
     if let Some((_, _, exchange)) = with_body.first()
         && with_body.iter().all(|(_, _, e)| e.response.header("x-content-type-options").is_none())
     {
         let finding = Finding::new(&HEADERS, Confidence::Confirmed, "", &[exchange]);
-        cx.report(finding.proved("the field on every answer", format!("none of {} answers has it", with_body.len())));
+        cx.report(
+            finding
+                .proved("the field on every answer", format!("none of {} answers has it", with_body.len())),
+        );
     }
     for name in ["server", "x-powered-by", "x-aspnet-version"] {
         let found = sample.iter().find_map(|(_, _, exchange)| {
@@ -134,14 +140,25 @@ fn headers(cx: &mut Session<'_>, user: usize, sample: &[(usize, crate::api::Call
             versioned.then(|| (value.to_owned(), exchange.clone()))
         });
         if let Some((value, exchange)) = found {
-            let finding = Finding::new(&BANNER, Confidence::Confirmed, "", &[&exchange]).at(format!("header {name}"));
-            cx.report(finding.saying(format!("`{name}: {value}`")).proved("no version", "the field stands in the answer"));
+            let finding =
+                Finding::new(&BANNER, Confidence::Confirmed, "", &[&exchange]).at(format!("header {name}"));
+            cx.report(
+                finding
+                    .saying(format!("`{name}: {value}`"))
+                    .proved("no version", "the field stands in the answer"),
+            );
         }
     }
     if user != ANONYMOUS {
         for (index, call, exchange) in sample.iter().take(8) {
             let control = exchange.response.header("cache-control").unwrap_or_default().to_lowercase();
-            let lasting = control.contains("public") || control.split(',').any(|part| part.trim().strip_prefix("max-age=").and_then(|n| n.parse::<u64>().ok()).is_some_and(|n| n > 0)) && !control.contains("private");
+            let lasting = control.contains("public")
+                || control.split(',').any(|part| {
+                    part.trim()
+                        .strip_prefix("max-age=")
+                        .and_then(|n| n.parse::<u64>().ok())
+                        .is_some_and(|n| n > 0)
+                }) && !control.contains("private");
             if !lasting {
                 continue;
             }
@@ -149,12 +166,20 @@ fn headers(cx: &mut Session<'_>, user: usize, sample: &[(usize, crate::api::Call
             if matches!(nobody.response.status, 401 | 403) {
                 let label = cx.operation(*index).label();
                 let finding = Finding::new(&CACHE, Confidence::Confirmed, label, &[exchange, &nobody]);
-                cx.report(finding.saying(format!("`cache-control: {control}` on an answer that needs a credential")).proved("`no-store` or `private`", "the field allows shared caches to keep what only the caller may see"));
+                cx.report(
+                    finding
+                        .saying(format!("`cache-control: {control}` on an answer that needs a credential"))
+                        .proved(
+                            "`no-store` or `private`",
+                            "the field allows shared caches to keep what only the caller may see",
+                        ),
+                );
                 break;
             }
         }
     }
-    if !cx.options.target.tls && !cx.options.target.is_loopback()
+    if !cx.options.target.tls
+        && !cx.options.target.is_loopback()
         && let Some((_, _, exchange)) = sample.first()
     {
         let finding = Finding::new(&CLEARTEXT, Confidence::Confirmed, "", &[exchange]);
@@ -207,7 +232,8 @@ fn pages(cx: &mut Session<'_>) -> Outcome {
         let exchange = cx.send_once(ANONYMOUS, Request::new("GET", &format!("{}{path}", cx.base)))?;
         let text = exchange.response.text();
         let like_absent = absent.response.status == exchange.response.status
-            && super::steady(&text).replace(path, "") == super::steady(&absent.response.text()).replace(&format!("/{random}"), "");
+            && super::steady(&text).replace(path, "")
+                == super::steady(&absent.response.text()).replace(&format!("/{random}"), "");
         if !exchange.response.ok() || like_absent || !signs.iter().any(|sign| text.contains(sign)) {
             continue;
         }
@@ -215,7 +241,8 @@ fn pages(cx: &mut Session<'_>) -> Outcome {
         if absent.response.ok() && absent.response.is_html() == exchange.response.is_html() {
             continue;
         }
-        let finding = Finding::new(&DEBUG, Confidence::Confirmed, format!("GET {path}"), &[&absent, &exchange]);
+        let finding =
+            Finding::new(&DEBUG, Confidence::Confirmed, format!("GET {path}"), &[&absent, &exchange]);
         cx.report(finding.saying(format!("{path} answers, and shows what it is for")).proved(
             "404",
             "a made-up path is not found, this one is, and its content has the words of such a page",

@@ -15,12 +15,8 @@ use crate::session::{Outcome, Session};
 use crate::words;
 
 /// The check.
-pub(super) static EXPOSURE: Check = Check {
-    name: "exposure",
-    about: "secrets in answers",
-    kinds: &[&PASSWORDS, &SECRETS, &CARDS],
-    run,
-};
+pub(super) static EXPOSURE: Check =
+    Check { name: "exposure", about: "secrets in answers", kinds: &[&PASSWORDS, &SECRETS, &CARDS], run };
 
 static PASSWORDS: Kind = Kind {
     code: "password-in-answer",
@@ -77,7 +73,8 @@ fn run(cx: &mut Session<'_>) -> Outcome {
     for made in &cx.made {
         seen.push((made.operation, made.actor, made.exchange.clone()));
     }
-    let passwords: Vec<String> = cx.actors.iter().filter_map(|a| a.password.clone()).filter(|p| p.len() > 3).collect();
+    let passwords: Vec<String> =
+        cx.actors.iter().filter_map(|a| a.password.clone()).filter(|p| p.len() > 3).collect();
     for (index, actor, exchange) in seen {
         let Some(answer) = exchange.response.json() else { continue };
         if is_document(&answer) {
@@ -111,8 +108,13 @@ fn run(cx: &mut Session<'_>) -> Outcome {
             } else {
                 "the member stands in the answer with a value that is neither empty nor masked, and that the request did not carry".to_owned()
             };
-            let finding = Finding::new(kind, Confidence::Confirmed, label.clone(), &[&exchange]).at(format!("answer {name}"));
-            cx.report(finding.saying(format!("`{name}` is in the answer to {who}")).proved("an answer without it", proof));
+            let finding = Finding::new(kind, Confidence::Confirmed, label.clone(), &[&exchange])
+                .at(format!("answer {name}"));
+            cx.report(
+                finding
+                    .saying(format!("`{name}` is in the answer to {who}"))
+                    .proved("an answer without it", proof),
+            );
         }
     }
     Ok(())
@@ -131,8 +133,24 @@ fn classify(pointer: &str, value: &Value, answer: &Value, passwords: &[String]) 
         Value::Number(number) => number.to_string(),
         _ => return None,
     };
-    let masked = shown.contains("**") || shown.contains('•') || shown.to_lowercase().contains("xxx") || shown.contains("...")
-        || matches!(shown.to_lowercase().as_str(), "" | "null" | "none" | "hidden" | "redacted" | "[redacted]" | "string" | "updated." | "updated" | "password" | "required" | "n/a");
+    let masked = shown.contains("**")
+        || shown.contains('•')
+        || shown.to_lowercase().contains("xxx")
+        || shown.contains("...")
+        || matches!(
+            shown.to_lowercase().as_str(),
+            "" | "null"
+                | "none"
+                | "hidden"
+                | "redacted"
+                | "[redacted]"
+                | "string"
+                | "updated."
+                | "updated"
+                | "password"
+                | "required"
+                | "n/a"
+        );
     if masked || shown.contains(' ') && shown.len() < 200 && !shown.contains("PRIVATE KEY") {
         return None;
     }
@@ -140,8 +158,23 @@ fn classify(pointer: &str, value: &Value, answer: &Value, passwords: &[String]) 
         return Some(Class::Password);
     }
     // A whole word of a password's name, and a value that is none of a setting (`passwordPolicy`, `passwordUrl`).
-    let setting = words::has(name, &["policy", "url", "uri", "link", "hint", "reset", "changed", "updated", "expires", "expiry", "length", "min", "max", "required", "at", "on", "date", "strength", "type", "field", "label", "error", "message", "rule", "rules"]);
-    if value.is_string() && !setting && (words::is_password(name) || matches!(flat.as_str(), "pwdhash" | "passwordhash" | "passhash" | "hashedpassword" | "passworddigest")) && shown.len() >= 3 {
+    let setting = words::has(
+        name,
+        &[
+            "policy", "url", "uri", "link", "hint", "reset", "changed", "updated", "expires", "expiry",
+            "length", "min", "max", "required", "at", "on", "date", "strength", "type", "field", "label",
+            "error", "message", "rule", "rules",
+        ],
+    );
+    if value.is_string()
+        && !setting
+        && (words::is_password(name)
+            || matches!(
+                flat.as_str(),
+                "pwdhash" | "passwordhash" | "passhash" | "hashedpassword" | "passworddigest"
+            ))
+        && shown.len() >= 3
+    {
         return Some(Class::Password);
     }
     if HASH.as_ref().is_some_and(|hash| hash.is_match(&shown)) {
@@ -153,21 +186,46 @@ fn classify(pointer: &str, value: &Value, answer: &Value, passwords: &[String]) 
     if value.is_string()
         && shown.len() >= 6
         && !setting
-        && (matches!(flat.as_str(), "privatekey" | "secretkey" | "secretaccesskey" | "clientsecret" | "jwtsecret" | "appsecretkey" | "appsecret" | "dbpassword" | "databaseurl" | "mfasecret" | "totpsecret" | "otpsecret" | "encryptionkey" | "signingkey" | "resettoken" | "resetpin" | "resetcode")
-            || (flat == "apikey" && pointer.matches('/').count() > 1 && pointer.contains("/0/")))
+        && (matches!(
+            flat.as_str(),
+            "privatekey"
+                | "secretkey"
+                | "secretaccesskey"
+                | "clientsecret"
+                | "jwtsecret"
+                | "appsecretkey"
+                | "appsecret"
+                | "dbpassword"
+                | "databaseurl"
+                | "mfasecret"
+                | "totpsecret"
+                | "otpsecret"
+                | "encryptionkey"
+                | "signingkey"
+                | "resettoken"
+                | "resetpin"
+                | "resetcode"
+        ) || (flat == "apikey" && pointer.matches('/').count() > 1 && pointer.contains("/0/")))
     {
         return Some(Class::Secret);
     }
     let digits: String = shown.chars().filter(char::is_ascii_digit).collect();
-    let cardish = words::contains(name, &["cardnumber", "creditcard", "pan"]) && !words::contains(name, &["company", "panel", "expand"]);
+    let cardish = words::contains(name, &["cardnumber", "creditcard", "pan"])
+        && !words::contains(name, &["company", "panel", "expand"]);
     if cardish && (13..=19).contains(&digits.len()) && digits.len() + 4 >= shown.len() {
         return Some(Class::Card);
     }
     let beside_card = {
         let parent = pointer.rsplit_once('/').map_or("", |(parent, _)| parent);
-        answer.pointer(parent).and_then(Value::as_object).is_some_and(|all| all.keys().any(|key| words::contains(key, &["card"])))
+        answer
+            .pointer(parent)
+            .and_then(Value::as_object)
+            .is_some_and(|all| all.keys().any(|key| words::contains(key, &["card"])))
     };
-    if matches!(flat.as_str(), "cvv" | "cvc" | "cvv2" | "cardcvv" | "securitycode") && (3..=4).contains(&digits.len()) && (beside_card || flat != "securitycode") {
+    if matches!(flat.as_str(), "cvv" | "cvc" | "cvv2" | "cardcvv" | "securitycode")
+        && (3..=4).contains(&digits.len())
+        && (beside_card || flat != "securitycode")
+    {
         return Some(Class::Card);
     }
     None
@@ -180,7 +238,9 @@ mod tests {
 
     #[test]
     fn names_and_values_that_are_secrets_and_that_are_not() {
-        let class = |pointer: &str, value: Value| classify(pointer, &value, &json!({}), &["hunter22".to_owned()]).is_some();
+        let class = |pointer: &str, value: Value| {
+            classify(pointer, &value, &json!({}), &["hunter22".to_owned()]).is_some()
+        };
         assert!(class("/users/0/password", json!("pass1")));
         assert!(class("/x", json!("hunter22")));
         assert!(class("/hash", json!("$2b$12$abcdefghijklmnopqrstuuabcdefghijklmnopqrstuuabcdefghijklm")));

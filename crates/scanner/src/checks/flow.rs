@@ -46,18 +46,29 @@ fn run(cx: &mut Session<'_>) -> Outcome {
 }
 
 fn is_amount(name: &str) -> bool {
-    words::has(name, &["amount", "quantity", "qty", "price", "sum", "count", "units", "limit"]) || words::contains(name, &["amount", "quantity"])
+    words::has(name, &["amount", "quantity", "qty", "price", "sum", "count", "units", "limit"])
+        || words::contains(name, &["amount", "quantity"])
 }
 
 fn negative(cx: &mut Session<'_>) -> Outcome {
-    let makers = cx.operations(|op| op.danger() == Danger::Write && op.body.is_some() && !op.alters_account() && !op.is_login() && !op.is_register());
+    let makers = cx.operations(|op| {
+        op.danger() == Danger::Write
+            && op.body.is_some()
+            && !op.alters_account()
+            && !op.is_login()
+            && !op.is_register()
+    });
     for index in makers {
         let operation = cx.operation(index).clone();
         let actor = cx.disposables().last().copied().unwrap_or_else(|| cx.first_user());
         let Some(baseline) = cx.baseline(index, actor)? else { continue };
         for slot in operation.slots(&baseline.call) {
             let minimum = slot.schema.get("minimum").and_then(Value::as_f64);
-            if slot.place != Place::Body || !matches!(slot.kind(), "integer" | "number") || !is_amount(slot.key()) || minimum.is_some_and(|m| m < 0.0) {
+            if slot.place != Place::Body
+                || !matches!(slot.kind(), "integer" | "number")
+                || !is_amount(slot.key())
+                || minimum.is_some_and(|m| m < 0.0)
+            {
                 continue;
             }
             let call = baseline.call.with(&slot, json!(-3));
@@ -65,15 +76,26 @@ fn negative(cx: &mut Session<'_>) -> Outcome {
             if !exchange.response.ok() || says_failure(&exchange.response) {
                 continue;
             }
-            cx.made.push(Made { operation: index, actor, call: call.clone(), exchange: exchange.clone(), gone: false });
+            cx.made.push(Made {
+                operation: index,
+                actor,
+                call: call.clone(),
+                exchange: exchange.clone(),
+                gone: false,
+            });
             // What it did is shown by a number below zero, or by one that went the wrong way.
             let below = |value: &Value| value.as_f64().is_some_and(|n| n < 0.0);
-            let shown = exchange.response.json().is_some_and(|answer| crate::pool::leaves(&answer).iter().any(|(_, v)| below(v)));
+            let shown = exchange
+                .response
+                .json()
+                .is_some_and(|answer| crate::pool::leaves(&answer).iter().any(|(_, v)| below(v)));
             // A value that the server turns away otherwise shows that it looks: zero and words.
             let words_call = baseline.call.with(&slot, json!("pc"));
             let checked = !cx.call(actor, &words_call)?.response.ok();
             let confidence = if shown || checked { Confidence::Confirmed } else { Confidence::Likely };
-            let finding = Finding::new(&NEGATIVE, confidence, operation.label(), &[&baseline.exchange, &exchange]).at(slot.label());
+            let finding =
+                Finding::new(&NEGATIVE, confidence, operation.label(), &[&baseline.exchange, &exchange])
+                    .at(slot.label());
             cx.report(finding.saying(format!("`{}: -3` succeeds like a positive number", slot.key())).proved(
                 "400",
                 if shown { "the call succeeded, and its answer shows a number below zero" } else { "the call with -3 succeeded like the one with a positive number, while a word in its place is refused: the number was used" },
@@ -87,7 +109,9 @@ fn negative(cx: &mut Session<'_>) -> Outcome {
 fn uploads(cx: &mut Session<'_>) -> Outcome {
     let operations = cx.operations(|op| {
         op.danger() == Danger::Write
-            && op.body.as_ref().is_some_and(|body| body.media == crate::api::Media::Multipart || body.content_type.starts_with("image/"))
+            && op.body.as_ref().is_some_and(|body| {
+                body.media == crate::api::Media::Multipart || body.content_type.starts_with("image/")
+            })
     });
     for index in operations {
         let operation = cx.operation(index).clone();
@@ -100,12 +124,18 @@ fn uploads(cx: &mut Session<'_>) -> Outcome {
         {
             call.path.insert(crate::explore::last_parameter(&operation), id);
         }
-        let multipart = operation.body.as_ref().is_some_and(|body| body.media == crate::api::Media::Multipart);
+        let multipart =
+            operation.body.as_ref().is_some_and(|body| body.media == crate::api::Media::Multipart);
         if multipart {
             let members = operation.body_members();
-            let file = members.iter().find(|(_, schema)| schema.get("format").and_then(Value::as_str) == Some("binary"));
+            let file = members
+                .iter()
+                .find(|(_, schema)| schema.get("format").and_then(Value::as_str) == Some("binary"));
             let Some((name, _)) = file else { continue };
-            let members = [(name.clone(), json!({ "filename": format!("{marker}.html"), "type": "text/html", "content": page }))];
+            let members = [(
+                name.clone(),
+                json!({ "filename": format!("{marker}.html"), "type": "text/html", "content": page }),
+            )];
             call = call.with_members(&members.into_iter().collect());
         } else {
             call.body = Some(Value::String(page.clone()));
@@ -135,15 +165,26 @@ fn uploads(cx: &mut Session<'_>) -> Outcome {
         }
         for place in places {
             let served = cx.send(actor, crate::http::Request::new("GET", &place))?;
-            let attachment = served.response.header("content-disposition").is_some_and(|value| value.contains("attachment"));
+            let attachment = served
+                .response
+                .header("content-disposition")
+                .is_some_and(|value| value.contains("attachment"));
             if served.response.text().contains(&marker) {
                 let runs = served.response.is_html() && !attachment;
                 let confidence = if runs { Confidence::Confirmed } else { Confidence::Likely };
                 let finding = Finding::new(&UPLOAD, confidence, operation.label(), &[&sent, &served]);
-                cx.report(finding.saying("a page with a script was taken in the place of a file, and is served").proved(
-                    "400 or 415 for what is not the type that is meant",
-                    if runs { "the file came back as `text/html` with the script made for this call" } else { "the file came back as it was sent" },
-                ));
+                cx.report(
+                    finding
+                        .saying("a page with a script was taken in the place of a file, and is served")
+                        .proved(
+                            "400 or 415 for what is not the type that is meant",
+                            if runs {
+                                "the file came back as `text/html` with the script made for this call"
+                            } else {
+                                "the file came back as it was sent"
+                            },
+                        ),
+                );
                 break;
             }
         }

@@ -44,13 +44,30 @@ static OPEN: Kind = Kind {
 /// Whether a path, a tag or the summary says that an operation is for administrators.
 fn is_admin(operation: &Operation) -> Option<bool> {
     let named = operation.segments().any(|segment| {
-        words::split(segment).iter().any(|word| matches!(word.as_str(), "admin" | "administrator" | "administration" | "backoffice" | "superuser" | "sysadmin" | "root"))
+        words::split(segment).iter().any(|word| {
+            matches!(
+                word.as_str(),
+                "admin"
+                    | "administrator"
+                    | "administration"
+                    | "backoffice"
+                    | "superuser"
+                    | "sysadmin"
+                    | "root"
+            )
+        })
     });
     if named {
         return Some(true);
     }
     let text = operation.words.to_lowercase();
-    let said = text.contains("admin only") || text.contains("only admin") || text.contains("admins only") || text.contains("administrators only") || text.contains("of an admin") || text.contains("admin endpoint") || text.contains("requires admin");
+    let said = text.contains("admin only")
+        || text.contains("only admin")
+        || text.contains("admins only")
+        || text.contains("administrators only")
+        || text.contains("of an admin")
+        || text.contains("admin endpoint")
+        || text.contains("requires admin");
     said.then_some(false)
 }
 
@@ -73,7 +90,8 @@ fn open(cx: &mut Session<'_>) -> Outcome {
     // document is believed all the same, but the finding is one for a person.
     let user = cx.first_user();
     let enforced = cx.door(user)?.is_some();
-    let protected = cx.operations(|op| op.auth == Auth::Needed && op.danger() <= Danger::Write && !op.is_login());
+    let protected =
+        cx.operations(|op| op.auth == Auth::Needed && op.danger() <= Danger::Write && !op.is_login());
     for index in protected {
         let operation = cx.operation(index).clone();
         let writes = operation.danger() == Danger::Write;
@@ -81,7 +99,8 @@ fn open(cx: &mut Session<'_>) -> Outcome {
             continue;
         }
         let Some(baseline) = cx.baseline(index, user)? else { continue };
-        let nobody = if user == ANONYMOUS { baseline.exchange.clone() } else { cx.call(ANONYMOUS, &baseline.call)? };
+        let nobody =
+            if user == ANONYMOUS { baseline.exchange.clone() } else { cx.call(ANONYMOUS, &baseline.call)? };
         if !nobody.response.ok() || says_failure(&nobody.response) || !tells_something(&nobody) {
             continue;
         }
@@ -89,8 +108,24 @@ fn open(cx: &mut Session<'_>) -> Outcome {
             continue;
         }
         if writes {
-            cx.made.push(crate::session::Made { operation: index, actor: user, call: baseline.call.clone(), exchange: nobody.clone(), gone: false });
+            cx.made.push(crate::session::Made {
+                operation: index,
+                actor: user,
+                call: baseline.call.clone(),
+                exchange: nobody.clone(),
+                gone: false,
+            });
         }
+        // A scheme that the identity did not carry either is enforced by somebody else, or by nobody.
+        let carries = |name: &String| {
+            let scheme = cx.api.schemes.iter().find(|scheme| scheme.name == *name);
+            scheme.is_some_and(|scheme| {
+                let state = cx.actor(user);
+                state.headers.iter().any(|(field, _)| field.eq_ignore_ascii_case(&scheme.field))
+                    || scheme.place == crate::api::Place::Cookie && !state.cookies.is_empty()
+            })
+        };
+        let enforced = enforced && operation.schemes.iter().any(carries);
         let same = nobody.response.status == baseline.exchange.response.status;
         let confidence = if enforced && same { Confidence::Confirmed } else { Confidence::Likely };
         let finding = Finding::new(&OPEN, confidence, operation.label(), &[&baseline.exchange, &nobody]);
@@ -103,7 +138,8 @@ fn open(cx: &mut Session<'_>) -> Outcome {
 }
 
 fn admin(cx: &mut Session<'_>) -> Outcome {
-    let operations = cx.operations(|op| is_admin(op).is_some() && op.danger() <= Danger::Delete && !op.is_login());
+    let operations =
+        cx.operations(|op| is_admin(op).is_some() && op.danger() <= Danger::Delete && !op.is_login());
     let Some(user) = cx.users().first().copied() else { return Ok(()) };
     let attacker = cx.disposables().last().copied();
     for index in operations {
@@ -142,7 +178,8 @@ fn read(cx: &mut Session<'_>, index: usize, user: usize, by_path: bool) -> Outco
     let nobody = cx.call(ANONYMOUS, &baseline.call)?;
     let guarded = !nobody.response.ok();
     evidence.push(nobody);
-    let confidence = if by_path && (guarded || as_admin) { Confidence::Confirmed } else { Confidence::Likely };
+    let confidence =
+        if by_path && (guarded || as_admin) { Confidence::Confirmed } else { Confidence::Likely };
     let name = cx.actor(user).name.clone();
     let finding = Finding::new(&ADMIN, confidence, label, &evidence.iter().collect::<Vec<_>>());
     cx.report(finding.saying(format!("{name}, an ordinary user, gets what the operation gives to administrators")).proved(
@@ -159,7 +196,13 @@ fn write(cx: &mut Session<'_>, index: usize, attacker: usize, by_path: bool) -> 
     if !attempt.response.ok() || says_failure(&attempt.response) {
         return Ok(());
     }
-    cx.made.push(crate::session::Made { operation: index, actor: attacker, call, exchange: attempt.clone(), gone: false });
+    cx.made.push(crate::session::Made {
+        operation: index,
+        actor: attacker,
+        call,
+        exchange: attempt.clone(),
+        gone: false,
+    });
     let label = cx.operation(index).label();
     let confidence = if by_path { Confidence::Confirmed } else { Confidence::Likely };
     let finding = Finding::new(&ADMIN, confidence, label, &[&attempt, &nobody]);
@@ -175,7 +218,11 @@ fn missing(cx: &mut Session<'_>, index: usize, attacker: usize, by_path: bool) -
     let mut call = cx.compose(index, attacker, Taste::Marked);
     let operation = cx.operation(index).clone();
     for param in operation.params.iter().filter(|p| p.place == crate::api::Place::Path) {
-        let absent = if crate::api::kind_of(&param.schema) == "integer" { "987654321".to_owned() } else { cx.marker() };
+        let absent = if crate::api::kind_of(&param.schema) == "integer" {
+            "987654321".to_owned()
+        } else {
+            cx.marker()
+        };
         call.path.insert(param.name.clone(), absent);
     }
     let nobody = cx.call(ANONYMOUS, &call)?;
@@ -185,7 +232,11 @@ fn missing(cx: &mut Session<'_>, index: usize, attacker: usize, by_path: bool) -
     if !passed || !matches!(nobody.response.status, 401 | 403) {
         return Ok(());
     }
-    let confidence = if by_path && attempt.response.ok() && !says_failure(&attempt.response) { Confidence::Confirmed } else { Confidence::Likely };
+    let confidence = if by_path && attempt.response.ok() && !says_failure(&attempt.response) {
+        Confidence::Confirmed
+    } else {
+        Confidence::Likely
+    };
     let finding = Finding::new(&ADMIN, confidence, operation.label(), &[&attempt, &nobody]);
     cx.report(finding.saying(format!("an ordinary user's call of an administrator's operation came as far as {status}")).proved(
         "403 for everyone without the role, whether the object exists or not",

@@ -15,12 +15,8 @@ use crate::http::Exchange;
 use crate::session::{Outcome, Session};
 
 /// The check.
-pub(super) static FUZZ: Check = Check {
-    name: "fuzz",
-    about: "input that no client should send",
-    kinds: &[&CRASH, &VERBOSE],
-    run,
-};
+pub(super) static FUZZ: Check =
+    Check { name: "fuzz", about: "input that no client should send", kinds: &[&CRASH, &VERBOSE], run };
 
 static CRASH: Kind = Kind {
     code: "unhandled-input",
@@ -86,7 +82,10 @@ fn run(cx: &mut Session<'_>) -> Outcome {
                 }
             }
         }
-        if operation.body.as_ref().is_some_and(|body| body.media == crate::api::Media::Json) && writes && !cx.has_reported(&CRASH, &operation.label()) {
+        if operation.body.as_ref().is_some_and(|body| body.media == crate::api::Media::Json)
+            && writes
+            && !cx.has_reported(&CRASH, &operation.label())
+        {
             bodies(cx, actor, &baseline, &control)?;
         }
     }
@@ -104,12 +103,21 @@ fn odd(slot: &Slot) -> Vec<Value> {
     let kind = slot.kind();
     if slot.place != Place::Body {
         return match kind {
-            "integer" | "number" => vec![json!("abc"), json!("-1"), json!("99999999999999999999"), json!("1e309"), json!("%00")],
-            _ => vec![json!("'\"`\\"), json!("\u{0}"), json!("99999999999999999999"), json!("\u{feff}\u{202e}ü𝄞")],
+            "integer" | "number" => {
+                vec![json!("abc"), json!("-1"), json!("99999999999999999999"), json!("1e309"), json!("%00")]
+            }
+            _ => vec![
+                json!("'\"`\\"),
+                json!("\u{0}"),
+                json!("99999999999999999999"),
+                json!("\u{feff}\u{202e}ü𝄞"),
+            ],
         };
     }
     match kind {
-        "integer" | "number" => vec![json!("abc"), json!(null), json!({}), json!(-1), json!(1e300), json!([1])],
+        "integer" | "number" => {
+            vec![json!("abc"), json!(null), json!({}), json!(-1), json!(1e300), json!([1])]
+        }
         "boolean" => vec![json!("abc"), json!(null)],
         _ => vec![json!(12345), json!(null), json!({"a": 1}), json!(["a"]), json!("\u{0}"), json!("")],
     }
@@ -117,7 +125,14 @@ fn odd(slot: &Slot) -> Vec<Value> {
 
 fn bodies(cx: &mut Session<'_>, actor: usize, call: &Call, control: &Rc<Exchange>) -> Outcome {
     let deep = format!("{}{}", "[".repeat(2000), "]".repeat(2000));
-    for (what, body) in [("no JSON", "{\"a\":"), ("a list", "[]"), ("a word", "\"pc\""), ("null", "null"), ("an empty object", "{}"), ("a deep list", deep.as_str())] {
+    for (what, body) in [
+        ("no JSON", "{\"a\":"),
+        ("a list", "[]"),
+        ("a word", "\"pc\""),
+        ("null", "null"),
+        ("an empty object", "{}"),
+        ("a deep list", deep.as_str()),
+    ] {
         let mut request = cx.request_of(call);
         request.body = body.as_bytes().to_vec();
         let exchange = cx.send(actor, request.clone())?;
@@ -129,10 +144,11 @@ fn bodies(cx: &mut Session<'_>, actor: usize, call: &Call, control: &Rc<Exchange
         if crashed(&again) {
             let label = cx.operation(call.operation).label();
             let finding = Finding::new(&CRASH, Confidence::Confirmed, label, &[control, &again]).at("body");
-            cx.report(finding.saying(format!("a body that is {what} is a server error ({})", again.response.status)).proved(
-                "400",
-                "repeated with the same result; a well-formed call is no server error",
-            ));
+            cx.report(
+                finding
+                    .saying(format!("a body that is {what} is a server error ({})", again.response.status))
+                    .proved("400", "repeated with the same result; a well-formed call is no server error"),
+            );
             return Ok(());
         }
     }
@@ -140,7 +156,14 @@ fn bodies(cx: &mut Session<'_>, actor: usize, call: &Call, control: &Rc<Exchange
 }
 
 /// Repeats, then takes away what is not needed.
-fn report(cx: &mut Session<'_>, actor: usize, call: &Call, control: &Rc<Exchange>, first: &Rc<Exchange>, part: &str) -> Outcome {
+fn report(
+    cx: &mut Session<'_>,
+    actor: usize,
+    call: &Call,
+    control: &Rc<Exchange>,
+    first: &Rc<Exchange>,
+    part: &str,
+) -> Outcome {
     let again = cx.call(actor, call)?;
     if !crashed(&again) {
         return Ok(());
@@ -149,7 +172,12 @@ fn report(cx: &mut Session<'_>, actor: usize, call: &Call, control: &Rc<Exchange
     let mut calm = cx.request_of(call);
     calm.method.clone_from(&control.request.method);
     let mut smallest = (call.clone(), again);
-    let names: Vec<String> = call.body.as_ref().and_then(Value::as_object).map(|o| o.keys().cloned().collect()).unwrap_or_default();
+    let names: Vec<String> = call
+        .body
+        .as_ref()
+        .and_then(Value::as_object)
+        .map(|o| o.keys().cloned().collect())
+        .unwrap_or_default();
     for name in names.iter().take(8) {
         if part.ends_with(&format!("/{name}")) {
             continue;
@@ -159,13 +187,20 @@ fn report(cx: &mut Session<'_>, actor: usize, call: &Call, control: &Rc<Exchange
             body.remove(name);
         }
         let exchange = cx.call(actor, &less)?;
-        if exchange.response.status == first.response.status && crate::checks::steady(&exchange.response.text()) == crate::checks::steady(&first.response.text()) {
+        if exchange.response.status == first.response.status
+            && crate::checks::steady(&exchange.response.text())
+                == crate::checks::steady(&first.response.text())
+        {
             smallest = (less, exchange);
         }
     }
     let label = cx.operation(call.operation).label();
     let shown: String = String::from_utf8_lossy(&smallest.1.request.body).chars().take(120).collect();
-    let what = if part.starts_with("body") { format!("the body `{shown}`") } else { format!("`{}`", smallest.1.request.target) };
+    let what = if part.starts_with("body") {
+        format!("the body `{shown}`")
+    } else {
+        format!("`{}`", smallest.1.request.target)
+    };
     let finding = Finding::new(&CRASH, Confidence::Confirmed, label, &[control, &smallest.1]).at(part);
     cx.report(finding.saying(format!("{what} is a server error ({})", smallest.1.response.status)).proved(
         "400",
@@ -207,7 +242,9 @@ mod tests {
         ] {
             assert!(inside(text).is_some(), "{text}");
         }
-        for text in ["{\"detail\":\"not found at /users/1\"}", "meet at noon (12:30:00)", "the error was logged"] {
+        for text in
+            ["{\"detail\":\"not found at /users/1\"}", "meet at noon (12:30:00)", "the error was logged"]
+        {
             assert!(inside(text).is_none(), "{text}");
         }
     }

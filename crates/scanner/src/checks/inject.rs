@@ -87,7 +87,11 @@ fn run(cx: &mut Session<'_>) -> Outcome {
     for index in operations {
         let operation = cx.operation(index).clone();
         let writes = operation.danger() == Danger::Write;
-        if writes && cx.options.read_only || operation.is_register() || operation.is_reset_confirm() || operation.is_reset_request() {
+        if writes && cx.options.read_only
+            || operation.is_register()
+            || operation.is_reset_confirm()
+            || operation.is_reset_request()
+        {
             continue;
         }
         let ours = cx.disposables().last().copied();
@@ -98,7 +102,10 @@ fn run(cx: &mut Session<'_>) -> Outcome {
             entities(cx, actor, &call)?;
         }
         for slot in operation.slots(&call) {
-            if slot.kind() != "string" && slot.place != Place::Path && slot.place != Place::Query || words::is_password(slot.key()) || slot.place == Place::Header {
+            if slot.kind() != "string" && slot.place != Place::Path && slot.place != Place::Query
+                || words::is_password(slot.key())
+                || slot.place == Place::Header
+            {
                 continue;
             }
             computed(cx, actor, &call, &slot)?;
@@ -113,8 +120,33 @@ fn run(cx: &mut Session<'_>) -> Outcome {
 
 fn takes_file(slot: &Slot) -> bool {
     let example = slot.schema.get("example").and_then(Value::as_str).unwrap_or_default();
-    words::has(slot.key(), &["file", "filename", "path", "name", "template", "page", "document", "doc", "dir", "folder", "download", "image", "include", "view", "lang", "theme", "log", "report", "attachment", "key", "resource", "src"])
-        || words::contains(slot.key(), &["filename", "filepath"])
+    words::has(
+        slot.key(),
+        &[
+            "file",
+            "filename",
+            "path",
+            "name",
+            "template",
+            "page",
+            "document",
+            "doc",
+            "dir",
+            "folder",
+            "download",
+            "image",
+            "include",
+            "view",
+            "lang",
+            "theme",
+            "log",
+            "report",
+            "attachment",
+            "key",
+            "resource",
+            "src",
+        ],
+    ) || words::contains(slot.key(), &["filename", "filepath"])
         || Regex::new(r"\.\w{2,4}$").is_ok_and(|ending| ending.is_match(example))
 }
 
@@ -128,9 +160,13 @@ fn computed(cx: &mut Session<'_>, actor: usize, call: &Call, slot: &Slot) -> Out
     let both = format!("{value}{{{{{a}*{b}}}}}${{{a}*{b}}}<%={a}*{b}%>#{{{a}*{b}}};echo $(({a}*{b}));");
     let first = cx.call(actor, &call.with(slot, Value::String(both.clone())))?;
     let shows = |text: &str| text.contains(&product);
-    let shell_first = cx.call(actor, &call.with(slot, Value::String(format!("{value};echo $(({a}*{b}))"))))?;
+    let shell_first =
+        cx.call(actor, &call.with(slot, Value::String(format!("{value};echo $(({a}*{b}))"))))?;
     let dollar = cx.call(actor, &call.with(slot, Value::String(format!("{value}$(expr {a} \\* {b})"))))?;
-    if !shows(&first.response.text()) && !shows(&shell_first.response.text()) && !shows(&dollar.response.text()) {
+    if !shows(&first.response.text())
+        && !shows(&shell_first.response.text())
+        && !shows(&dollar.response.text())
+    {
         return Ok(());
     }
     let forms: [(&str, &Kind2, fn(u64, u64) -> String); 8] = [
@@ -148,7 +184,8 @@ fn computed(cx: &mut Session<'_>, actor: usize, call: &Call, slot: &Slot) -> Out
         let mut holds = true;
         for _ in 0..2 {
             let (a, b) = (1000 + cx.random.between(0, 8999), 1000 + cx.random.between(0, 8999));
-            let exchange = cx.call(actor, &call.with(slot, Value::String(format!("{value}{}", make(a, b)))))?;
+            let exchange =
+                cx.call(actor, &call.with(slot, Value::String(format!("{value}{}", make(a, b)))))?;
             holds &= exchange.response.text().contains(&(a * b).to_string());
             evidence.push(exchange);
             if !holds {
@@ -161,7 +198,9 @@ fn computed(cx: &mut Session<'_>, actor: usize, call: &Call, slot: &Slot) -> Out
                 Kind2::Command => &COMMAND,
             };
             let label = cx.operation(call.operation).label();
-            let finding = Finding::new(kind, Confidence::Confirmed, label, &evidence.iter().collect::<Vec<_>>()).at(slot.label());
+            let finding =
+                Finding::new(kind, Confidence::Confirmed, label, &evidence.iter().collect::<Vec<_>>())
+                    .at(slot.label());
             cx.report(finding.saying(format!("`{form}` in {} is evaluated", slot.label())).proved(
                 "the text as it was sent, or a refusal",
                 "two products of random numbers came back computed; the numbers, not the products, were sent",
@@ -184,11 +223,16 @@ fn markup(cx: &mut Session<'_>, actor: usize, call: &Call, slot: &Slot) -> Outco
     let exchange = cx.call(actor, &call.with(slot, Value::String(payload)))?;
     let label = cx.operation(call.operation).label();
     if exchange.response.header(&format!("x-{marker}")).is_some() {
-        let finding = Finding::new(&HEADER, Confidence::Confirmed, label.clone(), &[&exchange]).at(slot.label());
-        cx.report(finding.saying(format!("a line break in {} starts a header field of the answer", slot.label())).proved(
-            "400, or the line break encoded",
-            "the answer has a header field whose name was made for this call",
-        ));
+        let finding =
+            Finding::new(&HEADER, Confidence::Confirmed, label.clone(), &[&exchange]).at(slot.label());
+        cx.report(
+            finding
+                .saying(format!("a line break in {} starts a header field of the answer", slot.label()))
+                .proved(
+                    "400, or the line break encoded",
+                    "the answer has a header field whose name was made for this call",
+                ),
+        );
     }
     // Only a page can run it: JSON shown as JSON is no page.
     if exchange.response.is_html() && exchange.response.text().contains(&format!("<i {marker}>")) {
@@ -203,13 +247,20 @@ fn markup(cx: &mut Session<'_>, actor: usize, call: &Call, slot: &Slot) -> Outco
 
 fn files(cx: &mut Session<'_>, actor: usize, call: &Call, slot: &Slot) -> Outcome {
     let up = "../".repeat(10);
-    for path in [format!("{up}etc/passwd"), "/etc/passwd".to_owned(), format!("{}etc/passwd", "....//".repeat(10)), "file:///etc/passwd".to_owned(), format!("{up}etc/passwd\0.png")] {
+    for path in [
+        format!("{up}etc/passwd"),
+        "/etc/passwd".to_owned(),
+        format!("{}etc/passwd", "....//".repeat(10)),
+        "file:///etc/passwd".to_owned(),
+        format!("{up}etc/passwd\0.png"),
+    ] {
         let exchange = cx.call(actor, &call.with(slot, Value::String(path.clone())))?;
         if PASSWD.as_ref().is_some_and(|passwd| passwd.is_match(&exchange.response.text())) {
             let absent = path.replace("passwd", "pc-no-such-file");
             let control = cx.call(actor, &call.with(slot, Value::String(absent)))?;
             let label = cx.operation(call.operation).label();
-            let finding = Finding::new(&PATH, Confidence::Confirmed, label, &[&exchange, &control]).at(slot.label());
+            let finding =
+                Finding::new(&PATH, Confidence::Confirmed, label, &[&exchange, &control]).at(slot.label());
             cx.report(finding.saying(format!("{} reads the system's list of users", slot.label())).proved(
                 "400 or 404",
                 "the answer holds lines of /etc/passwd; a name beside it that does not exist gives another answer",
@@ -228,17 +279,27 @@ fn entities(cx: &mut Session<'_>, actor: usize, call: &Call) -> Outcome {
         let mut request = cx.request_of(call);
         let body = String::from_utf8_lossy(&request.body).into_owned();
         let body = body.split_once("?>").map_or(body.as_str(), |(_, rest)| rest).to_owned();
-        let with = Regex::new(r">[^<>]+</").map(|text| text.replacen(&body, 1, ">&pc;</").into_owned()).unwrap_or(body);
-        request.body = format!("<?xml version=\"1.0\"?><!DOCTYPE r [<!ENTITY pc SYSTEM \"{system}\">]>{with}").into_bytes();
+        let with = Regex::new(r">[^<>]+</")
+            .map(|text| text.replacen(&body, 1, ">&pc;</").into_owned())
+            .unwrap_or(body);
+        request.body =
+            format!("<?xml version=\"1.0\"?><!DOCTYPE r [<!ENTITY pc SYSTEM \"{system}\">]>{with}")
+                .into_bytes();
         let exchange = cx.send(actor, request)?;
         let read = PASSWD.as_ref().is_some_and(|passwd| passwd.is_match(&exchange.response.text()));
-        let hit = cx.callback.as_ref().and_then(|listener| listener.was_hit(&probe, std::time::Duration::from_millis(150)));
+        let hit = cx
+            .callback
+            .as_ref()
+            .and_then(|listener| listener.was_hit(&probe, std::time::Duration::from_millis(150)));
         if read || hit.is_some() {
             let label = cx.operation(call.operation).label();
             let finding = Finding::new(&XML, Confidence::Confirmed, label, &[&exchange]).at("body");
             cx.report(finding.saying("an external entity in the body is followed").proved(
                 "400, or the entity left alone",
-                hit.map_or_else(|| "the answer holds lines of /etc/passwd".to_owned(), |hit| format!("`{hit}` arrived at the scan's own listener")),
+                hit.map_or_else(
+                    || "the answer holds lines of /etc/passwd".to_owned(),
+                    |hit| format!("`{hit}` arrived at the scan's own listener"),
+                ),
             ));
             return Ok(());
         }

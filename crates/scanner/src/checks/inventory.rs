@@ -66,26 +66,38 @@ fn run(cx: &mut Session<'_>) -> Outcome {
 }
 
 /// Whether a path answers like something that is there, judged against made-up neighbours.
-fn exists(cx: &mut Session<'_>, actor: usize, target: &str, control: &str) -> Outcome<Option<[std::rc::Rc<crate::http::Exchange>; 2]>> {
+fn exists(
+    cx: &mut Session<'_>,
+    actor: usize,
+    target: &str,
+    control: &str,
+) -> Outcome<Option<[std::rc::Rc<crate::http::Exchange>; 2]>> {
     let exchange = cx.send(actor, Request::new("GET", target))?;
     if !exchange.response.ok() || exchange.response.body.is_empty() {
         return Ok(None);
     }
     let absent = cx.send(actor, Request::new("GET", control))?;
     let alike = absent.response.status == exchange.response.status;
-    Ok((!alike && matches!(absent.response.status, 400 | 401 | 403 | 404 | 405 | 410)).then_some([exchange, absent]))
+    Ok((!alike && matches!(absent.response.status, 400 | 401 | 403 | 404 | 405 | 410))
+        .then_some([exchange, absent]))
 }
 
 fn versions(cx: &mut Session<'_>) -> Outcome {
     let user = cx.first_user();
-    let readers = cx.operations(|op| op.is_get() && op.danger() == Danger::Read && op.segments().any(is_version));
+    let readers =
+        cx.operations(|op| op.is_get() && op.danger() == Danger::Read && op.segments().any(is_version));
     let documented: BTreeSet<String> = cx.api.operations.iter().map(|op| shape(&op.path)).collect();
     let mut found = 0;
     for index in readers {
         let Some(baseline) = cx.baseline(index, user)? else { continue };
         let operation = cx.operation(index).clone();
         let Some(version) = operation.segments().find(|s| is_version(s)).map(str::to_owned) else { continue };
-        let number: u32 = version.trim_start_matches(['v', 'V']).split('.').next().and_then(|n| n.parse().ok()).unwrap_or(1);
+        let number: u32 = version
+            .trim_start_matches(['v', 'V'])
+            .split('.')
+            .next()
+            .and_then(|n| n.parse().ok())
+            .unwrap_or(1);
         let mut others: Vec<String> = (0..number).rev().take(2).map(|n| format!("v{n}")).collect();
         others.push(format!("v{}", number + 1));
         for other in others {
@@ -98,7 +110,11 @@ fn versions(cx: &mut Session<'_>) -> Outcome {
             let random = cx.marker();
             // A version that nobody has, and a word in the place of the noun: both have to be absent.
             let control = request.target.replacen(&format!("/{version}"), "/v9731", 1);
-            let noun = operation.segments().find(|s| !is_version(s) && !words::is_verb(s)).unwrap_or_default().to_owned();
+            let noun = operation
+                .segments()
+                .find(|s| !is_version(s) && !words::is_verb(s))
+                .unwrap_or_default()
+                .to_owned();
             let Some([there, absent]) = exists(cx, user, &target, &control)? else { continue };
             if !noun.is_empty() {
                 let beside = target.replacen(&format!("/{noun}"), &format!("/{random}"), 1);
@@ -108,8 +124,14 @@ fn versions(cx: &mut Session<'_>) -> Outcome {
             }
             found += 1;
             let nobody = cx.send(ANONYMOUS, Request::new("GET", &target))?;
-            let open = nobody.response.ok() && matches!(cx.call(ANONYMOUS, &baseline.call)?.response.status, 401 | 403);
-            let finding = Finding::new(&OLD, Confidence::Confirmed, format!("GET {path}"), &[&baseline.exchange, &there, &absent, &nobody]);
+            let open = nobody.response.ok()
+                && matches!(cx.call(ANONYMOUS, &baseline.call)?.response.status, 401 | 403);
+            let finding = Finding::new(
+                &OLD,
+                Confidence::Confirmed,
+                format!("GET {path}"),
+                &[&baseline.exchange, &there, &absent, &nobody],
+            );
             cx.report(finding.saying(format!("{other} of {} answers{}", operation.label(), if open { ", and asks for no credential" } else { "" })).proved(
                 "404 or 410",
                 "the path with the other version answers with success; with a version that nobody has, and with another noun, it does not",
@@ -121,11 +143,17 @@ fn versions(cx: &mut Session<'_>) -> Outcome {
 
 /// A path with its parameters unnamed.
 fn shape(path: &str) -> String {
-    path.split('/').map(|segment| if segment.contains('{') { "{}" } else { segment }).collect::<Vec<_>>().join("/")
+    path.split('/')
+        .map(|segment| if segment.contains('{') { "{}" } else { segment })
+        .collect::<Vec<_>>()
+        .join("/")
 }
 
 /// Words that people leave beside what they document.
-const NEIGHBOURS: &[&str] = &["export", "debug", "all", "internal", "backup", "test", "admin", "config", "stats", "search", "_debug", "download", "dump", "logs", "users", "status"];
+const NEIGHBOURS: &[&str] = &[
+    "export", "debug", "all", "internal", "backup", "test", "admin", "config", "stats", "search", "_debug",
+    "download", "dump", "logs", "users", "status",
+];
 
 fn neighbours(cx: &mut Session<'_>) -> Outcome {
     let user = cx.first_user();
@@ -144,7 +172,11 @@ fn neighbours(cx: &mut Session<'_>) -> Outcome {
     let mut found = 0;
     for folder in folders.into_iter().take(12) {
         // A folder that takes ids answers to any word.
-        if documented.iter().any(|path| path.strip_prefix(folder.as_str()).is_some_and(|rest| rest.starts_with("/{"))) && folder.is_empty() {
+        if documented
+            .iter()
+            .any(|path| path.strip_prefix(folder.as_str()).is_some_and(|rest| rest.starts_with("/{")))
+            && folder.is_empty()
+        {
             continue;
         }
         let random = cx.marker();
@@ -165,12 +197,30 @@ fn neighbours(cx: &mut Session<'_>) -> Outcome {
                 continue;
             }
             // An object whose id happens to be that word is no operation.
-            let by_id = documented.iter().any(|known| known.strip_prefix(folder.as_str()).is_some_and(|rest| rest.starts_with("/{") && !rest.contains("}/")));
+            let by_id = cx.api.operations.iter().any(|op| {
+                let takes_id = op
+                    .path
+                    .strip_prefix(folder.as_str())
+                    .is_some_and(|rest| rest.starts_with("/{") && !rest.contains("}/"));
+                takes_id
+                    && op
+                        .params
+                        .iter()
+                        .filter(|p| p.place == crate::api::Place::Path)
+                        .any(|p| crate::api::kind_of(&p.schema) != "integer")
+            });
+            if by_id {
+                continue;
+            }
             let Some([there, absent]) = exists(cx, user, &target, &control)? else { continue };
             found += 1;
-            let confidence = if by_id { Confidence::Likely } else { Confidence::Confirmed };
-            let finding = Finding::new(&SHADOW, confidence, format!("GET {path}"), &[&there, &absent]);
-            cx.report(finding.saying(format!("{path} answers and is in no document")).proved("404", "a made-up word in the same place is not found, this one is"));
+            let finding =
+                Finding::new(&SHADOW, Confidence::Confirmed, format!("GET {path}"), &[&there, &absent]);
+            cx.report(
+                finding
+                    .saying(format!("{path} answers and is in no document"))
+                    .proved("404", "a made-up word in the same place is not found, this one is"),
+            );
         }
     }
     Ok(())
@@ -178,13 +228,25 @@ fn neighbours(cx: &mut Session<'_>) -> Outcome {
 
 fn deprecated(cx: &mut Session<'_>) -> Outcome {
     let user = cx.first_user();
-    for index in cx.operations(|op| op.is_get() && op.danger() == Danger::Read && (op.deprecated || op.words.to_lowercase().contains("deprecated") || op.words.to_lowercase().contains("sunset"))) {
+    for index in cx.operations(|op| {
+        op.is_get()
+            && op.danger() == Danger::Read
+            && (op.deprecated
+                || op.words.to_lowercase().contains("deprecated")
+                || op.words.to_lowercase().contains("sunset"))
+    }) {
         let Some(baseline) = cx.baseline(index, user)? else { continue };
         let label = cx.operation(index).label();
         let finding = Finding::new(&ZOMBIE, Confidence::Confirmed, label, &[&baseline.exchange]);
-        cx.report(finding.proved("410 after its date", "the document calls it deprecated, and it answers with success"));
+        cx.report(
+            finding.proved(
+                "410 after its date",
+                "the document calls it deprecated, and it answers with success",
+            ),
+        );
     }
-    for index in cx.operations(|op| op.is_get() && op.danger() == Danger::Read && op.path_names().is_empty()) {
+    for index in cx.operations(|op| op.is_get() && op.danger() == Danger::Read && op.path_names().is_empty())
+    {
         let known = cx.baselines.iter().any(|((known, _), found)| *known == index && found.is_some());
         if known {
             continue;

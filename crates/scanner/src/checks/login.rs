@@ -106,7 +106,8 @@ fn enumeration(cx: &mut Session<'_>, login: usize) -> Outcome {
         let wrong = cx.marker();
         // The unknown name has the shape of the known one.
         let random = cx.marker();
-        let unknown = known.split_once('@').map_or_else(|| random.clone(), |(_, host)| format!("{random}@{host}"));
+        let unknown =
+            known.split_once('@').map_or_else(|| random.clone(), |(_, host)| format!("{random}@{host}"));
         let call = cx.login_call(login, &known, &wrong);
         let there = cx.call(ANONYMOUS, &call)?;
         let call = cx.login_call(login, &unknown, &wrong);
@@ -122,7 +123,8 @@ fn enumeration(cx: &mut Session<'_>, login: usize) -> Outcome {
     let differ = answers.first().is_some_and(|[there, absent]| there != absent);
     if stable && differ {
         let label = cx.operation(login).label();
-        let finding = Finding::new(&ENUMERATION, Confidence::Confirmed, label, &evidence.iter().collect::<Vec<_>>());
+        let finding =
+            Finding::new(&ENUMERATION, Confidence::Confirmed, label, &evidence.iter().collect::<Vec<_>>());
         cx.report(finding.saying("the log-in answers otherwise for a name that exists").proved(
             "the same answer for both",
             "the difference is the same in two rounds with fresh names and passwords; the names themselves are not compared",
@@ -138,13 +140,17 @@ fn strip(answer: (u16, String), secret: &str) -> (u16, String) {
 fn guessing(cx: &mut Session<'_>, login: usize) -> Outcome {
     // Only an identity of ours may be locked out.
     let Some(actor) = cx.disposables().last().copied() else { return Ok(()) };
-    let Some((name, password)) = cx.actor(actor).username.clone().zip(cx.actor(actor).password.clone()) else { return Ok(()) };
+    let Some((name, password)) = cx.actor(actor).username.clone().zip(cx.actor(actor).password.clone())
+    else {
+        return Ok(());
+    };
     let mut last = None;
     for _ in 0..TRIES {
         let wrong = cx.marker();
         let call = cx.login_call(login, &name, &wrong);
         let exchange = cx.call(ANONYMOUS, &call)?;
-        let slowed = matches!(exchange.response.status, 0 | 423 | 429) || exchange.response.header("retry-after").is_some();
+        let slowed = matches!(exchange.response.status, 0 | 423 | 429)
+            || exchange.response.header("retry-after").is_some();
         let text = exchange.response.text().to_lowercase();
         if slowed || text.contains("too many") || text.contains("locked") || text.contains("captcha") {
             return Ok(());
@@ -155,7 +161,8 @@ fn guessing(cx: &mut Session<'_>, login: usize) -> Outcome {
     let right = cx.call(ANONYMOUS, &call)?;
     let welcome = right.response.ok()
         && !crate::session::says_failure(&right.response)
-        && (right.response.json().is_some_and(|a| find_token(&a).is_some()) || right.response.header("set-cookie").is_some());
+        && (right.response.json().is_some_and(|a| find_token(&a).is_some())
+            || right.response.header("set-cookie").is_some());
     if let (true, Some(last)) = (welcome, last) {
         let label = cx.operation(login).label();
         let finding = Finding::new(&NO_LOCKOUT, Confidence::Confirmed, label, &[&last, &right]);
@@ -169,8 +176,13 @@ fn guessing(cx: &mut Session<'_>, login: usize) -> Outcome {
 
 fn weak_password(cx: &mut Session<'_>) -> Outcome {
     let Some(register) = cx.operations(Operation::is_register).first().copied() else { return Ok(()) };
-    let names: Vec<String> =
-        cx.operation(register).body_members().into_iter().map(|(name, _)| name).filter(|n| words::is_password(n)).collect();
+    let names: Vec<String> = cx
+        .operation(register)
+        .body_members()
+        .into_iter()
+        .map(|(name, _)| name)
+        .filter(|n| words::is_password(n))
+        .collect();
     let members = names.into_iter().map(|name| (name, Value::String("a".to_owned()))).collect();
     let Some(actor) = cx.register(&members)? else { return Ok(()) };
     if cx.actor(actor).password.as_deref() != Some("a") {
@@ -220,17 +232,25 @@ fn reset(cx: &mut Session<'_>) -> Outcome {
             leak(cx, index, &asked);
             let random = cx.marker();
             let mut other = call.clone();
-            let absent = mail.split_once('@').map_or_else(|| random.clone(), |(_, host)| format!("{random}@{host}"));
+            let absent =
+                mail.split_once('@').map_or_else(|| random.clone(), |(_, host)| format!("{random}@{host}"));
             fill(&mut other, &random, &absent);
             let unknown = cx.call(ANONYMOUS, &other)?;
             let there = normal(&asked, &name);
-            if there.0 != unknown.response.status && unknown.response.status != 429 && unknown.response.status < 500 {
+            if there.0 != unknown.response.status
+                && unknown.response.status != 429
+                && unknown.response.status < 500
+            {
                 let label = cx.operation(index).label();
                 let finding = Finding::new(&ENUMERATION, Confidence::Confirmed, label, &[&asked, &unknown]);
-                cx.report(finding.saying("asking for a new password answers otherwise for a name that exists").proved(
-                    "the same answer for both",
-                    "the status differs for two names of the same shape, one of which is registered",
-                ));
+                cx.report(
+                    finding
+                        .saying("asking for a new password answers otherwise for a name that exists")
+                        .proved(
+                            "the same answer for both",
+                            "the status differs for two names of the same shape, one of which is registered",
+                        ),
+                );
             }
         }
     }
@@ -249,7 +269,10 @@ fn reset(cx: &mut Session<'_>) -> Outcome {
 fn versions(cx: &mut Session<'_>, index: usize) -> Vec<Call> {
     let call = cx.compose(index, ANONYMOUS, Taste::Marked);
     let operation = cx.operation(index);
-    let version = operation.params.iter().find(|p| words::contains(&p.name, &["version"]) && p.schema.get("enum").is_some());
+    let version = operation
+        .params
+        .iter()
+        .find(|p| words::contains(&p.name, &["version"]) && p.schema.get("enum").is_some());
     let Some(version) = version else { return vec![call] };
     let all = version.schema.get("enum").and_then(Value::as_array).cloned().unwrap_or_default();
     let with = |value: &Value| {
@@ -265,18 +288,22 @@ fn leak(cx: &mut Session<'_>, index: usize, asked: &Rc<Exchange>) {
     let leaked = crate::pool::leaves(&answer).into_iter().find(|(pointer, value)| {
         let name = crate::pool::last_name(pointer);
         let shown = crate::api::text(value);
-        (words::has(name, &["pin", "otp", "code", "token"]) && !words::has(name, &["status", "error", "expires"]))
+        (words::has(name, &["pin", "otp", "code", "token"])
+            && !words::has(name, &["status", "error", "expires"]))
             && (3..=128).contains(&shown.len())
             && !shown.contains(' ')
             && shown.chars().any(|c| c.is_ascii_digit())
     });
     if let Some((pointer, _)) = leaked {
         let label = cx.operation(index).label();
-        let finding = Finding::new(&RESET_LEAK, Confidence::Confirmed, label, &[asked]).at(format!("body {pointer}"));
-        cx.report(finding.saying("whoever asks for a new password for anybody gets the code in the answer").proved(
-            "an answer without the code",
-            "the member stands in the answer to a caller without any credential",
-        ));
+        let finding =
+            Finding::new(&RESET_LEAK, Confidence::Confirmed, label, &[asked]).at(format!("body {pointer}"));
+        cx.report(
+            finding.saying("whoever asks for a new password for anybody gets the code in the answer").proved(
+                "an answer without the code",
+                "the member stands in the answer to a caller without any credential",
+            ),
+        );
     }
 }
 
@@ -306,7 +333,10 @@ fn guess_codes(cx: &mut Session<'_>, index: usize, call: &Call, code: &str, shor
         members.insert(code.to_owned(), guess);
         let exchange = cx.call(ANONYMOUS, &password.with_members(&members))?;
         let status = exchange.response.status;
-        if matches!(status, 0 | 404 | 405 | 423 | 429) || status >= 500 || exchange.response.ok() && !crate::session::says_failure(&exchange.response) {
+        if matches!(status, 0 | 404 | 405 | 423 | 429)
+            || status >= 500
+            || exchange.response.ok() && !crate::session::says_failure(&exchange.response)
+        {
             return Ok(());
         }
         let text = exchange.response.text().to_lowercase();

@@ -55,14 +55,23 @@ fn is_owned_by_server(name: &str) -> bool {
     is_privilege(name)
         || words::has(
             name,
-            &["status", "state", "verified", "approved", "owner", "author", "price", "total", "discount", "rate", "paid", "active", "enabled", "frozen", "locked", "limit", "created", "points", "rank", "level", "score"],
+            &[
+                "status", "state", "verified", "approved", "owner", "author", "price", "total", "discount",
+                "rate", "paid", "active", "enabled", "frozen", "locked", "limit", "created", "points",
+                "rank", "level", "score",
+            ],
         )
         || words::contains(name, &["totalcents", "pricecents", "exchangerate", "ownerid", "userid"])
 }
 
 fn is_privilege(name: &str) -> bool {
-    words::contains(name, &["admin", "superuser", "isstaff", "permission", "privilege", "credit", "balance", "wallet"])
-        || words::has(name, &["role", "roles", "staff", "moderator", "scopes", "tier", "plan", "premium", "vip"])
+    words::contains(
+        name,
+        &["admin", "superuser", "isstaff", "permission", "privilege", "credit", "balance", "wallet"],
+    ) || words::has(
+        name,
+        &["role", "roles", "staff", "moderator", "scopes", "tier", "plan", "premium", "vip"],
+    )
 }
 
 /// Another value of the same type that means more.
@@ -82,8 +91,11 @@ fn raised(name: &str, value: &Value, marker: &str) -> Option<Value> {
 
 /// Whether a stored value is the one that was sent.
 fn same(stored: &Value, sent: &Value) -> bool {
-    let number = |value: &Value| value.as_f64().or_else(|| value.as_str().and_then(|t| t.parse::<f64>().ok()));
-    let truth = |value: &Value| value.as_bool().or_else(|| value.as_i64().and_then(|n| (n == 0 || n == 1).then_some(n == 1)));
+    let number =
+        |value: &Value| value.as_f64().or_else(|| value.as_str().and_then(|t| t.parse::<f64>().ok()));
+    let truth = |value: &Value| {
+        value.as_bool().or_else(|| value.as_i64().and_then(|n| (n == 0 || n == 1).then_some(n == 1)))
+    };
     stored == sent
         || number(stored).is_some_and(|a| number(sent).is_some_and(|b| (a - b).abs() < 0.01))
         || (sent.is_boolean() && truth(stored) == sent.as_bool())
@@ -108,9 +120,14 @@ fn usual() -> Map<String, Value> {
 fn registration(cx: &mut Session<'_>) -> Outcome {
     let Some(control) = cx.disposables().first().copied() else { return Ok(()) };
     let Some(name) = cx.actor(control).username.clone() else { return Ok(()) };
-    let Some(made) = cx.made.iter().find(|m| m.actor == control && cx.operation(m.operation).is_register()).cloned() else { return Ok(()) };
+    let Some(made) =
+        cx.made.iter().find(|m| m.actor == control && cx.operation(m.operation).is_register()).cloned()
+    else {
+        return Ok(());
+    };
     let label = cx.operation(made.operation).label();
-    let asked: Vec<String> = cx.operation(made.operation).body_members().into_iter().map(|(name, _)| name).collect();
+    let asked: Vec<String> =
+        cx.operation(made.operation).body_members().into_iter().map(|(name, _)| name).collect();
     let shown = shown_of(cx, control, &name, Some(&made.exchange))?;
     let mut extra = usual();
     for (_, object) in &shown {
@@ -128,7 +145,10 @@ fn registration(cx: &mut Session<'_>) -> Outcome {
     let known: Vec<String> = shown.iter().flat_map(|(_, object)| object.keys().cloned()).collect();
     let mut alone: Vec<&String> = extra.keys().filter(|name| is_privilege(name)).collect();
     alone.sort_by_key(|name| !known.contains(name));
-    let singles = alone.into_iter().take(5).map(|name| Map::from_iter([(name.clone(), extra.get(name).cloned().unwrap_or_default())]));
+    let singles = alone
+        .into_iter()
+        .take(5)
+        .map(|name| Map::from_iter([(name.clone(), extra.get(name).cloned().unwrap_or_default())]));
     let attempts: Vec<Map<String, Value>> = [extra.clone()].into_iter().chain(singles).collect();
     for sent in attempts {
         let Some(test) = cx.register(&sent)? else { continue };
@@ -155,7 +175,12 @@ fn accepted(
     let attempt = cx.made.iter().rfind(|m| m.actor == test).map(|m| m.exchange.clone());
     let now = shown_of(cx, test, &test_name, attempt.as_ref())?;
     for (read, object) in &now {
-        let Some((old_read, old)) = shown.iter().find(|(old, _)| old.request.target.replace(&name, &test_name) == read.request.target) else { continue };
+        let Some((old_read, old)) = shown
+            .iter()
+            .find(|(old, _)| old.request.target.replace(&name, &test_name) == read.request.target)
+        else {
+            continue;
+        };
         for (member, value) in object {
             let Some(sent) = sent.get(member) else { continue };
             let before = old.get(member);
@@ -167,15 +192,21 @@ fn accepted(
             let mut evidence = vec![made, old_read];
             evidence.extend(attempt.as_ref());
             evidence.push(read);
-            let finding = Finding::new(kind, Confidence::Confirmed, label, &evidence).at(format!("body /{member}"));
+            let finding =
+                Finding::new(kind, Confidence::Confirmed, label, &evidence).at(format!("body /{member}"));
             cx.report(finding.saying(format!("a registration with `{member}` set keeps it")).proved(
                 "the member is ignored or refused",
-                format!("of two accounts registered alike, the one that sent `{member}` has it, the other has {}", before.cloned().unwrap_or_default()),
+                format!(
+                    "of two accounts registered alike, the one that sent `{member}` has it, the other has {}",
+                    before.cloned().unwrap_or_default()
+                ),
             ));
         }
     }
     // Rights that show nowhere but in what opens.
-    let doors = cx.operations(|op| op.is_get() && op.danger() == Danger::Read && op.path_says(&["admin"]) && op.path_names().is_empty());
+    let doors = cx.operations(|op| {
+        op.is_get() && op.danger() == Danger::Read && op.path_says(&["admin"]) && op.path_names().is_empty()
+    });
     for index in doors {
         let call = cx.compose(index, test, crate::values::Taste::Marked);
         let closed = cx.call(control, &call)?;
@@ -185,17 +216,26 @@ fn accepted(
             evidence.extend([&closed, &open]);
             found = true;
             let finding = Finding::new(&PRIVILEGE, Confidence::Confirmed, label, &evidence);
-            cx.report(finding.saying("a registration with members that give rights opens an administrator's operation").proved(
-                "403 for both accounts",
-                "of two accounts registered alike, only the one that sent the members is let in",
-            ));
+            cx.report(
+                finding
+                    .saying("a registration with members that give rights opens an administrator's operation")
+                    .proved(
+                        "403 for both accounts",
+                        "of two accounts registered alike, only the one that sent the members is let in",
+                    ),
+            );
         }
     }
     Ok(found)
 }
 
 /// What the API shows of an account, its registration's answer included.
-fn shown_of(cx: &mut Session<'_>, actor: usize, name: &str, made: Option<&Rc<Exchange>>) -> Outcome<Vec<(Rc<Exchange>, Map<String, Value>)>> {
+fn shown_of(
+    cx: &mut Session<'_>,
+    actor: usize,
+    name: &str,
+    made: Option<&Rc<Exchange>>,
+) -> Outcome<Vec<(Rc<Exchange>, Map<String, Value>)>> {
     // Reads that nobody has made in this name yet.
     let lists = cx.operations(|op| op.is_get() && op.danger() == Danger::Read && op.path_names().is_empty());
     for index in lists.into_iter().take(20) {
@@ -229,7 +269,10 @@ fn profiles(cx: &mut Session<'_>) -> Outcome {
             let Some(id) = super::alter::own_id(cx, actor, &operation) else { continue };
             call.path.insert(last_parameter(&operation), id);
         }
-        let Some(key) = call.path.values().next().cloned().or_else(|| cx.actor(actor).username.clone()) else { continue };
+        let Some(key) = call.path.values().next().cloned().or_else(|| cx.actor(actor).username.clone())
+        else {
+            continue;
+        };
         compare(cx, index, actor, &call, &key)?;
     }
     Ok(())
@@ -280,9 +323,13 @@ fn makers(cx: &mut Session<'_>) -> Outcome {
         let Some(answer) = one.exchange.response.json() else { continue };
         let Some(id) = crate::explore::id_of(&answer, &operation.noun()) else { continue };
         let shown = cx.look_up(one.actor, &id)?;
-        let Some((_, object)) = shown.into_iter().max_by_key(|(_, object)| object.len()).or_else(|| {
-            crate::session::holder(&answer, &id).map(|object| (one.exchange.clone(), object))
-        }) else { continue };
+        let Some((_, object)) = shown
+            .into_iter()
+            .max_by_key(|(_, object)| object.len())
+            .or_else(|| crate::session::holder(&answer, &id).map(|object| (one.exchange.clone(), object)))
+        else {
+            continue;
+        };
         let asked: Vec<String> = operation.body_members().into_iter().map(|(name, _)| name).collect();
         if additions(&object, &asked).is_empty() {
             continue;
@@ -291,7 +338,9 @@ fn makers(cx: &mut Session<'_>) -> Outcome {
         plain.path.clone_from(&one.call.path);
         // The control is made now, like the test: the first object may have changed since.
         let control = cx.call(one.actor, &plain)?;
-        let Some((control_view, object)) = view_new(cx, one.operation, one.actor, &plain, &control)? else { continue };
+        let Some((control_view, object)) = view_new(cx, one.operation, one.actor, &plain, &control)? else {
+            continue;
+        };
         let mut extra = additions(&object, &asked);
         extra.retain(|_, value| !value.is_null());
         let call = plain.with_members(&extra);
@@ -306,11 +355,23 @@ fn makers(cx: &mut Session<'_>) -> Outcome {
 }
 
 /// What the API shows of an object that was just made.
-fn view_new(cx: &mut Session<'_>, index: usize, actor: usize, call: &Call, made: &Rc<Exchange>) -> Outcome<Option<(Rc<Exchange>, Map<String, Value>)>> {
+fn view_new(
+    cx: &mut Session<'_>,
+    index: usize,
+    actor: usize,
+    call: &Call,
+    made: &Rc<Exchange>,
+) -> Outcome<Option<(Rc<Exchange>, Map<String, Value>)>> {
     if !made.response.ok() || says_failure(&made.response) {
         return Ok(None);
     }
-    cx.made.push(crate::session::Made { operation: index, actor, call: call.clone(), exchange: made.clone(), gone: false });
+    cx.made.push(crate::session::Made {
+        operation: index,
+        actor,
+        call: call.clone(),
+        exchange: made.clone(),
+        gone: false,
+    });
     let Some(answer) = made.response.json() else { return Ok(None) };
     let Some(id) = crate::explore::id_of(&answer, &cx.operation(index).noun()) else { return Ok(None) };
     cx.note_answer(index, actor, made, true);
@@ -320,14 +381,24 @@ fn view_new(cx: &mut Session<'_>, index: usize, actor: usize, call: &Call, made:
 
 /// Members of an object that a call could carry in addition, with raised values.
 fn additions(object: &Map<String, Value>, asked: &[String]) -> Map<String, Value> {
-    let fresh = |name: &str| !asked.iter().any(|known| known == name) && is_owned_by_server(name) && !matches!(words::flat(name).as_str(), "id" | "createdat" | "updatedat");
-    object.iter().filter(|(name, _)| fresh(name)).filter_map(|(name, value)| Some((name.clone(), raised(name, value, "pcmass")?))).collect()
+    let fresh = |name: &str| {
+        !asked.iter().any(|known| known == name)
+            && is_owned_by_server(name)
+            && !matches!(words::flat(name).as_str(), "id" | "createdat" | "updatedat")
+    };
+    object
+        .iter()
+        .filter(|(name, _)| fresh(name))
+        .filter_map(|(name, value)| Some((name.clone(), raised(name, value, "pcmass")?)))
+        .collect()
 }
 
 /// The control is the object before the call with additions; the test is the object after it.
 fn compare(cx: &mut Session<'_>, index: usize, actor: usize, call: &Call, id: &str) -> Outcome {
     let shown = cx.look_up(actor, id)?;
-    let Some((before, object)) = shown.into_iter().max_by_key(|(_, object)| object.len()) else { return Ok(()) };
+    let Some((before, object)) = shown.into_iter().max_by_key(|(_, object)| object.len()) else {
+        return Ok(());
+    };
     let operation = cx.operation(index).clone();
     let asked: Vec<String> = operation.body_members().into_iter().map(|(name, _)| name).collect();
     // The call without additions has to work, or its refusal says nothing; and what it changes by itself is no
@@ -337,7 +408,9 @@ fn compare(cx: &mut Session<'_>, index: usize, actor: usize, call: &Call, id: &s
         return Ok(());
     }
     let between = cx.send(actor, before.request.plain())?;
-    let Some(control) = between.response.json().and_then(|answer| crate::session::holder(&answer, id)) else { return Ok(()) };
+    let Some(control) = between.response.json().and_then(|answer| crate::session::holder(&answer, id)) else {
+        return Ok(());
+    };
     let mut extra = additions(&control, &asked);
     extra.retain(|name, _| object.get(name) == control.get(name));
     if operation.alters_account() && !object.contains_key("role") {
@@ -347,7 +420,8 @@ fn compare(cx: &mut Session<'_>, index: usize, actor: usize, call: &Call, id: &s
         return Ok(());
     }
     let singles = extra.iter().take(5).map(|(name, value)| Map::from_iter([(name.clone(), value.clone())]));
-    let attempts: Vec<Map<String, Value>> = [extra.clone()].into_iter().chain(singles.collect::<Vec<_>>()).collect();
+    let attempts: Vec<Map<String, Value>> =
+        [extra.clone()].into_iter().chain(singles.collect::<Vec<_>>()).collect();
     let mut accepted = None;
     for extra in attempts {
         let attack = cx.call(actor, &call.with_members(&extra))?;
@@ -358,12 +432,21 @@ fn compare(cx: &mut Session<'_>, index: usize, actor: usize, call: &Call, id: &s
     }
     let Some((attack, extra)) = accepted else { return Ok(()) };
     let again = cx.send(actor, before.request.plain())?;
-    let Some(now) = again.response.json().and_then(|answer| crate::session::holder(&answer, id)) else { return Ok(()) };
+    let Some(now) = again.response.json().and_then(|answer| crate::session::holder(&answer, id)) else {
+        return Ok(());
+    };
     judge(cx, &operation.label(), &extra, &control, &now, &[&plain, &between, &attack, &again]);
     Ok(())
 }
 
-fn judge(cx: &mut Session<'_>, label: &str, extra: &Map<String, Value>, before: &Map<String, Value>, after: &Map<String, Value>, evidence: &[&Rc<Exchange>]) {
+fn judge(
+    cx: &mut Session<'_>,
+    label: &str,
+    extra: &Map<String, Value>,
+    before: &Map<String, Value>,
+    after: &Map<String, Value>,
+    evidence: &[&Rc<Exchange>],
+) {
     for (name, sent) in extra {
         let (Some(was), Some(is)) = (before.get(name), after.get(name)) else { continue };
         if same(was, sent) || !same(is, sent) {
@@ -371,9 +454,17 @@ fn judge(cx: &mut Session<'_>, label: &str, extra: &Map<String, Value>, before: 
         }
         let kind = if is_privilege(name) { &PRIVILEGE } else { &MEMBER };
         let finding = Finding::new(kind, Confidence::Confirmed, label, evidence).at(format!("body /{name}"));
-        cx.report(finding.saying(format!("`{name}`, which the call does not take, was set by it: {} became {}", text(was), text(is))).proved(
-            "the member is ignored or refused",
-            "the API showed the server's own value without the member and the sent one with it",
-        ));
+        cx.report(
+            finding
+                .saying(format!(
+                    "`{name}`, which the call does not take, was set by it: {} became {}",
+                    text(was),
+                    text(is)
+                ))
+                .proved(
+                    "the member is ignored or refused",
+                    "the API showed the server's own value without the member and the sent one with it",
+                ),
+        );
     }
 }

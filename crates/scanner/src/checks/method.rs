@@ -73,7 +73,11 @@ fn trace(cx: &mut Session<'_>) -> Outcome {
     let shown = exchange.response.text().to_lowercase().contains(&format!("x-pc-trace: {marker}"));
     if exchange.response.ok() && shown {
         let finding = Finding::new(&TRACE, Confidence::Confirmed, "", &[&exchange]);
-        cx.report(finding.saying("TRACE is answered with the request").proved("405 or 501", "the answer's body holds a header line made for this call"));
+        cx.report(
+            finding
+                .saying("TRACE is answered with the request")
+                .proved("405 or 501", "the answer's body holds a header line made for this call"),
+        );
     }
     let allow = exchange.response.header("allow").is_some();
     if exchange.response.status == 405 && !allow {
@@ -108,7 +112,11 @@ fn overrides(cx: &mut Session<'_>) -> Outcome {
                 let words = if base == "GET" { vec![word, "OPTIONS"] } else { vec![word] };
                 for word in words {
                     let turned = cx.send(user, with(name, word))?;
-                    let differs = |a: &Exchange, b: &Exchange| a.response.status != b.response.status && a.response.status != 0 && b.response.status != 0;
+                    let differs = |a: &Exchange, b: &Exchange| {
+                        a.response.status != b.response.status
+                            && a.response.status != 0
+                            && b.response.status != 0
+                    };
                     // A gateway that refuses the header as such does not honour it.
                     let refused = matches!(turned.response.status, 400 | 403 | 429);
                     if !differs(&control, &turned) || refused || base == "POST" && !turned.response.ok() {
@@ -116,11 +124,14 @@ fn overrides(cx: &mut Session<'_>) -> Outcome {
                     }
                     let again = cx.send(user, with(name, word))?;
                     let still = cx.send(user, with("X-Pc-Nothing", word))?;
-                    if again.response.status != turned.response.status || still.response.status != control.response.status {
+                    if again.response.status != turned.response.status
+                        || still.response.status != control.response.status
+                    {
                         continue;
                     }
                     let label = cx.operation(index).label();
-                    let finding = Finding::new(&OVERRIDE, Confidence::Confirmed, label, &[&control, &turned]).at(format!("header {name}"));
+                    let finding = Finding::new(&OVERRIDE, Confidence::Confirmed, label, &[&control, &turned])
+                        .at(format!("header {name}"));
                     cx.report(finding.saying(format!("`{name}: {word}` on {base} is obeyed")).proved(
                         "the same answer as with any unknown header",
                         format!("with the field the status is {}, with a field of another name and the same value {}; twice", turned.response.status, control.response.status),
@@ -160,15 +171,20 @@ fn bypass(cx: &mut Session<'_>) -> Outcome {
                 let length = |e: &Exchange| e.response.header("content-length").map(str::to_owned);
                 length(&theirs).is_some_and(|l| l.len() > 2) && length(&theirs) == length(&exchange)
             } else {
-                exchange.response.json().is_some() && exchange.response.body.len() * 10 >= baseline.exchange.response.body.len() * 9 && exchange.response.body.len() > 20
+                exchange.response.json().is_some()
+                    && exchange.response.body.len() * 10 >= baseline.exchange.response.body.len() * 9
+                    && exchange.response.body.len() > 20
             };
             if same {
                 let label = cx.operation(index).label();
-                let finding = Finding::new(&BYPASS, Confidence::Confirmed, label, &[&refused, &exchange]).at(format!("method {method}"));
-                cx.report(finding.saying(format!("`{method}` gives without a credential what GET refuses")).proved(
-                    "401, as for GET",
-                    "the answer is as large as the owner's own, and GET without a credential is refused",
-                ));
+                let finding = Finding::new(&BYPASS, Confidence::Confirmed, label, &[&refused, &exchange])
+                    .at(format!("method {method}"));
+                cx.report(
+                    finding.saying(format!("`{method}` gives without a credential what GET refuses")).proved(
+                        "401, as for GET",
+                        "the answer is as large as the owner's own, and GET without a credential is refused",
+                    ),
+                );
                 break;
             }
         }

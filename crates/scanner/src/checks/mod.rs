@@ -36,7 +36,24 @@ pub struct Check {
 }
 
 /// All checks, in the order in which they run.
-pub static CHECKS: &[&Check] = &[&bola::READ, &exposure::EXPOSURE, &token::TOKEN, &login::LOGIN, &function::FUNCTION, &sql::SQL, &inject::INJECT, &ssrf::SSRF, &config::CONFIG, &inventory::INVENTORY, &method::METHOD, &mass::MASS, &alter::ALTER, &flow::FLOW, &resources::RESOURCES, &fuzz::FUZZ];
+pub static CHECKS: &[&Check] = &[
+    &bola::READ,
+    &exposure::EXPOSURE,
+    &token::TOKEN,
+    &login::LOGIN,
+    &function::FUNCTION,
+    &sql::SQL,
+    &inject::INJECT,
+    &ssrf::SSRF,
+    &config::CONFIG,
+    &inventory::INVENTORY,
+    &method::METHOD,
+    &mass::MASS,
+    &alter::ALTER,
+    &flow::FLOW,
+    &resources::RESOURCES,
+    &fuzz::FUZZ,
+];
 
 /// The kind of finding with a code.
 pub fn kind(code: &str) -> Option<&'static Kind> {

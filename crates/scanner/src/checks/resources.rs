@@ -62,7 +62,22 @@ fn pages(cx: &mut Session<'_>) -> Outcome {
     let lists = cx.operations(|op| op.is_get() && op.danger() == Danger::Read);
     for index in lists {
         let operation = cx.operation(index).clone();
-        let sizes = operation.params.iter().filter(|p| p.place == Place::Query && matches!(words::flat(&p.name).as_str(), "limit" | "pagesize" | "perpage" | "size" | "count" | "top" | "take" | "maxresults" | "first" | "pagelimit"));
+        let sizes = operation.params.iter().filter(|p| {
+            p.place == Place::Query
+                && matches!(
+                    words::flat(&p.name).as_str(),
+                    "limit"
+                        | "pagesize"
+                        | "perpage"
+                        | "size"
+                        | "count"
+                        | "top"
+                        | "take"
+                        | "maxresults"
+                        | "first"
+                        | "pagelimit"
+                )
+        });
         for param in sizes.cloned().collect::<Vec<_>>() {
             let actor = cx.first_user();
             let Some(baseline) = cx.baseline(index, actor)? else { continue };
@@ -82,7 +97,11 @@ fn pages(cx: &mut Session<'_>) -> Outcome {
             if !(works || echoed) {
                 continue;
             }
-            let confidence = if over || works && many_count > 1000 || echoed && (works || most.is_some()) || most.is_some() && works {
+            let confidence = if over
+                || works && many_count > 1000
+                || echoed && (works || most.is_some())
+                || most.is_some() && works
+            {
                 if over || echoed || many_count > 1000 { Confidence::Confirmed } else { Confidence::Likely }
             } else {
                 Confidence::Likely
@@ -111,7 +130,8 @@ fn items(answer: &Value) -> usize {
 
 fn bodies(cx: &mut Session<'_>) -> Outcome {
     const SIZE: usize = 1 << 20;
-    let makers: Vec<_> = cx.made.iter().filter(|made| !made.gone && made.call.body.is_some()).cloned().collect();
+    let makers: Vec<_> =
+        cx.made.iter().filter(|made| !made.gone && made.call.body.is_some()).cloned().collect();
     let mut tried = 0;
     for made in makers {
         let operation = cx.operation(made.operation).clone();
@@ -119,17 +139,32 @@ fn bodies(cx: &mut Session<'_>) -> Outcome {
             continue;
         }
         let slots = operation.slots(&made.call);
-        let Some(slot) = slots.iter().find(|slot| slot.place == Place::Body && slot.kind() == "string" && crate::values::is_free(slot.key(), &slot.schema)) else { continue };
+        let Some(slot) = slots.iter().find(|slot| {
+            slot.place == Place::Body
+                && slot.kind() == "string"
+                && crate::values::is_free(slot.key(), &slot.schema)
+        }) else {
+            continue;
+        };
         tried += 1;
         let call = made.call.with(slot, Value::String("a".repeat(SIZE)));
         let exchange = cx.call(made.actor, &call)?;
         if exchange.response.ok() && !says_failure(&exchange.response) {
-            cx.made.push(crate::session::Made { operation: made.operation, actor: made.actor, call, exchange: exchange.clone(), gone: false });
+            cx.made.push(crate::session::Made {
+                operation: made.operation,
+                actor: made.actor,
+                call,
+                exchange: exchange.clone(),
+                gone: false,
+            });
             let bound = slot.schema.get("maxLength").and_then(Value::as_u64);
             let confidence = if bound.is_some() { Confidence::Confirmed } else { Confidence::Likely };
             let finding = Finding::new(&BODY, confidence, operation.label(), &[&exchange]).at(slot.label());
             cx.report(finding.saying(format!("one mebibyte in {} was accepted", slot.label())).proved(
-                bound.map_or_else(|| "413 or 400 for a text of that size".to_owned(), |most| format!("400: the contract allows {most} characters")),
+                bound.map_or_else(
+                    || "413 or 400 for a text of that size".to_owned(),
+                    |most| format!("400: the contract allows {most} characters"),
+                ),
                 "the call was answered with success; whether the text is kept whole was not asked",
             ));
         }
@@ -163,12 +198,19 @@ fn hostile(name: &str, schema: &Value) -> Vec<(&'static str, fn(usize) -> String
     fn digits_good(n: usize) -> String {
         "1".repeat(n)
     }
-    let mail = words::contains(name, &["mail"]) || schema.get("format").and_then(Value::as_str) == Some("email");
+    let mail =
+        words::contains(name, &["mail"]) || schema.get("format").and_then(Value::as_str) == Some("email");
     if mail {
         vec![("mail", mail_local, mail_good), ("host", mail_host, mail_good), ("dots", mail_dots, mail_good)]
     } else if words::contains(name, &["phone", "number", "zip", "iban"]) {
         vec![("digits", digits, digits_good)]
-    } else if schema.get("pattern").is_some() || words::contains(name, &["url", "name", "host", "path", "regex", "pattern", "search", "query", "filter"]) || name == "q" {
+    } else if schema.get("pattern").is_some()
+        || words::contains(
+            name,
+            &["url", "name", "host", "path", "regex", "pattern", "search", "query", "filter"],
+        )
+        || name == "q"
+    {
         vec![("letters", letters, letters_good)]
     } else {
         Vec::new()
@@ -195,7 +237,10 @@ fn expressions(cx: &mut Session<'_>) -> Outcome {
             call.path.insert(crate::explore::last_parameter(&operation), id);
         }
         let slots = operation.slots(&call);
-        for slot in slots.iter().filter(|slot| slot.kind() == "string" && matches!(slot.place, Place::Body | Place::Query)) {
+        for slot in slots
+            .iter()
+            .filter(|slot| slot.kind() == "string" && matches!(slot.place, Place::Body | Place::Query))
+        {
             for (_, bad, good) in hostile(slot.key(), &slot.schema) {
                 if grows(cx, actor, &call, slot, bad, good)? {
                     break;
@@ -207,11 +252,19 @@ fn expressions(cx: &mut Session<'_>) -> Outcome {
 }
 
 /// Whether the time doubles with every character or two, again and again, and does not for a text that matches.
-fn grows(cx: &mut Session<'_>, actor: usize, call: &Call, slot: &Slot, bad: fn(usize) -> String, good: fn(usize) -> String) -> Outcome<bool> {
-    let time = |cx: &mut Session<'_>, text: String| -> Outcome<(Duration, std::rc::Rc<crate::http::Exchange>)> {
-        let exchange = cx.call(actor, &call.with(slot, Value::String(text)))?;
-        Ok((exchange.response.elapsed, exchange))
-    };
+fn grows(
+    cx: &mut Session<'_>,
+    actor: usize,
+    call: &Call,
+    slot: &Slot,
+    bad: fn(usize) -> String,
+    good: fn(usize) -> String,
+) -> Outcome<bool> {
+    let time =
+        |cx: &mut Session<'_>, text: String| -> Outcome<(Duration, std::rc::Rc<crate::http::Exchange>)> {
+            let exchange = cx.call(actor, &call.with(slot, Value::String(text)))?;
+            Ok((exchange.response.elapsed, exchange))
+        };
     // The quiet level: the slower of two short ones, so that a hiccup is not taken for growth.
     let (a, _) = time(cx, bad(3))?;
     let (b, _) = time(cx, good(28))?;
@@ -238,7 +291,9 @@ fn grows(cx: &mut Session<'_>, actor: usize, call: &Call, slot: &Slot, bad: fn(u
         times.push(first.min(second));
         evidence.push(exchange);
     }
-    let grows = times.windows(2).all(|pair| matches!(pair, [before, after] if after.as_secs_f64() > before.as_secs_f64() * 1.5));
+    let grows = times
+        .windows(2)
+        .all(|pair| matches!(pair, [before, after] if after.as_secs_f64() > before.as_secs_f64() * 1.5));
     let (first, _) = time(cx, good(long))?;
     let (second, control) = time(cx, good(long))?;
     let calm = first.min(second);
@@ -249,7 +304,8 @@ fn grows(cx: &mut Session<'_>, actor: usize, call: &Call, slot: &Slot, bad: fn(u
     evidence.push(control);
     let shown: Vec<String> = times.iter().map(|t| format!("{} ms", t.as_millis())).collect();
     let label = cx.operation(call.operation).label();
-    let finding = Finding::new(&REGEX, Confidence::Confirmed, label, &evidence.iter().collect::<Vec<_>>()).at(slot.label());
+    let finding = Finding::new(&REGEX, Confidence::Confirmed, label, &evidence.iter().collect::<Vec<_>>())
+        .at(slot.label());
     cx.report(finding.saying(format!("two characters more in {} double the time or worse: {}", slot.label(), shown.join(", "))).proved(
         "time that does not depend on what the text is",
         format!("the growth holds step after step, and a text of the same length that matches takes {} ms", calm.as_millis()),

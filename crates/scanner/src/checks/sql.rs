@@ -18,7 +18,8 @@ use crate::values::Taste;
 use crate::words;
 
 /// The check.
-pub(super) static SQL: Check = Check { name: "sql", about: "SQL and NoSQL injection", kinds: &[&INJECTION, &LOGIN, &NOSQL], run };
+pub(super) static SQL: Check =
+    Check { name: "sql", about: "SQL and NoSQL injection", kinds: &[&INJECTION, &LOGIN, &NOSQL], run };
 
 pub(super) static INJECTION: Kind = Kind {
     code: "sql-injection",
@@ -86,7 +87,9 @@ fn run(cx: &mut Session<'_>) -> Outcome {
         slots.retain(|slot| matches!(slot.kind(), "string" | "integer" | "number"));
         let mut seen = BTreeSet::new();
         for slot in slots.iter().filter(|slot| !words::is_password(slot.key()) || operation.is_login()) {
-            if !seen.insert(slot.label()) || slot.place == Place::Header && words::contains(&slot.name, &["version", "accept"]) {
+            if !seen.insert(slot.label())
+                || slot.place == Place::Header && words::contains(&slot.name, &["version", "accept"])
+            {
                 continue;
             }
             probe(cx, actor, &call, slot, writes)?;
@@ -118,12 +121,15 @@ fn probe(cx: &mut Session<'_>, actor: usize, call: &Call, slot: &Slot, writes: b
         // Two quotes are one inside a string: a query that breaks on one and not on two has it inside.
         let healed = cx.call(actor, &with(format!("{value}''")))?;
         let again = cx.call(actor, &with(format!("{value}'")))?;
-        let repeats = again.response.status == broken.response.status && syntax_error(&again.response.text()).is_some() == said.is_some();
+        let repeats = again.response.status == broken.response.status
+            && syntax_error(&again.response.text()).is_some() == said.is_some();
         let differs = syntax_error(&healed.response.text()).is_none() && healed.response.status < 500;
         if let Some(said) = said.as_deref().filter(|_| repeats) {
-            let baseline = cx.call(actor, &with(value.clone())).map(|e| syntax_error(&e.response.text()).is_none())?;
+            let baseline =
+                cx.call(actor, &with(value.clone())).map(|e| syntax_error(&e.response.text()).is_none())?;
             if baseline && (differs || !words_only(said)) {
-                let finding = Finding::new(&INJECTION, Confidence::Confirmed, label, &[&broken, &healed]).at(slot.label());
+                let finding = Finding::new(&INJECTION, Confidence::Confirmed, label, &[&broken, &healed])
+                    .at(slot.label());
                 cx.report(finding.saying(format!("a quote in {} breaks a query: `{said}`", slot.label())).proved(
                     "the quote is data like any other character",
                     if differs { "one quote breaks the query, two (an escaped quote) do not, and the plain value does not either" } else { "the database names its syntax error for the quote, and none for the plain value" },
@@ -136,11 +142,16 @@ fn probe(cx: &mut Session<'_>, actor: usize, call: &Call, slot: &Slot, writes: b
                 cx.report(finding);
                 return Ok(());
             }
-            let finding = Finding::new(&INJECTION, Confidence::Likely, label, &[&broken, &healed]).at(slot.label());
-            cx.report(finding.saying(format!("one quote in {} is a server error, two are not", slot.label())).proved(
-                "the same kind of answer for both",
-                "in SQL two quotes are one inside a string; repeated with the same result",
-            ));
+            let finding =
+                Finding::new(&INJECTION, Confidence::Likely, label, &[&broken, &healed]).at(slot.label());
+            cx.report(
+                finding
+                    .saying(format!("one quote in {} is a server error, two are not", slot.label()))
+                    .proved(
+                        "the same kind of answer for both",
+                        "in SQL two quotes are one inside a string; repeated with the same result",
+                    ),
+            );
             return Ok(());
         }
     }
@@ -160,13 +171,23 @@ fn shape(exchange: &Exchange, sent: &str, value: &str) -> (u16, String) {
     let mut text = exchange.response.text().into_owned();
     for carried in [sent, value].into_iter().filter(|carried| !carried.is_empty()) {
         let escaped = serde_json::to_string(carried).unwrap_or_default();
-        text = text.replace(escaped.trim_matches('"'), "").replace(carried, "").replace(&crate::api::encode(carried), "");
+        text = text
+            .replace(escaped.trim_matches('"'), "")
+            .replace(carried, "")
+            .replace(&crate::api::encode(carried), "");
     }
     (exchange.response.status, super::steady(&text))
 }
 
 /// Three pairs of a true and a false condition: all true ones answer alike, all false ones alike and otherwise.
-fn boolean(cx: &mut Session<'_>, actor: usize, call: &Call, slot: &Slot, value: &str, writes: bool) -> Outcome<Option<Finding>> {
+fn boolean(
+    cx: &mut Session<'_>,
+    actor: usize,
+    call: &Call,
+    slot: &Slot,
+    value: &str,
+    writes: bool,
+) -> Outcome<Option<Finding>> {
     // A write may match more than it should: only reads are tried.
     if writes || slot.place == Place::Header {
         return Ok(None);
@@ -216,7 +237,9 @@ fn boolean(cx: &mut Session<'_>, actor: usize, call: &Call, slot: &Slot, value: 
         }
         if holds {
             let label = cx.operation(call.operation).label();
-            let finding = Finding::new(&INJECTION, Confidence::Confirmed, label, &evidence.iter().collect::<Vec<_>>()).at(slot.label());
+            let finding =
+                Finding::new(&INJECTION, Confidence::Confirmed, label, &evidence.iter().collect::<Vec<_>>())
+                    .at(slot.label());
             return Ok(Some(finding.saying(format!("conditions in {} are evaluated by a database", slot.label())).proved(
                 "all of them are values that match nothing",
                 "in three rounds with fresh numbers a true condition answers like the plain value and a false one does not; a text of the same shape that is no condition does not either",
@@ -243,7 +266,9 @@ fn logins(cx: &mut Session<'_>) -> Outcome {
             }
             let exchange = cx.call(ANONYMOUS, &call)?;
             let token = exchange.response.json().is_some_and(|answer| find_token(&answer).is_some());
-            let inside = exchange.response.ok() && !says_failure(&exchange.response) && (token || exchange.response.header("set-cookie").is_some());
+            let inside = exchange.response.ok()
+                && !says_failure(&exchange.response)
+                && (token || exchange.response.header("set-cookie").is_some());
             Ok((inside, exchange))
         };
         let (control, refused) = enter(cx, &name, Value::String(wrong.clone()))?;
@@ -267,7 +292,12 @@ fn logins(cx: &mut Session<'_>) -> Outcome {
             let (also, other) = enter(cx, &control, Value::String(wrong.clone()))?;
             if !also {
                 let member = if name.contains('@') { "user" } else { "name" };
-                let finding = Finding::new(&LOGIN, Confidence::Confirmed, label.clone(), &[&refused, &exchange, &other]);
+                let finding = Finding::new(
+                    &LOGIN,
+                    Confidence::Confirmed,
+                    label.clone(),
+                    &[&refused, &exchange, &other],
+                );
                 cx.report(finding.saying(format!("a {member} that ends in SQL logs in with any password")).proved(
                     "401, as for any wrong password",
                     "a wrong password alone is refused, with a comment or a true condition in the name it is accepted, with a false one it is not",
@@ -280,7 +310,8 @@ fn logins(cx: &mut Session<'_>) -> Outcome {
         if by_operator {
             let (control, other) = enter(cx, &name, serde_json::json!({ "$eq": random }))?;
             if !control {
-                let finding = Finding::new(&NOSQL, Confidence::Confirmed, label, &[&refused, &exchange, &other]);
+                let finding =
+                    Finding::new(&NOSQL, Confidence::Confirmed, label, &[&refused, &exchange, &other]);
                 cx.report(finding.saying("`{\"$ne\": …}` in the place of the password logs in").proved(
                     "400: a password is a string",
                     "the operator for `unequal` opens, the one for `equal` with the same value does not",
@@ -305,7 +336,9 @@ mod tests {
         ] {
             assert!(syntax_error(text).is_some(), "{text}");
         }
-        for text in ["syntax error in your JSON", "invalid input", "unexpected token", "the query is too long"] {
+        for text in
+            ["syntax error in your JSON", "invalid input", "unexpected token", "the query is too long"]
+        {
             assert!(database_error(text).is_none(), "{text}");
         }
     }

@@ -32,7 +32,14 @@ fn takes_address(slot: &Slot) -> bool {
     slot.kind() == "string"
         && (matches!(format, Some("uri" | "url" | "uri-reference" | "hostname"))
             || example.starts_with("http")
-            || words::has(slot.key(), &["url", "uri", "webhook", "callback", "link", "host", "endpoint", "redirect", "src", "feed", "proxy", "target", "site", "website", "domain", "fetch", "remote", "image", "avatar"])
+            || words::has(
+                slot.key(),
+                &[
+                    "url", "uri", "webhook", "callback", "link", "host", "endpoint", "redirect", "src",
+                    "feed", "proxy", "target", "site", "website", "domain", "fetch", "remote", "image",
+                    "avatar",
+                ],
+            )
             || words::contains(slot.key(), &["imageurl", "callbackurl", "webhook"]))
 }
 
@@ -52,7 +59,10 @@ fn run(cx: &mut Session<'_>) -> Outcome {
         // What is one's own by the path has to be one's own here, too.
         if operation.path_names().len() == 1
             && let Some(id) = super::own_id(cx, actor, &operation)
-            && matches!(crate::session::noun_before(&operation, &crate::explore::last_parameter(&operation)).as_str(), "user" | "account" | "member" | "customer" | "profile")
+            && matches!(
+                crate::session::noun_before(&operation, &crate::explore::last_parameter(&operation)).as_str(),
+                "user" | "account" | "member" | "customer" | "profile"
+            )
         {
             call.path.insert(crate::explore::last_parameter(&operation), id);
         }
@@ -69,18 +79,31 @@ fn run(cx: &mut Session<'_>) -> Outcome {
                 format!("http://2130706433:{port}/{probe}.png"),
             ];
             for (turn, form) in forms.iter().enumerate() {
-                if turn == 3 && !authority.starts_with("127.0.0.1") || turn == 2 && !words::has(slot.key(), &["host", "domain", "endpoint", "target"]) {
+                if turn == 3 && !authority.starts_with("127.0.0.1")
+                    || turn == 2 && !words::has(slot.key(), &["host", "domain", "endpoint", "target"])
+                {
                     continue;
                 }
                 let exchange = cx.call(actor, &call.with(slot, Value::String(form.clone())))?;
-                let hit = cx.callback.as_ref().and_then(|listener| listener.was_hit(&probe, Duration::from_millis(120)));
+                let hit = cx
+                    .callback
+                    .as_ref()
+                    .and_then(|listener| listener.was_hit(&probe, Duration::from_millis(120)));
                 let Some(hit) = hit else { continue };
                 let shown = exchange.response.text().contains(CONTENT);
-                let finding = Finding::new(&REQUEST_FORGERY, Confidence::Confirmed, operation.label(), &[&exchange]).at(slot.label());
-                let summary = if shown { "the API fetched an address of ours on loopback and showed what it found" } else { "the API fetched an address of ours on loopback" };
+                let finding =
+                    Finding::new(&REQUEST_FORGERY, Confidence::Confirmed, operation.label(), &[&exchange])
+                        .at(slot.label());
+                let summary = if shown {
+                    "the API fetched an address of ours on loopback and showed what it found"
+                } else {
+                    "the API fetched an address of ours on loopback"
+                };
                 cx.report(finding.saying(summary).proved(
                     "400: only hosts that the API knows",
-                    format!("`{hit}` arrived at the scan's own listener, under a path made for this one call"),
+                    format!(
+                        "`{hit}` arrived at the scan's own listener, under a path made for this one call"
+                    ),
                 ));
                 break;
             }

@@ -81,7 +81,8 @@ static LOGOUT: Kind = Kind {
 };
 
 fn run(cx: &mut Session<'_>) -> Outcome {
-    let candidates: Vec<usize> = cx.users().into_iter().chain(cx.admin()).filter(|a| cx.actor(*a).token.is_some()).collect();
+    let candidates: Vec<usize> =
+        cx.users().into_iter().chain(cx.admin()).filter(|a| cx.actor(*a).token.is_some()).collect();
     for actor in candidates {
         // A fresh token: what is tested must not be refused for its age.
         cx.log_in(actor)?;
@@ -110,10 +111,18 @@ fn attempt(cx: &mut Session<'_>, actor: usize, call: &Call, token: &str) -> Outc
 }
 
 fn opens(valid: &Exchange, attempt: &Exchange) -> bool {
-    attempt.response.ok() && !crate::session::says_failure(&attempt.response) && attempt.response.status == valid.response.status
+    attempt.response.ok()
+        && !crate::session::says_failure(&attempt.response)
+        && attempt.response.status == valid.response.status
 }
 
-fn forge(cx: &mut Session<'_>, actor: usize, call: &Call, valid: &Rc<Exchange>, refused: &Rc<Exchange>) -> Outcome {
+fn forge(
+    cx: &mut Session<'_>,
+    actor: usize,
+    call: &Call,
+    valid: &Rc<Exchange>,
+    refused: &Rc<Exchange>,
+) -> Outcome {
     let label = cx.operation(call.operation).label();
     let Some(token) = cx.actor(actor).token.as_deref().and_then(Token::parse) else { return Ok(()) };
     if !token.claims.is_empty() && !token.claims.contains_key("exp") {
@@ -141,7 +150,8 @@ fn forge(cx: &mut Session<'_>, actor: usize, call: &Call, valid: &Rc<Exchange>, 
     let altered = attempt(cx, actor, call, &token.with_claims_unsigned(&claims))?;
     let believed = [&broken, &altered, &stripped].into_iter().find(|exchange| opens(valid, exchange));
     if let Some(forged) = believed {
-        let finding = Finding::new(&UNVERIFIED, Confidence::Confirmed, "", &[valid, refused, &nonsense, forged]);
+        let finding =
+            Finding::new(&UNVERIFIED, Confidence::Confirmed, "", &[valid, refused, &nonsense, forged]);
         cx.report(finding.saying("a token whose signature no key made is believed, claims and all").proved(
             "401, as for any invalid token",
             "the same door refuses a call without a token and one with a meaningless token, and opens for one with a false signature",
@@ -150,11 +160,14 @@ fn forge(cx: &mut Session<'_>, actor: usize, call: &Call, valid: &Rc<Exchange>, 
     for word in ["none", "None", "NONE", "nOnE"] {
         let unsigned = attempt(cx, actor, call, &token.unsigned(word))?;
         if opens(valid, &unsigned) {
-            let finding = Finding::new(&NONE, Confidence::Confirmed, "", &[valid, refused, &nonsense, &unsigned]);
-            cx.report(finding.saying(format!("a token with `alg: {word}` and no signature is believed")).proved(
-                "401, as for any invalid token",
-                "the same door refuses a call without a token and one with a meaningless token",
-            ));
+            let finding =
+                Finding::new(&NONE, Confidence::Confirmed, "", &[valid, refused, &nonsense, &unsigned]);
+            cx.report(
+                finding.saying(format!("a token with `alg: {word}` and no signature is believed")).proved(
+                    "401, as for any invalid token",
+                    "the same door refuses a call without a token and one with a meaningless token",
+                ),
+            );
             break;
         }
     }
@@ -176,7 +189,13 @@ fn forge(cx: &mut Session<'_>, actor: usize, call: &Call, valid: &Rc<Exchange>, 
     Ok(())
 }
 
-fn in_url(cx: &mut Session<'_>, actor: usize, call: &Call, valid: &Rc<Exchange>, refused: &Rc<Exchange>) -> Outcome {
+fn in_url(
+    cx: &mut Session<'_>,
+    actor: usize,
+    call: &Call,
+    valid: &Rc<Exchange>,
+    refused: &Rc<Exchange>,
+) -> Outcome {
     let Some(token) = cx.actor(actor).token.clone() else { return Ok(()) };
     for name in ["access_token", "token", "api_key", "auth", "jwt", "apikey", "key"] {
         let mut request = cx.request_of(call);
@@ -184,10 +203,12 @@ fn in_url(cx: &mut Session<'_>, actor: usize, call: &Call, valid: &Rc<Exchange>,
         request.target = format!("{}{joint}{name}={}", request.target, encode(&token));
         let exchange = cx.send_once(ANONYMOUS, request)?;
         if opens(valid, &exchange) {
-            let documented = cx.api.schemes.iter().any(|s| s.place == crate::api::Place::Query && s.field == name);
+            let documented =
+                cx.api.schemes.iter().any(|s| s.place == crate::api::Place::Query && s.field == name);
             let confidence = if documented { Confidence::Likely } else { Confidence::Confirmed };
             let label = cx.operation(call.operation).label();
-            let finding = Finding::new(&IN_URL, confidence, label, &[refused, &exchange]).at(format!("query {name}"));
+            let finding =
+                Finding::new(&IN_URL, confidence, label, &[refused, &exchange]).at(format!("query {name}"));
             cx.report(finding.saying(format!("the token is accepted as `?{name}=`")).proved(
                 "401: a credential in the URL is no credential",
                 "the same call is refused without the parameter and answered with it",
@@ -200,7 +221,9 @@ fn in_url(cx: &mut Session<'_>, actor: usize, call: &Call, valid: &Rc<Exchange>,
 
 fn log_out(cx: &mut Session<'_>) -> Outcome {
     let Some(actor) = cx.disposables().last().copied() else { return Ok(()) };
-    let Some(index) = cx.operations(|op| op.danger() == Danger::Session).first().copied() else { return Ok(()) };
+    let Some(index) = cx.operations(|op| op.danger() == Danger::Session).first().copied() else {
+        return Ok(());
+    };
     cx.log_in(actor)?;
     let Some((call, before, _)) = cx.door(actor)? else { return Ok(()) };
     let mut old = cx.request_of(&call);
@@ -208,13 +231,18 @@ fn log_out(cx: &mut Session<'_>) -> Outcome {
     let leave = cx.compose(index, actor, crate::values::Taste::Example);
     let left = cx.call(actor, &leave)?;
     let after = cx.send_once(ANONYMOUS, old)?;
-    if left.response.status < 400 && left.response.status != 0 && after.response.status == before.response.status {
+    if left.response.status < 400
+        && left.response.status != 0
+        && after.response.status == before.response.status
+    {
         let label = cx.operation(index).label();
         let finding = Finding::new(&LOGOUT, Confidence::Confirmed, label, &[&before, &left, &after]);
-        cx.report(finding.saying("the token of a session that was ended still opens protected operations").proved(
-            "401 after the log-out",
-            "the same call with the same token worked before the log-out and after it",
-        ));
+        cx.report(
+            finding.saying("the token of a session that was ended still opens protected operations").proved(
+                "401 after the log-out",
+                "the same call with the same token worked before the log-out and after it",
+            ),
+        );
     }
     cx.log_in(actor)?;
     Ok(())

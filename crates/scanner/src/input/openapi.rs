@@ -42,7 +42,11 @@ fn base(root: &Value) -> String {
         None => {
             let url = root.pointer("/servers/0/url").and_then(Value::as_str).unwrap_or_default();
             let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-            if url.contains('{') { String::new() } else { rest.find('/').map(|at| rest[at..].to_owned()).unwrap_or_default() }
+            if url.contains('{') {
+                String::new()
+            } else {
+                rest.find('/').map(|at| rest[at..].to_owned()).unwrap_or_default()
+            }
         }
     };
     base.trim_end_matches('/').to_owned()
@@ -64,7 +68,9 @@ fn read_operation(
     let lists = [operation.get("parameters"), shared];
     for parameter in lists.into_iter().flatten().filter_map(Value::as_array).flatten() {
         let parameter = deref(parameter, root);
-        let (Some(name), Some(place)) = (string(&parameter, "name"), string(&parameter, "in")) else { continue };
+        let (Some(name), Some(place)) = (string(&parameter, "name"), string(&parameter, "in")) else {
+            continue;
+        };
         let required = parameter.get("required").and_then(Value::as_bool).unwrap_or(false);
         let schema = parameter_schema(&parameter, root);
         let place = match place {
@@ -97,7 +103,12 @@ fn read_operation(
             continue;
         }
         if !params.iter().any(|known| known.name == name && known.place == place) {
-            params.push(Param { name: name.to_owned(), place, required: required || place == Place::Path, schema });
+            params.push(Param {
+                name: name.to_owned(),
+                place,
+                required: required || place == Place::Path,
+                schema,
+            });
         }
     }
     if !form.is_empty() {
@@ -118,6 +129,7 @@ fn read_operation(
         body,
         answers: answers(operation, root),
         auth: auth(operation.get("security").or(everywhere)),
+        schemes: scheme_names(operation.get("security").or(everywhere)),
     };
     for name in operation_model.path_names() {
         if !operation_model.params.iter().any(|known| known.place == Place::Path && known.name == name) {
@@ -134,7 +146,8 @@ fn is_reserved_header(name: &str) -> bool {
 }
 
 fn said(operation: &Value) -> String {
-    let tags = operation.get("tags").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    let tags =
+        operation.get("tags").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
     let rest = ["summary", "description"].iter().filter_map(|key| string(operation, key));
     tags.chain(rest).collect::<Vec<_>>().join(" ")
 }
@@ -235,6 +248,11 @@ fn auth(security: Option<&Value>) -> Auth {
     }
 }
 
+fn scheme_names(security: Option<&Value>) -> Vec<String> {
+    let list = security.and_then(Value::as_array).into_iter().flatten();
+    list.filter_map(Value::as_object).flat_map(|one| one.keys().cloned()).collect()
+}
+
 fn schemes(root: &Value) -> Vec<Scheme> {
     let described = root.pointer("/components/securitySchemes").or_else(|| root.get("securityDefinitions"));
     let mut schemes = Vec::new();
@@ -299,7 +317,8 @@ fn walk(schema: &Value, root: &Value, depth: usize, left: &mut usize) -> Value {
         match key.as_str() {
             "properties" => {
                 let resolved = value.as_object().into_iter().flatten();
-                let resolved = resolved.map(|(name, inner)| (name.clone(), walk(inner, root, depth + 1, left)));
+                let resolved =
+                    resolved.map(|(name, inner)| (name.clone(), walk(inner, root, depth + 1, left)));
                 merge(&mut out, "properties", Value::Object(resolved.collect()));
             }
             "items" => {
@@ -316,7 +335,8 @@ fn walk(schema: &Value, root: &Value, depth: usize, left: &mut usize) -> Value {
             "oneOf" | "anyOf" => {
                 // The first that says something stands for all: a value is wanted, not a verdict.
                 let options = value.as_array().into_iter().flatten();
-                let first = options.map(|one| deref(one, root)).find(|one| string(one, "type") != Some("null"));
+                let first =
+                    options.map(|one| deref(one, root)).find(|one| string(one, "type") != Some("null"));
                 if let Some(Value::Object(part)) = first.map(|one| walk(&one, root, depth + 1, left)) {
                     for (key, value) in part {
                         merge(&mut out, &key, value);

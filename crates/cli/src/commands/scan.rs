@@ -1,0 +1,329 @@
+//! `portcullis scan`: tests a running API for the OWASP API Security Top 10, and proves what it finds.
+
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use portcullis_scanner::{self as scanner, CHECKS, Confidence, Finding, Identity, Options, Progress, Target};
+use time::OffsetDateTime;
+
+use crate::exit::{Failure, Result};
+use crate::report::{self, Evidence, Header, Item, Output, Patch, Place, Report, Rule, Secret, State};
+use crate::term::{self, Table};
+
+/// Test your own running API for the OWASP API Security Top 10, with proof
+#[derive(Debug, clap::Args)]
+#[command(after_help = "portcullis scan --spec openapi.yaml --target http://127.0.0.1:3000 \\\n    \
+                        --identity alice=login:alice:${ALICE_PASSWORD} --identity bob=login:bob:${BOB_PASSWORD}\n\
+                        Only scan what is yours. Nothing but --target is ever called; see --list for the checks.")]
+pub(crate) struct Args {
+    /// What describes the API: OpenAPI, Swagger, Postman collection, HAR, Burp export or GraphQL introspection; a file or a URL
+    #[arg(long, value_name = "FILE|URL", required_unless_present = "list")]
+    spec: Option<String>,
+    /// Where the API is; addresses in the document are never called
+    #[arg(long, value_name = "URL", required_unless_present = "list")]
+    target: Option<String>,
+    /// In whose name to call: NAME=login:USER:PASSWORD, bearer:TOKEN, basic:USER:PASSWORD, header:FIELD: VALUE, cookie:NAME=VALUE or client:PATH:ID:SECRET; ${VARIABLE} is replaced; NAME:admin for an administrator; can be given again
+    #[arg(long = "identity", value_name = "NAME=KIND:…")]
+    identities: Vec<String>,
+    /// Identities with log-in recipes, YAML or JSON
+    #[arg(long, value_name = "FILE")]
+    identities_file: Option<PathBuf>,
+    /// A host that may be scanned although it is not this machine; can be given again
+    #[arg(long = "allow-host", value_name = "HOST")]
+    allow_hosts: Vec<String>,
+    /// Only reads
+    #[arg(long, conflicts_with = "destructive")]
+    read_only: bool,
+    /// Also try to remove things, those that the scan itself made
+    #[arg(long)]
+    destructive: bool,
+    /// Most requests
+    #[arg(long, value_name = "COUNT", default_value_t = 5000)]
+    max_requests: u64,
+    /// Most seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 900)]
+    max_time: u64,
+    /// Most requests in a second
+    #[arg(long, value_name = "COUNT")]
+    rate: Option<u32>,
+    /// Longest wait for one answer, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    timeout: u64,
+    /// What random values are made from; the same seed makes the same calls
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    seed: u64,
+    /// Only this check; can be given again
+    #[arg(long = "check", value_name = "NAME")]
+    checks: Vec<String>,
+    /// HOST:PORT at which the target reaches this machine, for blind request forgery
+    #[arg(long, value_name = "HOST:PORT")]
+    callback: Option<String>,
+    /// List the checks and leave
+    #[arg(long)]
+    list: bool,
+    #[command(flatten)]
+    output: Output,
+}
+
+pub(crate) fn run(args: &Args) -> Result {
+    if args.list {
+        return Ok(list());
+    }
+    let now = OffsetDateTime::now_utc();
+    args.output.check(now)?;
+    let options = options(args)?;
+    let spec = args.spec.as_deref().unwrap_or_default();
+    let api = scanner::read(spec, &document(args, spec)?).map_err(Failure::usage)?;
+    let mut bar = Bar::new();
+    let found = scanner::scan(api, &options, &mut |progress| bar.show(progress));
+    bar.clear();
+    let found = found.map_err(Failure::Incomplete)?;
+    args.output.finish(report(&found, &options, now), OffsetDateTime::now_utc())
+}
+
+fn list() -> crate::exit::Exit {
+    let mut table = Table::new(&["check", "tests", "codes"]);
+    for check in CHECKS {
+        let codes: Vec<&str> = check.kinds.iter().map(|kind| kind.code).collect();
+        table.row(vec![(check.name.into(), None), (check.about.into(), None), (codes.join(" "), None)]);
+    }
+    term::print(table);
+    crate::exit::Exit::Ok
+}
+
+fn options(args: &Args) -> Result<Options> {
+    let target = Target::parse(args.target.as_deref().unwrap_or_default()).map_err(Failure::Usage)?;
+    allow(&target, &args.allow_hosts)?;
+    let mut options = Options::new(target);
+    for text in &args.identities {
+        options.identities.push(Identity::parse(&expand(text)?).map_err(Failure::Usage)?);
+    }
+    if let Some(path) = &args.identities_file {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Failure::Usage(format!("`{}` cannot be read: {error}", path.display())))?;
+        let name = path.display().to_string();
+        options.identities.extend(Identity::read(&name, expand(&text)?.as_bytes()).map_err(Failure::Usage)?);
+    }
+    for name in &args.checks {
+        if !CHECKS.iter().any(|check| check.name == name) {
+            return Err(Failure::Usage(format!(
+                "there is no check `{name}`; `portcullis scan --list` shows them"
+            )));
+        }
+    }
+    options.only.clone_from(&args.checks);
+    options.seed = args.seed;
+    options.read_only = args.read_only;
+    options.destructive = args.destructive;
+    options.max_requests = args.max_requests;
+    options.max_time = Duration::from_secs(args.max_time);
+    options.rate = args.rate;
+    options.timeout = Duration::from_secs(args.timeout.max(1));
+    options.callback.clone_from(&args.callback);
+    Ok(options)
+}
+
+/// A scan is an attack: against another machine than this one it takes a second word.
+fn allow(target: &Target, allowed: &[String]) -> Result<()> {
+    if target.is_loopback() || allowed.iter().any(|host| host.eq_ignore_ascii_case(&target.host)) {
+        return Ok(());
+    }
+    let host = &target.host;
+    Err(Failure::Usage(format!(
+        "`{host}` is not this machine; if the API there is yours to test, add `--allow-host {host}`"
+    )))
+}
+
+/// `${NAME}` replaced by the environment's value, so that no secret has to stand in a shell's history.
+fn expand(text: &str) -> Result<String> {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("${") {
+        let Some((name, after)) = after.split_once('}') else { break };
+        let value = std::env::var(name).map_err(|_| {
+            Failure::Usage(format!("the environment has no `{name}`, which an identity asks for"))
+        })?;
+        out.push_str(before);
+        out.push_str(&value);
+        rest = after;
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+fn document(args: &Args, spec: &str) -> Result<Vec<u8>> {
+    if spec.starts_with("http://") || spec.starts_with("https://") {
+        let (origin, path) = split_url(spec);
+        let at = Target::parse(&origin).map_err(Failure::Usage)?;
+        allow(&at, &args.allow_hosts)?;
+        return scanner::fetch(&at, &path, Duration::from_secs(args.timeout.max(1)))
+            .map_err(Failure::Incomplete);
+    }
+    std::fs::read(Path::new(spec))
+        .map_err(|error| Failure::Usage(format!("`{spec}` cannot be read: {error}")))
+}
+
+/// A URL as its origin, and its path and query.
+fn split_url(url: &str) -> (String, String) {
+    let start = url.find("://").map_or(0, |at| at + 3);
+    match url.get(start..).and_then(|rest| rest.find('/')) {
+        Some(at) => {
+            let (origin, path) = url.split_at(start + at);
+            (origin.to_owned(), path.to_owned())
+        }
+        None => (url.to_owned(), "/".to_owned()),
+    }
+}
+
+fn report(found: &scanner::Report, options: &Options, now: OffsetDateTime) -> Report {
+    let mut report = Report::new("scan", &options.target.url(&options.target.base), now);
+    report.seconds = found.elapsed.as_secs_f64();
+    report.incomplete.clone_from(&found.incomplete);
+    report.fact("requests", found.requests);
+    report.fact("operations reached", format!("{} of {}", found.reached.0, found.reached.1));
+    report.fact("seed", options.seed);
+    report.notes.extend(found.notes.iter().cloned());
+    report.notes.extend(found.left.iter().map(|left| format!("made and not removed: {left}")));
+    report.secrets = found
+        .secrets
+        .iter()
+        .map(|(variable, value)| Secret { variable: variable.clone(), value: value.clone() })
+        .collect();
+    let ran = |check: &&scanner::Check| {
+        options.only.is_empty() || options.only.iter().any(|name| name == check.name)
+    };
+    for check in CHECKS.iter().copied().filter(ran) {
+        report.rules.extend(check.kinds.iter().map(|kind| rule(kind, check)));
+    }
+    report.items = found.findings.iter().map(|finding| item(finding, options, now)).collect();
+    report
+}
+
+fn rule(kind: &scanner::Kind, check: &scanner::Check) -> Rule {
+    Rule {
+        code: kind.code.into(),
+        title: kind.title.into(),
+        page: format!(
+            "{}.\n\nFound by the check `{}` ({}).\n\n**Fix.** {}\n\n**Block.** {}\n",
+            kind.title, check.name, check.about, kind.fix, kind.block
+        ),
+        owasp: kind.owasp,
+        cwe: kind.cwe,
+        severity: kind.severity.into(),
+    }
+}
+
+fn item(finding: &Finding, options: &Options, now: OffsetDateTime) -> Item {
+    let kind = finding.kind;
+    let operation = (!finding.operation.is_empty()).then(|| finding.operation.clone());
+    let place = Place { operation, part: finding.parameter.clone(), ..Place::default() };
+    Item {
+        code: kind.code.into(),
+        title: kind.title.into(),
+        detail: finding.summary.clone(),
+        owasp: kind.owasp,
+        cwe: kind.cwe,
+        severity: kind.severity.into(),
+        confidence: match finding.confidence {
+            Confidence::Suspected => report::Confidence::Suspected,
+            Confidence::Likely => report::Confidence::Likely,
+            Confidence::Confirmed => report::Confidence::Confirmed,
+        },
+        places: vec![place],
+        evidence: Evidence {
+            proof: finding.proof.clone(),
+            exchanges: finding.evidence.iter().map(|one| exchange(one, finding, options, now)).collect(),
+            excerpt: None,
+        },
+        fix: kind.fix.into(),
+        patch: Some(Patch { text: kind.block.into(), yaml: None }),
+        points: None,
+        fingerprint: Item::fingerprint_of(kind.code, &finding.key()),
+        state: State::New,
+    }
+}
+
+fn exchange(
+    one: &scanner::Exchange,
+    finding: &Finding,
+    options: &Options,
+    now: OffsetDateTime,
+) -> report::Exchange {
+    let headers =
+        |pairs: &[(String, String)]| pairs.iter().map(|(name, value)| Header::new(name, value)).collect();
+    let response = (one.response.status != 0).then(|| report::Response {
+        status: one.response.status,
+        headers: headers(&one.response.headers),
+        body: report::Body::of(&one.response.body),
+    });
+    report::Exchange {
+        label: format!("as {}: {} {}", one.actor, one.request.method, one.request.path()),
+        identity: one.actor.clone(),
+        request: report::Request {
+            method: one.request.method.clone(),
+            url: options.target.url(&one.request.target),
+            headers: headers(&one.request.headers),
+            body: report::Body::of(&one.request.body),
+        },
+        response,
+        expected: finding.expected.clone(),
+        sent: i64::try_from(now.unix_timestamp_nanos() / 1_000_000).unwrap_or_default(),
+        millis: one.response.elapsed.as_secs_f64() * 1000.0,
+    }
+}
+
+/// One line on a terminal that says what is going on; nothing anywhere else.
+struct Bar {
+    shown: bool,
+    terminal: bool,
+}
+
+impl Bar {
+    fn new() -> Bar {
+        Bar { shown: false, terminal: std::io::stderr().is_terminal() }
+    }
+
+    fn show(&mut self, progress: &Progress) {
+        if !self.terminal {
+            return;
+        }
+        let (step, all) = progress.step;
+        let done = (step * 20).checked_div(all).unwrap_or(0).min(20);
+        let line = format!(
+            "{}{} {} · {} requests · {} confirmed",
+            "█".repeat(done),
+            "░".repeat(20 - done),
+            progress.doing,
+            progress.requests,
+            progress.confirmed
+        );
+        let _ = write!(std::io::stderr(), "\r\u{1b}[2K{}", term::fit(&line, term::width() - 1));
+        let _ = std::io::stderr().flush();
+        self.shown = true;
+    }
+
+    fn clear(&mut self) {
+        if self.shown {
+            let _ = write!(std::io::stderr(), "\r\u{1b}[2K");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_machine_takes_a_second_word() {
+        let target = Target::parse("http://192.0.2.7:80").unwrap();
+        assert!(allow(&target, &[]).is_err() && allow(&target, &["192.0.2.7".into()]).is_ok());
+        assert!(allow(&Target::parse("http://127.0.0.1:1").unwrap(), &[]).is_ok());
+    }
+
+    #[test]
+    fn urls_come_apart() {
+        assert_eq!(split_url("http://a:1/x?y"), ("http://a:1".into(), "/x?y".into()));
+        assert_eq!(split_url("http://a:1"), ("http://a:1".into(), "/".into()));
+    }
+}
