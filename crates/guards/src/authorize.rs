@@ -31,8 +31,8 @@
 //! Without configuration nothing is asked for beyond the credential itself.
 
 mod bind;
+mod caller;
 mod owner;
-mod who;
 
 use std::collections::BTreeMap;
 

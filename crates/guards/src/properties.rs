@@ -1,89 +1,133 @@
-//! Which members of a body a caller may see, and which they may set.
+//! Which members of an object a caller may see, and which they may write.
 //!
-//! **What it does.** `read` and `write` are lists of rules; the first that is about the caller counts, and where none is,
-//! nothing may be seen or set. A rule without conditions is about everyone; `roles`, `scopes` and `consumers` narrow it
-//! (one of each list suffices). `allow` names what alone may stay, `deny` what must not; without either, everything may.
-//! Paths are JSON pointers in which `*` stands for any member or element.
+//! **What it does.** Cuts members out of JSON responses (2xx) that the caller may not see, and refuses requests with
+//! members that they may not write; with `request_excess: strip` those are cut out and the rest passes. `response` and
+//! `request` hold for everybody; under `for` stand lists for some: the first entry that fits the caller counts instead,
+//! for what it speaks of. What the contract marks as `readOnly` or `writeOnly`, or does not describe, is `validate`'s.
 //!
-//! What may not be seen is cut out of the API's answers (2xx); an answer that is no JSON is withheld. A request that
-//! sets what its sender may not is refused, in JSON and in forms. What the contract marks `readOnly` and `writeOnly`
-//! `validate` enforces by itself.
-//!
-//! **The attack.** An API that answers with the whole record and trusts the page to show half of it; a user who adds
-//! `"role": "admin"` to what they may write (mass assignment). OWASP API3:2023; CWE-213, CWE-915.
+//! **The attack.** The API answers with the whole object and trusts its client to show a part; or takes the whole object
+//! and saves what its sender should not decide, such as a role or a price.
+//! OWASP API3:2023; CWE-213, CWE-915.
 //!
 //! ```yaml
 //! policies:
-//!   - match: { path: "/users/{id}" }
+//!   - match: { operation: getUser }
 //!     properties:
-//!       read:
-//!         - { roles: [admin] }                            # everything
-//!         - { roles: [support], deny: [/card, /notes/*/internal] }
-//!         - { allow: [/id, /name, /address/city] }        # everyone else
-//!       write:
-//!         - { roles: [admin] }
-//!         - { allow: [/name, /address] }
+//!       response: { allow: [/id, /name, /orders/*/id] }
+//!       for:
+//!         - { scopes: [users:read-all], response: { deny: [/passwordHash] } }
+//!   - match: { operation: updateUser }
+//!     properties:
+//!       request: { deny: [/role, /credit] }
+//!       for: [{ roles: [admin], request: {} }]
 //! ```
 //!
-//! Without configuration nothing is cut and nothing is refused.
+//! Paths are JSON pointers in which `*` stands for any member or element; one that names an object speaks for all in it.
+//! With `allow` only what is named may stay; what `deny` names goes in any case. A response with such a list that is not
+//! JSON is withheld, a request refused: what cannot be read cannot be cut.
 
-use bytes::Bytes;
-use http::header;
+use std::borrow::Cow;
+
 use portcullis_engine::{
     Body, BodyNeed, Code, Cx, Denial, Guard, GuardError, Hooks, MediaType, Principal, Stage, Verdict,
 };
 use portcullis_openapi::{BodyLimits, Filtered, PropertyFilter};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, Value};
 
 use crate::codes::codes;
 use crate::protection::{CompileCx, Fault, Part, Protection};
-use crate::text::decode;
 
 codes! {
-    PROPERTY_REFUSED = "property-refused" 403 Api3 915 High
-        "the request sets what its sender may not set"
-        attack "Mass assignment: adding members that the API binds to its record without asking, such as a role or a price."
-        client "Send only the members that you may set."
-        operator "The record's reason names the members. Add them to a rule under `properties.write`, if this caller may set them.";
     PROPERTY_HIDDEN = "property-hidden" 502 Api3 213 Medium
-        "the answer has members that the caller may not see"
-        attack "Reading in the answer what the page does not show: other people's data, internal notes, hashes."
-        client "Report the reference to the API's operator."
-        operator "In monitor mode these members would have been cut out. As a refusal: the answer is no JSON, so that they could not be.";
+        "a response has properties that this caller may not see"
+        attack "The API gives out whole objects: password hashes, other people's data, what only the office needs."
+        client "Nothing: what you may see is there."
+        operator "Better to have the API leave it out. If callers need it, add it to `properties`.";
+    PROPERTY_REFUSED = "property-refused" 403 Api3 915 High
+        "a property may not be set by this caller"
+        attack "A client adds `role` or `price` to an object that it may change, and the API saves all of it."
+        client "Leave out the properties that you may not set."
+        operator "If this caller may set it, say so in `properties.for`.";
 }
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Properties;
 
-/// Who may see and set what.
+/// Members that callers may see and write.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "PropertiesGuard")]
 pub(crate) struct Config {
-    /// What of an answer may be seen; the first rule about the caller counts.
-    read: Option<Vec<Rule>>,
-    /// What of a request may be set; the first rule about the caller counts.
-    write: Option<Vec<Rule>>,
+    /// Members of responses.
+    response: Option<Lists>,
+    /// Members of requests.
+    request: Option<Lists>,
+    /// What happens to members of a request that the caller may not write.
+    request_excess: Excess,
+    /// Lists for some callers; the first entry that fits counts.
+    #[serde(rename = "for")]
+    some: Vec<Some_>,
 }
 
-/// One rule.
+/// Members by path.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-#[schemars(rename = "PropertyRule")]
-struct Rule {
-    /// Callers with one of these roles.
-    roles: Vec<Box<str>>,
-    /// Callers with one of these scopes.
-    scopes: Vec<Box<str>>,
-    /// These consumers.
-    consumers: Vec<Box<str>>,
-    /// What alone may stay, by paths such as `/items/*/price`.
+#[schemars(rename = "PropertyLists")]
+struct Lists {
+    /// Only these may stay; absent: all.
     allow: Option<Vec<String>>,
-    /// What must go, whatever `allow` says.
+    /// These go, whatever `allow` says.
     deny: Vec<String>,
+}
+
+/// What becomes of excess.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(rename = "PropertyExcess")]
+enum Excess {
+    /// The call is refused.
+    #[default]
+    Refuse,
+    /// It is cut out, and the rest passes.
+    Strip,
+}
+
+/// Lists for the callers that fit all of what is said of them here.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "PropertyCallers")]
+struct Some_ {
+    /// Scopes of which the credential must carry all.
+    scopes: Vec<Box<str>>,
+    /// Roles of which the user must have one.
+    roles: Vec<Box<str>>,
+    /// Groups of which the user must be in one.
+    groups: Vec<Box<str>>,
+    /// Consumers of which it must be one.
+    consumers: Vec<Box<str>>,
+    /// Members of responses.
+    response: Option<Lists>,
+    /// Members of requests.
+    request: Option<Lists>,
+}
+
+impl Some_ {
+    fn is_nobody(&self) -> bool {
+        [&self.scopes, &self.roles, &self.groups, &self.consumers].iter().all(|list| list.is_empty())
+    }
+
+    fn fits(&self, principal: &Principal) -> bool {
+        let claims = principal.claims.as_deref();
+        let one_of = |wanted: &[Box<str>], held: &[Box<str>]| {
+            wanted.is_empty() || wanted.iter().any(|name| held.contains(name))
+        };
+        self.scopes.iter().all(|scope| principal.has_scope(scope))
+            && one_of(&self.roles, claims.map_or(&[], |claims| claims.roles()))
+            && one_of(&self.groups, claims.map_or(&[], |claims| claims.groups()))
+            && (self.consumers.is_empty() || self.consumers.iter().any(|name| **name == *principal.consumer))
+    }
 }
 
 impl Protection for Properties {
@@ -91,162 +135,153 @@ impl Protection for Properties {
     const CODES: &'static [&'static Code] = CODES;
     type Config = Config;
 
-    fn compile(config: &Config, _: &CompileCx<'_>) -> Result<Vec<Part>, Fault> {
-        let mut parts = Vec::new();
-        if let Some(rules) = &config.write {
-            parts.push(Part::new(Stage::Authorize, Write(compile(rules, "/write")?)));
-        }
-        if let Some(rules) = &config.read {
-            // Behind those that look at the whole answer.
-            parts.push(Part::new(Stage::Shape, Read(compile(rules, "/read")?)));
-        }
-        Ok(parts)
-    }
-}
-
-/// A rule with its paths compiled; no filter where everything may stay.
-#[derive(Debug)]
-struct Compiled {
-    rule: Rule,
-    filter: Option<PropertyFilter>,
-}
-
-/// The rules of one direction, and what holds for those about whom none is.
-#[derive(Debug)]
-struct Rules {
-    rules: Vec<Compiled>,
-    nothing: PropertyFilter,
-}
-
-fn compile(rules: &[Rule], at: &str) -> Result<Rules, Fault> {
-    let filter = |rule: &Rule, at: &str| {
-        if rule.allow.is_none() && rule.deny.is_empty() {
-            return Ok(None);
-        }
-        let allow: Option<Vec<&str>> =
-            rule.allow.as_ref().map(|paths| paths.iter().map(String::as_str).collect());
-        let deny: Vec<&str> = rule.deny.iter().map(String::as_str).collect();
-        PropertyFilter::new(allow.as_deref(), &deny)
-            .map(Some)
-            .map_err(|error| Fault::new(at, error.to_string()))
-    };
-    let compiled = rules.iter().enumerate().map(|(index, rule)| {
-        let filter = filter(rule, &format!("{at}/{index}"))?;
-        Ok(Compiled { rule: rule.clone(), filter })
-    });
-    let nothing = PropertyFilter::new(Some(&[]), &[]).map_err(|error| Fault::new(at, error.to_string()))?;
-    Ok(Rules { rules: compiled.collect::<Result<_, Fault>>()?, nothing })
-}
-
-impl Rule {
-    fn is_about(&self, principal: Option<&Principal>) -> bool {
-        let claims = principal.and_then(|principal| principal.claims.as_deref());
-        let roles = claims.map_or(&[][..], |claims| claims.roles());
-        let one = |wanted: &[Box<str>], has: &dyn Fn(&str) -> bool| {
-            wanted.is_empty() || wanted.iter().any(|name| has(name))
+    fn compile(config: &Config, cx: &CompileCx<'_>) -> Result<Vec<Part>, Fault> {
+        let filter = |lists: &Option<Lists>, pointer: &str| -> Result<Option<PropertyFilter>, Fault> {
+            let Some(lists) = lists else { return Ok(None) };
+            let deny: Vec<&str> = lists.deny.iter().map(String::as_str).collect();
+            let allow: Option<Vec<&str>> =
+                lists.allow.as_ref().map(|allow| allow.iter().map(String::as_str).collect());
+            if allow.is_none() && deny.is_empty() {
+                return Ok(None);
+            }
+            let made = PropertyFilter::new(allow.as_deref(), &deny);
+            made.map(Some).map_err(|error| Fault::new(pointer, error.to_string()))
         };
-        one(&self.roles, &|role| roles.iter().any(|held| **held == *role))
-            && one(&self.scopes, &|scope| principal.is_some_and(|principal| principal.has_scope(scope)))
-            && one(&self.consumers, &|name| principal.is_some_and(|principal| *principal.consumer == *name))
+        let mut some = Vec::new();
+        for (at, entry) in config.some.iter().enumerate() {
+            if entry.is_nobody() {
+                return Err(Fault::new(
+                    format!("/for/{at}"),
+                    "says nothing of whom it is for: expected `scopes`, `roles`, `groups` or `consumers`",
+                ));
+            }
+            some.push(Rule {
+                callers: entry.clone(),
+                response: filter(&entry.response, &format!("/for/{at}/response"))?,
+                request: filter(&entry.request, &format!("/for/{at}/request"))?,
+            });
+        }
+        let guard = Cut {
+            response: filter(&config.response, "/response")?,
+            request: filter(&config.request, "/request")?,
+            excess: config.request_excess,
+            some,
+            limits: BodyLimits { depth: cx.bounds.json_depth, values: cx.bounds.json_values },
+        };
+        let idle = guard.response.is_none()
+            && guard.request.is_none()
+            && guard.some.iter().all(|rule| rule.response.is_none() && rule.request.is_none());
+        if idle {
+            return Ok(Vec::new());
+        }
+        Ok(vec![Part::new(Stage::Authorize, guard)])
     }
 }
 
-impl Rules {
-    /// What has to be filtered for the caller; `None` where nothing has.
-    fn filter(&self, cx: &Cx<'_>) -> Option<&PropertyFilter> {
-        let principal = cx.facts.principal.as_deref();
-        match self.rules.iter().find(|compiled| compiled.rule.is_about(principal)) {
-            Some(compiled) => compiled.filter.as_ref(),
-            None => Some(&self.nothing),
+/// Lists for some callers.
+#[derive(Debug)]
+struct Rule {
+    callers: Some_,
+    response: Option<PropertyFilter>,
+    request: Option<PropertyFilter>,
+}
+
+#[derive(Debug)]
+struct Cut {
+    response: Option<PropertyFilter>,
+    request: Option<PropertyFilter>,
+    excess: Excess,
+    some: Vec<Rule>,
+    limits: BodyLimits,
+}
+
+impl Cut {
+    /// The filter for this caller's responses, or requests: of the first entry that fits and speaks of them, else the
+    /// one for everybody.
+    fn filter(&self, cx: &Cx<'_>, response: bool) -> Option<&PropertyFilter> {
+        let own = cx.facts.principal.as_deref().and_then(|principal| {
+            self.some.iter().find(|rule| {
+                let speaks = if response { &rule.callers.response } else { &rule.callers.request };
+                speaks.is_some() && rule.callers.fits(principal)
+            })
+        });
+        match own {
+            Some(rule) if response => rule.response.as_ref(),
+            Some(rule) => rule.request.as_ref(),
+            None if response => self.response.as_ref(),
+            None => self.request.as_ref(),
         }
     }
 }
 
-/// Refuses requests that set too much.
-#[derive(Debug)]
-struct Write(Rules);
+fn is_json(body: &Body) -> bool {
+    body.content_type().is_some_and(MediaType::is_json)
+}
 
-impl Guard for Write {
+impl Guard for Cut {
     fn hooks(&self) -> Hooks {
-        Hooks { request_body: true, ..Hooks::default() }
+        let any = |response: bool| {
+            self.some
+                .iter()
+                .any(|rule| if response { rule.response.is_some() } else { rule.request.is_some() })
+        };
+        Hooks {
+            request_body: self.request.is_some() || any(false),
+            response_body: self.response.is_some() || any(true),
+            ..Hooks::default()
+        }
     }
 
     fn reads_request_body(&self, cx: &Cx<'_>) -> BodyNeed {
-        if self.0.filter(cx).is_some() { BodyNeed::Bytes } else { BodyNeed::Nothing }
+        if self.filter(cx, false).is_some() { BodyNeed::Bytes } else { BodyNeed::Nothing }
     }
 
     fn request_body(&self, cx: &mut Cx<'_>, body: &Body) -> Result<Verdict, GuardError> {
-        let Some(filter) = self.0.filter(cx) else { return Ok(Verdict::Pass) };
-        let refuse = |reason: String| Ok(Denial::new(&PROPERTY_REFUSED, reason).into());
+        let Some(filter) = self.filter(cx, false) else { return Ok(Verdict::Pass) };
         if body.bytes().is_empty() {
             return Ok(Verdict::Pass);
         }
-        let media = body.content_type();
-        let json = match media {
-            Some(media) if media.is_json() => body.bytes().clone(),
-            Some(media) if media.essence().eq_ignore_ascii_case("application/x-www-form-urlencoded") => {
-                members_of(body.bytes()).into()
-            }
-            _ => return refuse("what the body sets cannot be seen: it is neither JSON nor a form".into()),
-        };
-        match filter.apply(&json, BodyLimits::default()) {
+        let refuse = |reason: Cow<'static, str>| Ok(Denial::new(&PROPERTY_REFUSED, reason).into());
+        if !is_json(body) {
+            return refuse("the body is not JSON".into());
+        }
+        match filter.apply(body.bytes(), self.limits) {
             Ok(Filtered::Unchanged) => Ok(Verdict::Pass),
-            Ok(Filtered::Cut { members, .. }) => refuse(format!("sets `{}`", members.join("`, `"))),
-            Err(_) => refuse("what the body sets cannot be seen: it is not well-formed".into()),
+            Ok(Filtered::Cut { members, .. }) if self.excess == Excess::Refuse => {
+                refuse(format!("{} may not be set", members.join(", ")).into())
+            }
+            Ok(Filtered::Cut { bytes, members }) => {
+                cx.correct(&PROPERTY_REFUSED, format!("{} may not be set", members.join(", ")));
+                cx.replace_body(bytes.into());
+                Ok(Verdict::Pass)
+            }
+            Err(violation) => refuse(violation.to_string().into()),
         }
-    }
-}
-
-/// The names in a form, as the members of an object.
-fn members_of(form: &[u8]) -> Vec<u8> {
-    let form = String::from_utf8_lossy(form);
-    let names = form.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
-        let name: Vec<u8> = decode(pair.split('=').next().unwrap_or_default()).collect();
-        (String::from_utf8_lossy(&name).into_owned(), Value::Bool(true))
-    });
-    // An object of flags always serialises.
-    serde_json::to_vec(&names.collect::<Map<_, _>>()).unwrap_or_default()
-}
-
-/// Cuts answers.
-#[derive(Debug)]
-struct Read(Rules);
-
-impl Guard for Read {
-    fn hooks(&self) -> Hooks {
-        Hooks { request_head: true, response_body: true, ..Hooks::default() }
-    }
-
-    fn request_head(&self, cx: &mut Cx<'_>) -> Result<Verdict, GuardError> {
-        if cx.enforcing && self.0.filter(cx).is_some() {
-            // A part of a document cannot be read.
-            cx.request.headers.remove(header::RANGE);
-        }
-        Ok(Verdict::Pass)
     }
 
     fn reads_response_body(&self, cx: &Cx<'_>) -> BodyNeed {
-        let good = cx.response.as_ref().is_some_and(|response| response.status.is_success());
-        if good && self.0.filter(cx).is_some() { BodyNeed::Bytes } else { BodyNeed::Nothing }
+        // An error says something else than the object; `mask` sees to it.
+        let success = cx.response.as_ref().is_some_and(|response| response.status.is_success());
+        if success && self.filter(cx, true).is_some() { BodyNeed::Bytes } else { BodyNeed::Nothing }
     }
 
     fn response_body(&self, cx: &mut Cx<'_>, body: &Body) -> Result<Verdict, GuardError> {
-        let Some(filter) = self.0.filter(cx) else { return Ok(Verdict::Pass) };
+        let Some(filter) = self.filter(cx, true) else { return Ok(Verdict::Pass) };
         if body.bytes().is_empty() {
             return Ok(Verdict::Pass);
         }
-        if !body.content_type().is_some_and(MediaType::is_json) {
-            return Ok(Denial::new(&PROPERTY_HIDDEN, "the answer is no JSON").into());
+        if !is_json(body) {
+            return Ok(Denial::new(&PROPERTY_HIDDEN, "the response is not JSON").into());
         }
-        match filter.apply(body.bytes(), BodyLimits::default()) {
-            Ok(Filtered::Unchanged) => {}
-            Ok(Filtered::Cut { bytes, .. }) if cx.enforcing => cx.replace_body(Bytes::from(bytes)),
-            Ok(Filtered::Cut { members, .. }) => {
-                cx.find(&PROPERTY_HIDDEN, format!("would hide `{}`", members.join("`, `")));
+        match filter.apply(body.bytes(), self.limits) {
+            Ok(Filtered::Unchanged) => Ok(Verdict::Pass),
+            Ok(Filtered::Cut { bytes, members }) => {
+                cx.correct(&PROPERTY_HIDDEN, format!("{} may not be seen", members.join(", ")));
+                cx.replace_body(bytes.into());
+                Ok(Verdict::Pass)
             }
-            Err(_) => return Ok(Denial::new(&PROPERTY_HIDDEN, "the answer is no well-formed JSON").into()),
+            Err(violation) => Ok(Denial::new(&PROPERTY_HIDDEN, violation.to_string()).into()),
         }
-        Ok(Verdict::Pass)
     }
 }
 

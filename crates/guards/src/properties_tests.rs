@@ -1,109 +1,110 @@
+use std::sync::Arc;
+
+use portcullis_engine::Engine;
 use serde_json::json;
 
-use crate::testing::*;
+use crate::testing::{Call, SHOP, Went, call, errors, send, shop};
 
-const API: &str = r#"
-openapi: 3.1.0
-info: { title: Users, version: '1' }
-components: { securitySchemes: { key: { type: apiKey, in: header, name: X-API-Key } } }
-security: [{ key: [] }]
-paths:
-  /me:
-    get: { responses: { '200': { description: ok } } }
-    put:
-      requestBody: { content: { application/json: {}, application/x-www-form-urlencoded: {}, text/plain: {} } }
-      responses: { '200': { description: ok } }
-"#;
+fn engine() -> Arc<Engine> {
+    shop(json!({
+        "validate": { "unknown_property": "off", "response_property": "off", "response_body": "off" },
+        "policies": [
+            { "match": { "operation": "getOrder" }, "properties": {
+                "response": { "allow": ["/id", "/items/*/sku"] },
+                "for": [
+                    { "consumers": ["bob"], "scopes": ["read"], "response": { "deny": ["/items/*/cost"] } },
+                    { "scopes": ["admin"], "response": {} },
+                ] } },
+            { "match": { "operation": "putOrder" }, "properties": {
+                "request": { "deny": ["/role", "/lines/*/price"] },
+                "for": [{ "consumers": ["bob"], "request": {} }] } },
+        ],
+    }))
+    .engine
+}
 
-fn engine(section: serde_json::Value) -> std::sync::Arc<portcullis_engine::Engine> {
-    build(API, &json!({ "validate": "off", "properties": section }), false).unwrap().engine
+const ORDER: &str = r#"{"id": 1, "owner": "x", "items": [{"sku": "a", "cost": 3}, {"sku": "b", "cost": 4}]}"#;
+
+fn get(who: &str, content_type: &str, body: &str) -> Call {
+    call("GET", "/orders/1").with("x-api-key", who).answered(
+        200,
+        &[("content-type", content_type), ("etag", "\"1\"")],
+        body,
+    )
+}
+
+fn put(who: &str, body: &str) -> Went {
+    send(&engine(), &call("PUT", "/orders/1").with("x-api-key", who).json(body).answered(204, &[], ""))
 }
 
 #[test]
-fn callers_see_what_the_first_rule_about_them_says() {
-    let rules = json!([
-        { "consumers": ["bob"] },
-        { "scopes": ["write"], "allow": [] },
-        { "consumers": ["alice"], "allow": ["/id", "/items/*/sku", "/card"], "deny": ["/card/number"] },
-    ]);
-    let engine = engine(json!({ "read": rules }));
-    let body = r#"{"id": 1.0, "card": {"number": "4111", "kind": "visa"}, "items": [{"sku": "a", "cost": 3}], "hash": "x"}"#;
-    let read = |key: &str, kind: &'static str, body: &str| {
-        let fields = [("content-type", kind), ("etag", "\"1\"")];
-        send(
-            &engine,
-            &call("GET", "/me")
-                .with("x-api-key", key)
-                .with("range", "bytes=0-9")
-                .answered(200, &fields, body),
-        )
-    };
-    let json = "application/json";
-    let all = read("bob-key", json, body);
-    assert_eq!((all.body.as_str(), all.header("etag")), (body, Some("\"1\"")));
-    let some = read("alice-key", json, body);
-    assert_eq!(some.body, r#"{"id": 1.0, "card": {"kind": "visa"}, "items": [{"sku": "a"}]}"#);
-    assert_eq!(some.header("content-length"), Some(some.body.len().to_string().as_str()));
-    assert_eq!(some.header("etag"), None);
-    assert!(!some.upstream.unwrap().1.contains_key("range"));
-    for (kind, body) in [("text/html", "<p>4111"), (json, "{\"card\""), (json, "4111")] {
-        let went = read("alice-key", kind, body);
-        assert!(!went.body.contains("4111") && !went.body.contains("card"), "{body}: {}", went.body);
-    }
-    // Nobody whom no rule is about sees anything.
-    let engine = self::engine(json!({ "read": [{ "roles": ["admin"] }] }));
-    let none = send(
-        &engine,
-        &call("GET", "/me").with("x-api-key", "alice-key").answered(200, &[("content-type", json)], body),
-    );
-    assert_eq!(none.body, "{}");
+fn callers_see_what_their_list_says() {
+    let went = send(&engine(), &get("alice-key", "application/json", ORDER));
+    assert_eq!(went.body, r#"{"id": 1, "items": [{"sku": "a"}, {"sku": "b"}]}"#);
+    assert_eq!(went.header("content-length"), Some(went.body.len().to_string().as_str()));
+    assert!(went.header("etag").is_none(), "it told of other bytes");
+    assert!(went.found().contains(&"property-hidden"));
+    let went = send(&engine(), &get("bob-key", "application/json", ORDER));
+    assert_eq!(went.body, r#"{"id": 1, "owner": "x", "items": [{"sku": "a"}, {"sku": "b"}]}"#);
+    let plain = r#"{"id": 1}"#;
+    assert_eq!(send(&engine(), &get("alice-key", "application/json", plain)).body, plain);
 }
 
 #[test]
-fn callers_set_what_they_may() {
-    let engine = engine(json!({ "write": [{ "consumers": ["bob"] }, { "allow": ["/name", "/address"] }] }));
-    let put = |key: &str, kind: &str, body: &str| {
-        let mut call = call("PUT", "/me").with("x-api-key", key).with("content-type", kind);
-        call.body = Some(body.into());
-        send(&engine, &call).code()
-    };
-    const JSON: &str = "application/json";
-    const FORM: &str = "application/x-www-form-urlencoded";
-    for (kind, body, expected) in [
-        (JSON, r#"{"name":"a","address":{"city":"b"}}"#, "permitted"),
-        (JSON, r#"{"name":"a","role":"admin"}"#, "property-refused"),
-        (JSON, r#"{"name":"a","r\u006fle":"admin"}"#, "property-refused"),
-        (JSON, r#"[{"role":"admin"}]"#, "property-refused"),
-        (FORM, "name=a", "permitted"),
-        (FORM, "name=a&role=admin", "property-refused"),
-        (FORM, "name=a&r%6fle=admin", "property-refused"),
-        (FORM, "name=a&role[x]=admin", "property-refused"),
-        ("text/plain", r#"{"role":"admin"}"#, "property-refused"),
-        (JSON, "", "permitted"),
+fn what_cannot_be_read_is_withheld() {
+    for (content_type, body) in [
+        ("text/plain", "owner=x"),
+        ("application/json", r#"{"id": 1, "owner": "#),
+        ("application/json", r#"{"id": 1, "id": {"owner": 2}}"#),
     ] {
-        assert_eq!(put("alice-key", kind, body), expected, "{body}");
-        assert_eq!(put("bob-key", kind, body), "permitted", "{body}");
+        let went = send(&engine(), &get("alice-key", content_type, body));
+        assert_eq!(went.status, 502, "{content_type} {body}: {}", went.body);
+        assert!(!went.body.contains("owner"), "{}", went.body);
     }
 }
 
 #[test]
-fn monitor_mode_only_says() {
-    let engine =
-        engine(json!({ "mode": "monitor", "read": [{ "allow": ["/id"] }], "write": [{ "allow": [] }] }));
-    let body = r#"{"id":1,"hash":"x"}"#;
+fn callers_write_what_their_list_says() {
+    assert_eq!(put("alice-key", r#"{ "total": 1 }"#).status, 204);
+    for body in [
+        r#"{ "total": 1, "role": "admin" }"#,
+        r#"{ "total": 1, "r\u006fle": "admin" }"#,
+        r#"{ "total": 1, "lines": [{ "n": 1 }, { "price": 0 }] }"#,
+    ] {
+        let went = put("alice-key", body);
+        assert_eq!((went.status, went.code()), (403, "property-refused"), "{body}");
+        assert_eq!(put("bob-key", body).status, 204, "{body}");
+    }
+}
+
+#[test]
+fn excess_can_be_cut_out() {
+    let engine = shop(json!({
+        "validate": { "unknown_property": "off" },
+        "policies": [{ "match": { "operation": "putOrder" }, "properties": {
+            "request": { "allow": ["/total"] }, "request_excess": "strip" } }],
+    }))
+    .engine;
     let went = send(
         &engine,
-        &call("GET", "/me").with("x-api-key", "bob-key").answered(
-            200,
-            &[("content-type", "application/json")],
-            body,
-        ),
+        &call("PUT", "/orders/1")
+            .with("x-api-key", "alice-key")
+            .json(r#"{ "total": 1, "role": "admin" }"#)
+            .answered(204, &[], ""),
     );
-    assert_eq!((went.body.as_str(), went.found()), (body, vec!["property-hidden"]));
+    assert_eq!(went.status, 204);
+    let (_, headers) = went.upstream.unwrap();
+    assert!(
+        went.record.findings.iter().any(|finding| finding.enforced && finding.reason.contains("/role")),
+        "{headers:?}"
+    );
 }
 
 #[test]
-fn paths_that_are_none_are_said() {
-    let said = errors(API, json!({ "properties": { "read": [{ "allow": ["id"] }] } })).join("\n");
-    assert!(said.contains("/properties/read/0") && said.contains("/items/*/price"), "{said}");
+fn mistakes_are_found_at_load() {
+    let of = |section: serde_json::Value| {
+        errors(SHOP, json!({ "authenticate": { "schemes": { "user": "upstream" } }, "policies": [{ "match": { "operation": "getOrder" }, "properties": section }] })).join("\n")
+    };
+    assert!(of(json!({ "response": { "allow": ["id"] } })).contains("/policies/0/properties/response"));
+    assert!(of(json!({ "for": [{ "response": { "allow": [] } }] })).contains("says nothing of whom"));
 }

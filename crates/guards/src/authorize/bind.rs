@@ -8,7 +8,7 @@ use portcullis_engine::{Body, BodyNeed, Cx, Denial, Guard, GuardError, Hooks, Ve
 use serde_json::Value;
 
 use super::PARAMETER_NOT_OWN;
-use super::who::{Who, text};
+use super::caller::{Caller, text};
 use crate::config::{escape, unknown};
 use crate::protection::{CompileCx, Fault};
 use crate::text::{decode, decode_path};
@@ -24,7 +24,7 @@ struct Binding {
     place: Place,
     /// The name by which it could stand elsewhere, made plain.
     name: String,
-    who: Who,
+    who: Caller,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ impl Bound {
         for (label, who) in config {
             let at = format!("/bind/{}", escape(label));
             let wrong = |message: String| Fault::new(at.clone(), message);
-            let who = Who::parse(who).map_err(wrong)?;
+            let who = Caller::parse(who).map_err(wrong)?;
             let (place, name) = match label.split_once('.') {
                 Some(("path", name)) => {
                     let captures = cx.operation.map_or(&[][..], |(_, operation)| &operation.captures);
@@ -160,11 +160,11 @@ impl Binding {
             self.check(cx, &text(value).unwrap_or_default(), "body")?;
         }
         if is_multipart(body.content_type().map(|media| media.essence())) {
-            let named =
-                part_names(body.bytes()).any(|name| plain(&String::from_utf8_lossy(name)) == self.name);
-            let found =
-                |()| Denial::new(&PARAMETER_NOT_OWN, format!("`{}` is in the form as well", self.label));
-            return if named { Err(found(())) } else { Ok(()) };
+            let mut names = part_names(body.bytes());
+            if names.any(|name| plain(&String::from_utf8_lossy(name)) == self.name) {
+                let reason = format!("`{}` is in the form as well", self.label);
+                return Err(Denial::new(&PARAMETER_NOT_OWN, reason));
+            }
         }
         // The same name beside it: whichever the API takes, it is the caller's.
         match body.json() {

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::OWNER_MISMATCH;
-use super::who::{Who, text};
+use super::caller::{Caller, text};
 use crate::protection::{CompileCx, Fault};
 
 /// Whose an object must be.
@@ -38,7 +38,7 @@ const READ: &str = "owner";
 #[derive(Debug)]
 pub(crate) struct Owned {
     pointer: Vec<String>,
-    who: Who,
+    who: Caller,
     /// For methods that change: what is read first.
     read: Option<Template>,
 }
@@ -59,7 +59,7 @@ enum Piece {
 
 impl Owned {
     pub(crate) fn compile(owner: &Owner, cx: &CompileCx<'_>) -> Result<Owned, Fault> {
-        let who = Who::parse(&owner.is).map_err(|message| Fault::new("/owner/is", message))?;
+        let who = Caller::parse(&owner.is).map_err(|message| Fault::new("/owner/is", message))?;
         let Some(rest) = owner.response.strip_prefix('/') else {
             return Err(Fault::new("/owner/response", "expected a JSON pointer, such as `/owner_id`"));
         };

@@ -7,20 +7,20 @@ use crate::config::escape;
 
 /// A value of the caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Who {
+pub(crate) enum Caller {
     /// The consumer: the App ID, the owner of the key, the token's client.
     Consumer,
     /// A claim of the token, by its JSON pointer.
     Claim(String),
 }
 
-impl Who {
+impl Caller {
     /// Reads `token.sub`, `token./tenant/id` or `consumer`.
-    pub(crate) fn parse(text: &str) -> Result<Who, String> {
+    pub(crate) fn parse(text: &str) -> Result<Caller, String> {
         match text.strip_prefix("token.") {
-            Some(pointer) if pointer.starts_with('/') => Ok(Who::Claim(pointer.into())),
-            Some(name) if !name.is_empty() => Ok(Who::Claim(format!("/{}", escape(name)))),
-            None if text == "consumer" => Ok(Who::Consumer),
+            Some(pointer) if pointer.starts_with('/') => Ok(Caller::Claim(pointer.into())),
+            Some(name) if !name.is_empty() => Ok(Caller::Claim(format!("/{}", escape(name)))),
+            None if text == "consumer" => Ok(Caller::Consumer),
             _ => Err(format!("expected `consumer`, or a claim as in `token.sub`, and not `{text}`")),
         }
     }
@@ -29,8 +29,8 @@ impl Who {
     pub(crate) fn is(&self, principal: Option<&Principal>, value: &str) -> bool {
         let Some(principal) = principal else { return false };
         match self {
-            Who::Consumer => *principal.consumer == *value,
-            Who::Claim(pointer) => {
+            Caller::Consumer => *principal.consumer == *value,
+            Caller::Claim(pointer) => {
                 let claim = principal.claims.as_ref().and_then(|claims| claims.claim(pointer));
                 match claim {
                     Some(Value::Array(items)) => items.iter().any(|item| same(item, value)),
