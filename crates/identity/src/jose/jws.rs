@@ -146,24 +146,24 @@ impl Header {
         let mut members = json::object(json, depth, values).ok_or(TokenError::Malformed(
             "the header is no JSON object, names a member twice, or is too complex",
         ))?;
-        for (name, why) in REFUSED {
-            if members.contains_key(name) {
+        let (mut own_key, mut key_elsewhere) = (false, false);
+        for name in members.keys() {
+            if let Some((_, why)) = REFUSED.iter().find(|(refused, _)| refused == name) {
                 return Err(TokenError::Header(why));
             }
+            own_key |= name == "jwk";
+            key_elsewhere |= ["jku", "x5u", "x5c"].contains(&name.as_str());
         }
-        let brings_key = ["jwk", "jku", "x5u", "x5c"].iter().any(|name| members.contains_key(*name));
-        let jwk = match (keys, members.remove("jwk")) {
-            (HeaderKeys::Refuse, Some(_)) => return Err(OWN_KEY),
-            (HeaderKeys::Proof, Some(Value::Object(jwk))) => Some(jwk),
-            (HeaderKeys::Proof, _) => {
-                return Err(TokenError::Header("a proof must bring its public key as `jwk`"));
-            }
-            (HeaderKeys::Refuse | HeaderKeys::Ignore, _) => None,
+        let brings_key = own_key || key_elsewhere;
+        let jwk = match keys {
+            HeaderKeys::Refuse if brings_key => return Err(OWN_KEY),
+            HeaderKeys::Proof if key_elsewhere => return Err(OWN_KEY),
+            HeaderKeys::Refuse | HeaderKeys::Ignore => None,
+            HeaderKeys::Proof => match members.remove("jwk") {
+                Some(Value::Object(jwk)) => Some(jwk),
+                _ => return Err(TokenError::Header("a proof must bring its public key as `jwk`")),
+            },
         };
-        if keys != HeaderKeys::Ignore && ["jku", "x5u", "x5c"].iter().any(|name| members.contains_key(*name))
-        {
-            return Err(OWN_KEY);
-        }
         let mut text = |name: &str| match members.remove(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),

@@ -71,13 +71,13 @@ pub struct VerifiedToken {
 }
 
 impl VerifiedToken {
-    /// Reads `claims` of `issuer`, for whose truth the caller vouches. A token without `jti` is known as `name`.
+    /// Reads `claims` of `issuer`, for whose truth the caller vouches. A token without `jti` is known as `name` says.
     pub(crate) fn read(
         claims: Object,
         issuer: &str,
         key: Option<Arc<VerificationKey>>,
         names: &ClaimNames,
-        name: &str,
+        name: impl FnOnce() -> String,
     ) -> Result<VerifiedToken, TokenError> {
         let expires = date(&claims, "exp", Rounding::Down)?.ok_or(TokenError::Claims("`exp` is missing"))?;
         let not_before = date(&claims, "nbf", Rounding::Up)?.unwrap_or(0);
@@ -85,7 +85,7 @@ impl VerifiedToken {
         let read = Pointers(&claims);
         let subject = read.name(&names.subject, TokenError::Claims("`sub` is not a short text"))?;
         let client = read.name(&names.client, TokenError::Claims("the client is not a short text"))?;
-        let token_id = read.name(&["/jti".into()], TokenError::Claims("`jti` is not a short text"))?;
+        let token_id = read.text(claims.get("jti"), TokenError::Claims("`jti` is not a short text"))?;
         let audiences =
             read.list(&names.audiences, false, TokenError::Claims("`aud` is not a text or texts"))?;
         let scopes =
@@ -95,12 +95,8 @@ impl VerifiedToken {
         let (roles, groups) = (granted(&names.roles), granted(&names.groups));
         let binding = Binding::read(&claims)?;
         let consumer = client.or(subject).unwrap_or(issuer).into();
-        let mut principal = Principal::new(
-            consumer,
-            token_id.unwrap_or(name).into(),
-            CredentialKind::AccessToken,
-            scopes.into(),
-        );
+        let credential = token_id.map_or_else(|| name().into(), Into::into);
+        let mut principal = Principal::new(consumer, credential, CredentialKind::AccessToken, scopes.into());
         let client = client.map(Into::into);
         let subject = subject.map(Into::into);
         let claims = TokenClaims {
@@ -309,7 +305,12 @@ impl<'a> Pointers<'a> {
 
     /// The first of `pointers` that is there, as a text.
     fn name(&self, pointers: &[Box<str>], error: TokenError) -> Result<Option<&'a str>, TokenError> {
-        match pointers.iter().find_map(|pointer| self.at(pointer)) {
+        self.text(pointers.iter().find_map(|pointer| self.at(pointer)), error)
+    }
+
+    /// `value` as a text, where it is there.
+    fn text(&self, value: Option<&'a Value>, error: TokenError) -> Result<Option<&'a str>, TokenError> {
+        match value {
             None => Ok(None),
             Some(Value::String(text)) if !text.is_empty() && text.len() <= MAX_NAME => Ok(Some(text)),
             Some(_) => Err(error),

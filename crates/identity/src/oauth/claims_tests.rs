@@ -6,7 +6,7 @@ const NOW: u64 = 1_800_000_000;
 
 fn read(claims: Value) -> Result<VerifiedToken, TokenError> {
     let Value::Object(claims) = claims else { panic!() };
-    VerifiedToken::read(claims, "https://issuer.example", None, &ClaimNames::default(), "name")
+    VerifiedToken::read(claims, "https://issuer.example", None, &ClaimNames::default(), || "name".to_owned())
 }
 
 fn with(more: Value) -> Result<VerifiedToken, TokenError> {
@@ -148,7 +148,7 @@ fn audiences() {
     assert_eq!(token.check(&[] as &[&str], NOW, 0), Err(TokenError::Audience));
     let names = ClaimNames { audiences: vec!["/client_id".into()], ..ClaimNames::default() };
     let Value::Object(claims) = json!({"exp": NOW + 100, "client_id": "app", "aud": "x"}) else { panic!() };
-    let token = VerifiedToken::read(claims, "i", None, &names, "name").unwrap();
+    let token = VerifiedToken::read(claims, "i", None, &names, || "name".to_owned()).unwrap();
     assert_eq!(token.check(&["app"], NOW, 0), Ok(()));
     assert_eq!(token.check(&["x"], NOW, 0), Err(TokenError::Audience));
 }

@@ -170,7 +170,7 @@ impl Introspection {
             .get("token_type")
             .and_then(Value::as_str)
             .is_some_and(|kind| kind.eq_ignore_ascii_case("dpop"));
-        let token = VerifiedToken::read(claims, &self.issuer, None, &self.rules.names, &digest.short())?;
+        let token = VerifiedToken::read(claims, &self.issuer, None, &self.rules.names, || digest.short())?;
         if dpop && token.binding().jkt.is_none() {
             return Err(TokenError::Claims("it is a DPoP token, and its key is not said"));
         }

@@ -207,7 +207,7 @@ impl Unverified<'_> {
         }
         issuer.rules.check_type(&jws, &claims)?;
         let key = Some(Arc::clone(key));
-        let token = VerifiedToken::read(claims, keys.issuer(), key, &issuer.rules.names, &digest.short())?;
+        let token = VerifiedToken::read(claims, keys.issuer(), key, &issuer.rules.names, || digest.short())?;
         token.check_times(now.unix_ns / SECOND, issuer.rules.leeway_s)?;
         Ok(token)
     }
