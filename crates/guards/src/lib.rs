@@ -42,6 +42,7 @@ mod cors;
 mod deprecated;
 mod flow;
 mod headers;
+mod inspect;
 mod limit;
 mod mask;
 mod place;
@@ -77,6 +78,7 @@ pub static REGISTRY: &[Entry] = &[
     Entry::of::<provenance::Provenance>(include_str!("provenance.rs")),
     Entry::of::<flow::Flow>(include_str!("flow.rs")),
     Entry::of::<ssrf::Ssrf>(include_str!("ssrf.rs")),
+    Entry::of::<inspect::Inspect>(include_str!("inspect.rs")),
     Entry::of::<mask::Mask>(include_str!("mask.rs")),
     Entry::of::<cookies::Cookies>(include_str!("cookies.rs")),
     Entry::of::<headers::Headers>(include_str!("headers.rs")),

@@ -31,6 +31,7 @@ mod place;
 mod request;
 mod screen;
 mod text;
+pub mod upload;
 mod verdict;
 mod view;
 

@@ -319,10 +319,18 @@ fn assignment(view: &View<'_>, opening: Opening, word: &[u8], index: usize, hits
     }
     let rest = slice(view.bytes, index, index + 160);
     let assigns = word.iter().position(|&b| b == b'=').is_some_and(|equals| equals > 0 && slice(word, 0, equals).iter().all(|&b| is_word(b)));
-    if assigns && has(rest, b";$") && matches!(opening, Opening::Weak | Opening::Logic) {
+    // `;$a$b`, `;$a`: not `;$name=value`, as lists of settings have.
+    let called = rest.windows(2).position(|pair| pair == b";$").is_some_and(|start| {
+        let end = skip_while(rest, start + 2, is_word);
+        end > start + 2 && matches!(at(rest, end), b'$' | b' ' | 0 | b'/')
+    });
+    if assigns && called && matches!(opening, Opening::Weak | Opening::Logic) {
         hits.add(Class::Command, 78, "puts a command together from variables", index, index + rest.len());
     }
-    if has_any(rest, &[b"/dev/tcp/", b"base64 -d|", b"base64 -d |", b"|sh", b"|bash", b"| bash", b"| sh"]) {
+    let piped = [&b"|sh"[..], b"|bash", b"| bash", b"| sh"].iter().any(|shell| {
+        crate::text::find(rest, shell).is_some_and(|start| !is_word(at(rest, start + shell.len())))
+    });
+    if piped && has_any(rest, &[b"echo", b"curl", b"wget", b"base64", b"printf", b"xxd", b"cat ", b"http"]) || has_any(rest, &[b"/dev/tcp/", b"base64 -d|", b"base64 -d |"]) {
         hits.add(Class::Command, 82, "hands text to a shell", index, index + rest.len());
     }
 }

@@ -85,7 +85,7 @@ impl Tag<'_> {
         let name = self.name.rsplit(|&b| b == b':').next().unwrap_or_default();
         let local = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
         let (score, why) = if is("script") || local("script") || starts(self.name, b"script") && self.name.len() < 9 {
-            (if self.closing && !self.closed { 60 } else if self.closing { 78 } else { 90 }, "a script tag")
+            (if !self.closed && !self.source { 60 } else if self.closing { 78 } else { 90 }, "a script tag")
         } else if self.closing {
             (if local("style") || local("textarea") || local("title") || local("noscript") { 55 } else { 5 }, "a closing tag")
         } else if ["iframe", "frame", "frameset", "object", "embed", "applet", "layer", "ilayer", "bgsound", "portal", "fencedframe"].iter().any(|known| is(known)) {
@@ -268,7 +268,9 @@ pub(super) fn script_url(value: &[u8]) -> Option<&'static str> {
         let body = trim(after);
         // "JavaScript: the good parts" is a title.
         let prose = at(after, 0) == b' ' && body.iter().all(|&b| is_word(b) || matches!(b, b' ' | b',' | b'.' | b'-' | b'&' | b':' | b'!' | b'?') || b >= 0x80);
-        return (!prose && !body.is_empty()).then_some("a URL that runs script");
+        // What links have that lead nowhere.
+        let nothing = matches!(body, b"void(0)" | b"void(0);" | b"void 0" | b"void 0;" | b";" | b"//" | b"history.back()" | b"void(null)");
+        return (!prose && !nothing && !body.is_empty()).then_some("a URL that runs script");
     }
     if scheme == b"data:" {
         let kind = slice(after, 0, 64);

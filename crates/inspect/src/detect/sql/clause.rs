@@ -460,7 +460,9 @@ impl Reading<'_> {
             if let Some((operand, behind)) = self.compared(index) {
                 let good = operand == Operand::Open || operand.is_constant() && (self.mended || self.ends(behind)) || operand.is_sql();
                 if good {
-                    self.add(hits, 78, "compares the string that it closed", index);
+                    // `<'` and `'>` are markup as well.
+                    let markup = matches!(self.text(index), b"<" | b">") && !operand.is_sql();
+                    self.add(hits, if markup { 55 } else { 78 }, "compares the string that it closed", index);
                 }
             }
             return;
