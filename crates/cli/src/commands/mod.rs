@@ -2,6 +2,7 @@
 
 mod advisories;
 mod audit;
+mod check;
 mod completions;
 mod config;
 mod contract;
@@ -44,6 +45,7 @@ enum Command {
     Log(log::Args),
     Replay(replay::Args),
     Audit(audit::Args),
+    Check(check::Args),
     #[command(subcommand)]
     Advisories(advisories::Args),
     Sbom(sbom::Args),
@@ -87,6 +89,7 @@ fn run(command: Command) -> Result {
         Command::Keys(args) => keys::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Audit(args) => audit::run(&args),
+        Command::Check(args) => check::run(&args),
         Command::Advisories(args) => advisories::run(&args),
         Command::Sbom(args) => sbom::run(&args),
         Command::Scan(args) => scan::run(&args),
