@@ -10,7 +10,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 /// A request as it goes out.
@@ -186,7 +186,7 @@ impl Target {
     }
 }
 
-/// The client. Blocking; one runtime of its own, so that two calls can be sent at once.
+/// The client. Blocking, over a runtime of its own; a connection for each call.
 pub(crate) struct Client {
     runtime: tokio::runtime::Runtime,
     target: Target,
@@ -223,39 +223,6 @@ impl Client {
     /// Sends one request.
     pub(crate) fn send(&self, request: &Request) -> Response {
         self.runtime.block_on(self.exchange(request))
-    }
-
-    /// Sends requests at the same time, each over a connection of its own.
-    pub(crate) fn send_together(&self, requests: &[Request]) -> Vec<Response> {
-        self.runtime.block_on(async {
-            let mut running = Vec::new();
-            for request in requests {
-                running.push(Box::pin(self.exchange(request)));
-            }
-            join_all(running).await
-        })
-    }
-
-    /// Writes bytes as they are and answers what came back until the peer closed or the time was over.
-    pub(crate) fn send_raw(&self, bytes: &[u8], wait: Duration) -> Vec<u8> {
-        self.runtime.block_on(async {
-            let mut out = Vec::new();
-            let talk = async {
-                let mut stream = self.connect().await.ok()?;
-                stream.write_all(bytes).await.ok()?;
-                let mut buffer = vec![0; 16 << 10];
-                while out.len() < 256 << 10 {
-                    let read = stream.read(&mut buffer).await.ok()?;
-                    if read == 0 {
-                        break;
-                    }
-                    out.extend_from_slice(buffer.get(..read)?);
-                }
-                Some(())
-            };
-            let _ = tokio::time::timeout(wait, talk).await;
-            out
-        })
     }
 
     async fn connect(&self) -> Result<Box<dyn Stream>, String> {
@@ -341,27 +308,6 @@ fn connector() -> Result<tokio_rustls::TlsConnector, String> {
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(tokio_rustls::TlsConnector::from(Arc::new(config)))
-}
-
-/// Drives futures side by side until all are done.
-async fn join_all<F: Future<Output = Response> + Unpin>(mut running: Vec<F>) -> Vec<Response> {
-    let mut done: Vec<Option<Response>> = running.iter().map(|_| None).collect();
-    std::future::poll_fn(move |cx| {
-        for (future, slot) in running.iter_mut().zip(&mut done) {
-            if slot.is_none()
-                && let std::task::Poll::Ready(response) = std::pin::Pin::new(future).poll(cx)
-            {
-                *slot = Some(response);
-            }
-        }
-        if done.iter().all(Option::is_some) {
-            return std::task::Poll::Ready(
-                done.iter_mut().map(|slot| slot.take().unwrap_or_default()).collect(),
-            );
-        }
-        std::task::Poll::Pending
-    })
-    .await
 }
 
 #[cfg(test)]

@@ -142,7 +142,10 @@ impl Pool {
             let entry_id =
                 matches!(entry.key.as_str(), "id" | "uuid" | "guid" | "pk") || entry.key == flat && generic;
             let by_holder = nouns.iter().any(|noun| entry.holder.contains(noun));
-            let by_path = nouns.iter().any(|noun| entry.path.contains(noun));
+            let by_path = nouns.iter().any(|noun| entry.path.contains(noun))
+                || !path_noun.is_empty()
+                    && entry.holder.is_empty()
+                    && entry.path.iter().any(|word| word == path_noun);
             let mut score = if entry.key == flat && !generic {
                 100
             } else if id_like && nouns.last().is_some_and(|noun| entry.key == format!("{noun}id")) {
@@ -174,11 +177,6 @@ impl Pool {
         scored.sort_by(|a, b| b.0.cmp(&a.0).then(b.1.cmp(&a.1)));
         let mut known = BTreeSet::new();
         scored.into_iter().map(|(_, _, entry)| entry).filter(|entry| known.insert(&entry.value)).collect()
-    }
-
-    /// Values that stood under a name for which `wanted` answers yes.
-    pub(crate) fn under(&self, wanted: impl Fn(&str) -> bool) -> Vec<&Entry> {
-        self.entries.iter().filter(|entry| wanted(&entry.key)).collect()
     }
 }
 

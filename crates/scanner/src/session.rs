@@ -115,6 +115,12 @@ pub(crate) struct Baseline {
 
 pub(crate) type Outcome<T = ()> = Result<T, Stop>;
 
+/// What the API shows of an object, and the exchange in which it did.
+pub(crate) type View = (Rc<Exchange>, serde_json::Map<String, Value>);
+
+/// A protected read: the call, its answer to who may, and its refusal of who may not.
+pub(crate) type Door = (Call, Rc<Exchange>, Rc<Exchange>);
+
 pub(crate) struct Session<'a> {
     pub(crate) options: &'a Options,
     pub(crate) api: Rc<Api>,
@@ -341,22 +347,6 @@ impl<'a> Session<'a> {
         Ok(exchange)
     }
 
-    /// Sends requests at the same time.
-    pub(crate) fn send_together(
-        &mut self,
-        actor: usize,
-        requests: Vec<Request>,
-    ) -> Outcome<Vec<Rc<Exchange>>> {
-        self.refresh(actor)?;
-        for _ in &requests {
-            self.admit()?;
-        }
-        let requests: Vec<Request> =
-            requests.into_iter().map(|request| self.dressed(actor, request)).collect();
-        let responses = self.client.send_together(&requests);
-        Ok(requests.into_iter().zip(responses).map(|(q, a)| self.finish(actor, q, a)).collect())
-    }
-
     /// Sends a call in an actor's name and remembers server errors. A call that would alter an identity that was
     /// given to the scan is not sent: its answer has the status 0.
     pub(crate) fn call(&mut self, actor: usize, call: &Call) -> Outcome<Rc<Exchange>> {
@@ -381,10 +371,9 @@ impl<'a> Session<'a> {
         let operation = self.operation(call.operation);
         let removes = operation.danger() == Danger::Delete;
         let resets = operation.is_reset_request() || operation.is_reset_confirm();
-        if !operation.alters_account()
-            && !resets
-            && !(removes && matches!(operation.noun().as_str(), "user" | "account" | "member"))
-        {
+        let removes_account = removes && matches!(operation.noun().as_str(), "user" | "account" | "member");
+        let about_accounts = operation.alters_account() || resets || removes_account;
+        if !about_accounts {
             return operation.danger() == Danger::Session && self.actor(actor).origin == Origin::Given;
         }
         let named: Vec<String> = call
@@ -740,23 +729,12 @@ impl<'a> Session<'a> {
     pub(crate) fn marker(&mut self) -> String {
         format!("pc{}", self.random.word(10))
     }
-
-    /// Whether the operation asks for a credential: by its document, or by its answer to nobody.
-    pub(crate) fn is_guarded(&mut self, index: usize) -> Outcome<bool> {
-        if self.operation(index).auth == Auth::Needed {
-            return Ok(true);
-        }
-        let user = self.first_user();
-        let Some(baseline) = self.baseline(index, user)? else { return Ok(false) };
-        let exchange = self.call(ANONYMOUS, &baseline.call)?;
-        Ok(matches!(exchange.response.status, 401 | 403))
-    }
 }
 
 impl Session<'_> {
     /// A read that works for an actor and is refused without a credential: the call, what it answered, and the
     /// refusal.
-    pub(crate) fn door(&mut self, actor: usize) -> Outcome<Option<(Call, Rc<Exchange>, Rc<Exchange>)>> {
+    pub(crate) fn door(&mut self, actor: usize) -> Outcome<Option<Door>> {
         let mut readers = self.operations(|op| op.is_get() && op.danger() == Danger::Read);
         readers.sort_by_key(|index| {
             let op = self.operation(*index);
@@ -778,11 +756,7 @@ impl Session<'_> {
 
     /// What the API shows of an object: members of the innermost object that holds this value, from reads in an
     /// actor's name. Each read is asked anew.
-    pub(crate) fn look_up(
-        &mut self,
-        actor: usize,
-        value: &str,
-    ) -> Outcome<Vec<(Rc<Exchange>, serde_json::Map<String, Value>)>> {
+    pub(crate) fn look_up(&mut self, actor: usize, value: &str) -> Outcome<Vec<View>> {
         let mut found = Vec::new();
         let known: Vec<Call> = self
             .baselines
@@ -873,7 +847,7 @@ pub(crate) fn noun_before(operation: &Operation, name: &str) -> String {
             && !crate::api::is_version(segment)
             && !words::is_verb(segment)
     };
-    let last = before.split('/').filter(fixed).last().unwrap_or_default();
+    let last = before.split('/').rfind(fixed).unwrap_or_default();
     words::split(last).last().map(|word| words::singular(word)).unwrap_or_default()
 }
 

@@ -106,7 +106,6 @@ pub(crate) fn is_free(name: &str, schema: &Value) -> bool {
         && known_by_name(name).is_none()
 }
 
-#[expect(clippy::cast_precision_loss, reason = "bounds of a schema are small")]
 fn number(name: &str, schema: &Value) -> f64 {
     let bound = |key: &str| schema.get(key).and_then(Value::as_f64);
     let low = bound("minimum").or_else(|| bound("exclusiveMinimum").map(|low| low + 1.0));

@@ -9,9 +9,8 @@ use super::Check;
 use crate::api::{Call, Danger, Operation, text};
 use crate::explore::last_parameter;
 use crate::finding::{Confidence, Finding, Kind};
-use crate::http::Exchange;
 use crate::pool::{last_name, leaves};
-use crate::session::{ANONYMOUS, Made, Outcome, Session, noun_before, says_failure};
+use crate::session::{ANONYMOUS, Made, Outcome, Session, View, noun_before, says_failure};
 use crate::values::Taste;
 use crate::words;
 
@@ -99,7 +98,7 @@ fn targets(cx: &mut Session<'_>, index: usize) -> Vec<(Made, Call)> {
 }
 
 /// What its owner sees of an object.
-fn view(cx: &mut Session<'_>, owner: usize, id: &str) -> Outcome<Option<(Rc<Exchange>, Map<String, Value>)>> {
+fn view(cx: &mut Session<'_>, owner: usize, id: &str) -> Outcome<Option<View>> {
     let found = cx.look_up(owner, id)?;
     // The fullest view shows most changes.
     Ok(found.into_iter().max_by_key(|(_, object)| object.len()))

@@ -243,7 +243,7 @@ mod tests {
         };
         assert!(class("/users/0/password", json!("pass1")));
         assert!(class("/x", json!("hunter22")));
-        assert!(class("/hash", json!("$2b$12$abcdefghijklmnopqrstuuabcdefghijklmnopqrstuuabcdefghijklm")));
+        assert!(class("/hash", json!(format!("$2b$12${}", "a".repeat(53)))));
         assert!(class("/card_number", json!("4111111111111111")) && class("/cvv", json!("123")));
         for (pointer, value) in [
             ("/password", json!("********")),

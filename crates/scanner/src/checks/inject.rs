@@ -82,6 +82,9 @@ static XML: Kind = Kind {
 
 static PASSWD: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"root:[^:\s]*:0:0:").ok());
 
+/// The text of an element.
+static CONTENT: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r">[^<>]+</").ok());
+
 fn run(cx: &mut Session<'_>) -> Outcome {
     let operations = cx.operations(|op| op.danger() <= Danger::Write);
     for index in operations {
@@ -169,7 +172,7 @@ fn computed(cx: &mut Session<'_>, actor: usize, call: &Call, slot: &Slot) -> Out
     {
         return Ok(());
     }
-    let forms: [(&str, &Kind2, fn(u64, u64) -> String); 8] = [
+    let forms: [Form; 8] = [
         ("{{…}}", &Kind2::Template, |a, b| format!("{{{{{a}*{b}}}}}")),
         ("${…}", &Kind2::Template, |a, b| format!("${{{a}*{b}}}")),
         ("<%=…%>", &Kind2::Template, |a, b| format!("<%={a}*{b}%>")),
@@ -210,6 +213,9 @@ fn computed(cx: &mut Session<'_>, actor: usize, call: &Call, slot: &Slot) -> Out
     }
     Ok(())
 }
+
+/// How an expression is written, what would evaluate it, and the expression itself.
+type Form = (&'static str, &'static Kind2, fn(u64, u64) -> String);
 
 enum Kind2 {
     Template,
@@ -279,9 +285,8 @@ fn entities(cx: &mut Session<'_>, actor: usize, call: &Call) -> Outcome {
         let mut request = cx.request_of(call);
         let body = String::from_utf8_lossy(&request.body).into_owned();
         let body = body.split_once("?>").map_or(body.as_str(), |(_, rest)| rest).to_owned();
-        let with = Regex::new(r">[^<>]+</")
-            .map(|text| text.replacen(&body, 1, ">&pc;</").into_owned())
-            .unwrap_or(body);
+        let with =
+            CONTENT.as_ref().map(|text| text.replacen(&body, 1, ">&pc;</").into_owned()).unwrap_or(body);
         request.body =
             format!("<?xml version=\"1.0\"?><!DOCTYPE r [<!ENTITY pc SYSTEM \"{system}\">]>{with}")
                 .into_bytes();

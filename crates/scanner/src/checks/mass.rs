@@ -10,7 +10,7 @@ use crate::api::{Call, Danger, text};
 use crate::explore::last_parameter;
 use crate::finding::{Confidence, Finding, Kind};
 use crate::http::Exchange;
-use crate::session::{Outcome, Session, noun_before, says_failure};
+use crate::session::{Outcome, Session, View, noun_before, says_failure};
 use crate::words;
 
 /// The check.
@@ -164,7 +164,7 @@ fn accepted(
     cx: &mut Session<'_>,
     control: usize,
     test: usize,
-    shown: &[(Rc<Exchange>, Map<String, Value>)],
+    shown: &[View],
     sent: &Map<String, Value>,
     made: &Rc<Exchange>,
     label: &str,
@@ -235,7 +235,7 @@ fn shown_of(
     actor: usize,
     name: &str,
     made: Option<&Rc<Exchange>>,
-) -> Outcome<Vec<(Rc<Exchange>, Map<String, Value>)>> {
+) -> Outcome<Vec<View>> {
     // Reads that nobody has made in this name yet.
     let lists = cx.operations(|op| op.is_get() && op.danger() == Danger::Read && op.path_names().is_empty());
     for index in lists.into_iter().take(20) {
@@ -361,7 +361,7 @@ fn view_new(
     actor: usize,
     call: &Call,
     made: &Rc<Exchange>,
-) -> Outcome<Option<(Rc<Exchange>, Map<String, Value>)>> {
+) -> Outcome<Option<View>> {
     if !made.response.ok() || says_failure(&made.response) {
         return Ok(None);
     }

@@ -172,8 +172,11 @@ fn bodies(cx: &mut Session<'_>) -> Outcome {
     Ok(())
 }
 
+/// A name, a text of some length that never matches, and one of that length that does.
+type Hostile = (&'static str, fn(usize) -> String, fn(usize) -> String);
+
 /// Texts that make a nested repetition try every way to split them, by what the value is.
-fn hostile(name: &str, schema: &Value) -> Vec<(&'static str, fn(usize) -> String, fn(usize) -> String)> {
+fn hostile(name: &str, schema: &Value) -> Vec<Hostile> {
     fn letters(n: usize) -> String {
         format!("{}!", "a".repeat(n))
     }
