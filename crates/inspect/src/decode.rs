@@ -67,7 +67,18 @@ pub(crate) fn decodings(bytes: &[u8], kinds: Bytes, mut each: impl FnMut(Decodin
     if kinds.has(Bytes::PLUS) && !kinds.has(Bytes::SPACE) {
         if let Some(out) = unicode::utf7(bytes) {
             each(Decoding::Utf7, out);
-        } else if bytes.iter().filter(|&&b| b == b'+').count() > 1 && kinds.0 & (Bytes::SLASH | Bytes::QUOTE | Bytes::PAREN | Bytes::SEMICOLON | Bytes::PIPE | Bytes::COLON | Bytes::DASH | Bytes::LESS) != 0 {
+        } else if bytes.iter().filter(|&&b| b == b'+').count() > 1
+            && kinds.0
+                & (Bytes::SLASH
+                    | Bytes::QUOTE
+                    | Bytes::PAREN
+                    | Bytes::SEMICOLON
+                    | Bytes::PIPE
+                    | Bytes::COLON
+                    | Bytes::DASH
+                    | Bytes::LESS)
+                != 0
+        {
             each(Decoding::Plus, bytes.iter().map(|&b| if b == b'+' { b' ' } else { b }).collect());
         }
     } else if kinds.has(Bytes::PLUS)
@@ -94,7 +105,8 @@ pub(crate) fn decodings(bytes: &[u8], kinds: Bytes, mut each: impl FnMut(Decodin
         if let Some(out) = unicode::utf16(bytes) {
             each(Decoding::Utf16, out);
         }
-        let clean: Vec<u8> = bytes.iter().copied().filter(|&b| b >= b' ' && b != 0x7f || text::is_space(b)).collect();
+        let clean: Vec<u8> =
+            bytes.iter().copied().filter(|&b| b >= b' ' && b != 0x7f || text::is_space(b)).collect();
         if clean.len() < bytes.len() && clean.len() * 2 > bytes.len() {
             each(Decoding::Control, clean);
         }
@@ -140,7 +152,6 @@ pub fn form_text(raw: &[u8]) -> Cow<'_, [u8]> {
 pub fn path_text(raw: &[u8]) -> Cow<'_, [u8]> {
     percent::decode_bytes_only(raw).map_or(Cow::Borrowed(raw), Cow::Owned)
 }
-
 
 /// `bytes` with its character references replaced; nothing where there was none.
 pub(crate) fn entities(bytes: &[u8]) -> Option<Vec<u8>> {

@@ -122,8 +122,12 @@ impl Format {
 fn is_form(head: &[u8]) -> bool {
     let name = head.iter().position(|&b| b == b'=').unwrap_or(0);
     name > 0
-        && head.get(..name).unwrap_or_default().iter().all(|&b| crate::text::is_word(b) || matches!(b, b'-' | b'.' | b'[' | b']' | b'%'))
-        && !head.iter().any(|&b| b == b'\n')
+        && head
+            .get(..name)
+            .unwrap_or_default()
+            .iter()
+            .all(|&b| crate::text::is_word(b) || matches!(b, b'-' | b'.' | b'[' | b']' | b'%'))
+        && !head.contains(&b'\n')
 }
 
 /// Calls `visit` for each leaf of `body`.
@@ -144,7 +148,8 @@ pub fn body(body: &[u8], format: Format, content_type: &str, visit: Visit<'_>) -
             Ok(())
         }
         Format::Text => {
-            let _ = visit(Leaf { place: Place::Body, name: Name::Plain(b"body"), bytes: Cow::Borrowed(body) });
+            let _ =
+                visit(Leaf { place: Place::Body, name: Name::Plain(b"body"), bytes: Cow::Borrowed(body) });
             Ok(())
         }
         Format::Binary => Ok(()),

@@ -74,7 +74,9 @@ pub fn each_leaf(request: &Request<'_>, visit: Visit<'_>) -> Result<(), Malforme
     let format = Format::of(essence, request.body);
     match leaves::body(request.body, format, content_type, &mut each) {
         // No JSON: bytes that an application encrypted itself, or text. Judged as text here; the gateway refuses it.
-        Err(_) if format == Format::Json && !ended => leaves::body(request.body, Format::Text, content_type, visit),
+        Err(_) if format == Format::Json && !ended => {
+            leaves::body(request.body, Format::Text, content_type, visit)
+        }
         read => read,
     }
 }

@@ -28,12 +28,19 @@ const MAGIC: &[(&[u8], &str)] = &[
 ];
 
 /// Extensions that servers run.
-const RUN: &[&str] = &["php", "php3", "php4", "php5", "php7", "phtml", "phar", "jsp", "jspx", "asp", "aspx", "ashx", "asmx", "cer", "cgi", "pl", "py", "rb", "sh", "exe", "dll", "bat", "cmd", "ps1", "vbs", "hta", "scr", "com", "msi", "war", "shtml", "htaccess"];
+const RUN: &[&str] = &[
+    "php", "php3", "php4", "php5", "php7", "phtml", "phar", "jsp", "jspx", "asp", "aspx", "ashx", "asmx",
+    "cer", "cgi", "pl", "py", "rb", "sh", "exe", "dll", "bat", "cmd", "ps1", "vbs", "hta", "scr", "com",
+    "msi", "war", "shtml", "htaccess",
+];
 
 /// The kind of file that `content` is, where its first bytes say so.
 pub fn kind(content: &[u8]) -> Option<&'static str> {
     let start = content.trim_ascii_start();
-    MAGIC.iter().find(|(magic, _)| content.starts_with(magic) || start.starts_with(magic)).map(|(_, kind)| *kind)
+    MAGIC
+        .iter()
+        .find(|(magic, _)| content.starts_with(magic) || start.starts_with(magic))
+        .map(|(_, kind)| *kind)
 }
 
 /// What is wrong with the file in `part`; nothing where it is what it says.
@@ -45,7 +52,8 @@ pub fn judge(part: &Part<'_>) -> Option<&'static str> {
     }
     let name = part.filename.unwrap_or_default();
     let runs = |extension: &[u8]| RUN.iter().any(|known| extension.eq_ignore_ascii_case(known.as_bytes()));
-    let mut extensions = name.split(|&b| matches!(b, b'.' | 0 | b';' | b'%' | b':')).skip(1).map(<[u8]>::trim_ascii);
+    let mut extensions =
+        name.split(|&b| matches!(b, b'.' | 0 | b';' | b'%' | b':')).skip(1).map(<[u8]>::trim_ascii);
     if extensions.any(runs) {
         return Some("a file that a server would run");
     }
@@ -54,12 +62,16 @@ pub fn judge(part: &Part<'_>) -> Option<&'static str> {
         return Some("a program or script");
     }
     let declared = part.content_type.unwrap_or_default();
-    let image = declared.len() > 6 && slice(declared, 0, 6).eq_ignore_ascii_case(b"image/") && find(declared, b"svg").is_none();
+    let image = declared.len() > 6
+        && slice(declared, 0, 6).eq_ignore_ascii_case(b"image/")
+        && find(declared, b"svg").is_none();
     if image && kind != Some("image") && !is_other_image(content) && !content.is_empty() {
         return Some("no picture, although it says so");
     }
     // A picture that goes on as a script: what includes it runs it.
-    if (image || kind == Some("image")) && has_any(slice(content, 0, 1 << 20), &[b"<?php", b"<script language=\"php\"", b"<%eval", b"<jsp:"]) {
+    if (image || kind == Some("image"))
+        && has_any(slice(content, 0, 1 << 20), &[b"<?php", b"<script language=\"php\"", b"<%eval", b"<jsp:"])
+    {
         return Some("a picture with a script in it");
     }
     None
@@ -67,5 +79,9 @@ pub fn judge(part: &Part<'_>) -> Option<&'static str> {
 
 /// Pictures that have no fixed first byte: WebP, AVIF, HEIC, icons.
 fn is_other_image(content: &[u8]) -> bool {
-    slice(content, 8, 12) == b"WEBP" || slice(content, 4, 8) == b"ftyp" || content.starts_with(b"\0\0\x01\0") || content.starts_with(b"\0\0\0\x0cjP") || content.starts_with(b"\xff\x0a")
+    slice(content, 8, 12) == b"WEBP"
+        || slice(content, 4, 8) == b"ftyp"
+        || content.starts_with(b"\0\0\x01\0")
+        || content.starts_with(b"\0\0\0\x0cjP")
+        || content.starts_with(b"\xff\x0a")
 }

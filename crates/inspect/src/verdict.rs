@@ -85,10 +85,8 @@ pub(crate) fn excerpt(bytes: &[u8], start: usize, end: usize) -> String {
     const MOST: usize = 80;
     let end = end.max(start).min(bytes.len());
     let cut = crate::text::slice(bytes, start, end.min(start.saturating_add(MOST)));
-    let mut out: String = String::from_utf8_lossy(cut)
-        .chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect();
+    let mut out: String =
+        String::from_utf8_lossy(cut).chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
     if end > start.saturating_add(MOST) {
         out.push('…');
     }

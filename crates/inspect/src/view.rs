@@ -75,7 +75,8 @@ impl Search {
     /// Judges the strings of a document of JSON instead of the document; `false` where `bytes` is none.
     fn json(&mut self, bytes: &[u8], place: Place, undone: &[Decoding]) -> bool {
         let body = bytes.trim_ascii();
-        let document = body.first().zip(body.last()).is_some_and(|ends| matches!(ends, (b'{', b'}') | (b'[', b']')));
+        let document =
+            body.first().zip(body.last()).is_some_and(|ends| matches!(ends, (b'{', b'}') | (b'[', b']')));
         if !document || undone.len() >= LAYERS || !leaves::is_json(body) {
             return false;
         }
@@ -108,7 +109,10 @@ impl Search {
     }
 
     fn form(&mut self, bytes: &[u8], place: Place, kinds: Bytes, undone: &[Decoding]) {
-        if kinds.has(Bytes::QUOTE) && kinds.0 & (Bytes::BRACE | Bytes::BRACKET) != 0 && self.json(bytes, place, undone) {
+        if kinds.has(Bytes::QUOTE)
+            && kinds.0 & (Bytes::BRACE | Bytes::BRACKET) != 0
+            && self.json(bytes, place, undone)
+        {
             return;
         }
         let marks = screen(bytes, kinds);

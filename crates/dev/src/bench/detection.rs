@@ -70,9 +70,9 @@ impl Sample {
     /// What stopped it, and in words why; nothing where it passes.
     fn judge(&self) -> Option<(String, String)> {
         match &self.input {
-            Input::Value(place, value) => inspect(value, *place)
-                .filter(Verdict::is_attack)
-                .map(|verdict| (verdict.class.name().to_owned(), format!("{verdict} [{}]", verdict.evidence))),
+            Input::Value(place, value) => inspect(value, *place).filter(Verdict::is_attack).map(|verdict| {
+                (verdict.class.name().to_owned(), format!("{verdict} [{}]", verdict.evidence))
+            }),
             Input::Request(whole) => {
                 let headers: Vec<(&str, &[u8])> =
                     whole.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
@@ -81,9 +81,10 @@ impl Sample {
                     Found::Attack { name, verdict } => {
                         (verdict.class.name().to_owned(), format!("{name}: {verdict} [{}]", verdict.evidence))
                     }
-                    Found::Malformed(malformed) => {
-                        ("malformed".to_owned(), format!("expected {} at byte {}", malformed.expected, malformed.at))
-                    }
+                    Found::Malformed(malformed) => (
+                        "malformed".to_owned(),
+                        format!("expected {} at byte {}", malformed.expected, malformed.at),
+                    ),
                 })
             }
         }
@@ -96,7 +97,9 @@ impl Sample {
             Input::Request(whole) => {
                 let mut text = whole.target.clone();
                 for (name, value) in &whole.headers {
-                    if !name.eq_ignore_ascii_case("user-agent") && !name.to_ascii_lowercase().starts_with("accept") {
+                    if !name.eq_ignore_ascii_case("user-agent")
+                        && !name.to_ascii_lowercase().starts_with("accept")
+                    {
                         text.extend_from_slice(format!(" |{name}: ").as_bytes());
                         text.extend_from_slice(value);
                     }
@@ -106,7 +109,11 @@ impl Sample {
                 text
             }
         };
-        let shown: String = String::from_utf8_lossy(&text).chars().take(400).map(|c| if c.is_control() { '·' } else { c }).collect();
+        let shown: String = String::from_utf8_lossy(&text)
+            .chars()
+            .take(400)
+            .map(|c| if c.is_control() { '·' } else { c })
+            .collect();
         shown
     }
 }
@@ -131,7 +138,9 @@ pub fn run(options: &Options) -> Outcome {
         sets::load(folder, &mut samples)?;
     }
     if samples.is_empty() {
-        return Err(Failure::new("there is no set in the folders that --data names; docs/detection.md says how they are laid out"));
+        return Err(Failure::new(
+            "there is no set in the folders that --data names; docs/detection.md says how they are laid out",
+        ));
     }
     let mut table = table::Table::default();
     let started = std::time::Instant::now();
@@ -140,9 +149,17 @@ pub fn run(options: &Options) -> Outcome {
         let found = sample.judge();
         table.add(sample, held, found.is_some());
         let wrong = found.is_some() == sample.class.is_empty();
-        if wrong && !held && options.wrong.as_deref().is_some_and(|part| format!("{}/{}", sample.set, sample.class).contains(part)) {
+        if wrong
+            && !held
+            && options
+                .wrong
+                .as_deref()
+                .is_some_and(|part| format!("{}/{}", sample.set, sample.class).contains(part))
+        {
             match &found {
-                Some((class, why)) => println!("{} FALSE ALARM {class}: {why}\n    {}", sample.set, sample.show()),
+                Some((class, why)) => {
+                    println!("{} FALSE ALARM {class}: {why}\n    {}", sample.set, sample.show())
+                }
                 None => println!("{}/{} MISSED\n    {}", sample.set, sample.class, sample.show()),
             }
         }

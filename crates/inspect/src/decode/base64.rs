@@ -23,11 +23,24 @@ pub(super) fn decodings(bytes: &[u8], kinds: Bytes) -> Vec<Vec<u8>> {
     {
         found.push(out);
     }
-    if found.is_empty() && kinds.0 & (Bytes::QUOTE | Bytes::PAREN | Bytes::BRACE | Bytes::EQUALS | Bytes::COLON | Bytes::DOT | Bytes::PERCENT) != 0 && body.len() < 4096 {
+    if found.is_empty()
+        && kinds.0
+            & (Bytes::QUOTE
+                | Bytes::PAREN
+                | Bytes::BRACE
+                | Bytes::EQUALS
+                | Bytes::COLON
+                | Bytes::DOT
+                | Bytes::PERCENT)
+            != 0
+        && body.len() < 4096
+    {
         // A long run in between: an argument of `atob(`, a cookie's part.
         let mut index = 0;
         while index < body.len() && found.len() < 3 {
-            let end = skip_while(body, index, |b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=' | b'-' | b'_'));
+            let end = skip_while(body, index, |b| {
+                b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=' | b'-' | b'_')
+            });
             if end - index >= 20
                 && let Some(out) = text_of(slice(body, index, end))
             {
@@ -40,7 +53,8 @@ pub(super) fn decodings(bytes: &[u8], kinds: Bytes) -> Vec<Vec<u8>> {
 }
 
 fn run(bytes: &[u8]) -> &[u8] {
-    let end = skip_while(bytes, 0, |b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=' | b'-' | b'_'));
+    let end =
+        skip_while(bytes, 0, |b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=' | b'-' | b'_'));
     slice(bytes, 0, end)
 }
 
@@ -50,7 +64,9 @@ fn text_of(bytes: &[u8]) -> Option<Vec<u8>> {
         return None;
     }
     let out = raw(bytes)?;
-    let object = matches!(out.get(..4), Some(&[0xac, 0xed, 0, 5]) | Some(&[0x80, 1..=5, _, _])) || out.starts_with(&[4, 8]) || out.starts_with(&[0, 1, 0, 0, 0, 0xff]);
+    let object = matches!(out.get(..4), Some(&[0xac, 0xed, 0, 5]) | Some(&[0x80, 1..=5, _, _]))
+        || out.starts_with(&[4, 8])
+        || out.starts_with(&[0, 1, 0, 0, 0, 0xff]);
     if object {
         return Some(out);
     }

@@ -4,9 +4,52 @@ use crate::text::{at, slice};
 
 /// Names of the signs that an attack is made of; case matters. The semicolon may be missing.
 const NAMES: &[(&str, u8)] = &[
-    ("lt", b'<'), ("LT", b'<'), ("gt", b'>'), ("GT", b'>'), ("quot", b'"'), ("QUOT", b'"'), ("apos", b'\''), ("amp", b'&'), ("AMP", b'&'), ("lpar", b'('), ("rpar", b')'), ("lbrack", b'['), ("lsqb", b'['), ("rbrack", b']'), ("rsqb", b']'), ("lbrace", b'{'), ("lcub", b'{'), ("rbrace", b'}'), ("rcub", b'}'), ("colon", b':'), ("semi", b';'),
-    ("sol", b'/'), ("bsol", b'\\'), ("equals", b'='), ("excl", b'!'), ("num", b'#'), ("dollar", b'$'), ("percnt", b'%'), ("ast", b'*'), ("midast", b'*'), ("plus", b'+'), ("comma", b','), ("period", b'.'), ("quest", b'?'), ("commat", b'@'), ("lowbar", b'_'), ("grave", b'`'), ("DiacriticalGrave", b'`'), ("vert", b'|'), ("verbar", b'|'), ("VerticalLine", b'|'),
-    ("Tab", b'\t'), ("NewLine", b'\n'), ("nbsp", b' '), ("hyphen", b'-'), ("Hat", b'^'),
+    ("lt", b'<'),
+    ("LT", b'<'),
+    ("gt", b'>'),
+    ("GT", b'>'),
+    ("quot", b'"'),
+    ("QUOT", b'"'),
+    ("apos", b'\''),
+    ("amp", b'&'),
+    ("AMP", b'&'),
+    ("lpar", b'('),
+    ("rpar", b')'),
+    ("lbrack", b'['),
+    ("lsqb", b'['),
+    ("rbrack", b']'),
+    ("rsqb", b']'),
+    ("lbrace", b'{'),
+    ("lcub", b'{'),
+    ("rbrace", b'}'),
+    ("rcub", b'}'),
+    ("colon", b':'),
+    ("semi", b';'),
+    ("sol", b'/'),
+    ("bsol", b'\\'),
+    ("equals", b'='),
+    ("excl", b'!'),
+    ("num", b'#'),
+    ("dollar", b'$'),
+    ("percnt", b'%'),
+    ("ast", b'*'),
+    ("midast", b'*'),
+    ("plus", b'+'),
+    ("comma", b','),
+    ("period", b'.'),
+    ("quest", b'?'),
+    ("commat", b'@'),
+    ("lowbar", b'_'),
+    ("grave", b'`'),
+    ("DiacriticalGrave", b'`'),
+    ("vert", b'|'),
+    ("verbar", b'|'),
+    ("VerticalLine", b'|'),
+    ("Tab", b'\t'),
+    ("NewLine", b'\n'),
+    ("nbsp", b' '),
+    ("hyphen", b'-'),
+    ("Hat", b'^'),
 ];
 
 /// `bytes` with its references replaced; nothing where there was none.
@@ -32,7 +75,8 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Vec<u8>> {
 /// The character that the reference at `index` names, and where it ends.
 fn reference(bytes: &[u8], index: usize) -> Option<(u32, usize)> {
     if at(bytes, index + 1) == b'#' {
-        let (start, radix) = if at(bytes, index + 2) | 0x20 == b'x' { (index + 3, 16) } else { (index + 2, 10) };
+        let (start, radix) =
+            if at(bytes, index + 2) | 0x20 == b'x' { (index + 3, 16) } else { (index + 2, 10) };
         let (mut value, mut end) = (0_u32, start);
         // Browsers allow any number of zeros before the digits.
         while let Some(digit) = (at(bytes, end) as char).to_digit(radix) {

@@ -1,5 +1,5 @@
 //! Characters that some parser takes for ASCII: overlong UTF-8, full-width forms, look-alikes that code pages map to
-//! ASCII ("best fit"); UTF-16, UTF-7 and EBCDIC.
+//! ASCII ("best fit"); UTF-16 and UTF-7.
 
 use crate::text::{at, from, is_space, slice};
 
@@ -115,7 +115,8 @@ pub(super) fn utf16(bytes: &[u8]) -> Option<Vec<u8>> {
     if body.len() < 8 {
         return None;
     }
-    let nul = |odd: usize| body.chunks_exact(2).filter(|pair| at(pair, odd) == 0 && at(pair, 1 - odd) != 0).count();
+    let nul =
+        |odd: usize| body.chunks_exact(2).filter(|pair| at(pair, odd) == 0 && at(pair, 1 - odd) != 0).count();
     let pairs = body.len() / 2;
     let odd = if nul(1) * 10 > pairs * 9 {
         1
@@ -139,10 +140,19 @@ pub(super) fn utf7(bytes: &[u8]) -> Option<Vec<u8>> {
             continue;
         }
         let body = from(bytes, index + 1);
-        let end = body.iter().position(|&b| !(b.is_ascii_alphanumeric() || b == b'+' || b == b'/')).unwrap_or(body.len());
+        let end = body
+            .iter()
+            .position(|&b| !(b.is_ascii_alphanumeric() || b == b'+' || b == b'/'))
+            .unwrap_or(body.len());
         let run = slice(body, 0, end);
         let decoded = super::base64::raw(run);
-        let wide = decoded.as_deref().is_some_and(|d| d.len() >= 2 && d.chunks_exact(2).all(|pair| at(pair, 0) == 0 && (b' '..0x7f).contains(&at(pair, 1)) || is_space(at(pair, 1)) && at(pair, 0) == 0));
+        let wide = decoded.as_deref().is_some_and(|d| {
+            d.len() >= 2
+                && d.chunks_exact(2).all(|pair| {
+                    at(pair, 0) == 0 && (b' '..0x7f).contains(&at(pair, 1))
+                        || is_space(at(pair, 1)) && at(pair, 0) == 0
+                })
+        });
         if let (true, Some(decoded)) = (wide, decoded) {
             out.extend(decoded.chunks_exact(2).map(|pair| at(pair, 1)));
             index += 1 + end + usize::from(at(body, end) == b'-');
@@ -154,20 +164,4 @@ pub(super) fn utf7(bytes: &[u8]) -> Option<Vec<u8>> {
         }
     }
     changed.then_some(out)
-}
-
-/// The ASCII half of code page 37 (EBCDIC), in which some servers read what says so.
-const IBM037: &[u8; 256] = b"\
-\x00\x01\x02\x03\x9c\x09\x86\x7f\x97\x8d\x8e\x0b\x0c\x0d\x0e\x0f\x10\x11\x12\x13\x9d\x85\x08\x87\x18\x19\x92\x8f\x1c\x1d\x1e\x1f\
-\x80\x81\x82\x83\x84\x0a\x17\x1b\x88\x89\x8a\x8b\x8c\x05\x06\x07\x90\x91\x16\x93\x94\x95\x96\x04\x98\x99\x9a\x9b\x14\x15\x9e\x1a\
-\x20\xa0\xe2\xe4\xe0\xe1\xe3\xe5\xe7\xf1\xa2.<(+|&\xe9\xea\xeb\xe8\xed\xee\xef\xec\xdf!$*);\xac\
--/\xc2\xc4\xc0\xc1\xc3\xc5\xc7\xd1\xa6,%_>?\xf8\xc9\xca\xcb\xc8\xcd\xce\xcf\xcc`:#@'=\"\
-\xd8abcdefghi\xab\xbb\xf0\xfd\xfe\xb1\xb0jklmnopqr\xaa\xba\xe6\xb8\xc6\xa4\
-\xb5~stuvwxyz\xa1\xbf\xd0\xdd\xde\xae^\xa3\xa5\xb7\xa9\xa7\xb6\xbc\xbd\xbe[]\xaf\xa8\xb4\xd7\
-{ABCDEFGHI\xad\xf4\xf6\xf2\xf3\xf5}JKLMNOPQR\xb9\xfb\xfc\xf9\xfa\xff\
-\\\xf7STUVWXYZ\xb2\xd4\xd6\xd2\xd3\xd50123456789\xb3\xdb\xdc\xd9\xda\x9f";
-
-/// `bytes` of code page 37 as Latin-1.
-pub(crate) fn ibm037(bytes: &[u8]) -> Vec<u8> {
-    bytes.iter().map(|&byte| at(IBM037, byte as usize)).collect()
 }

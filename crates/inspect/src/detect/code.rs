@@ -84,7 +84,13 @@ const PIECES: &[Piece] = &[
 /// Judges `view`.
 pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
     let bytes = view.bytes;
-    let discount = if view.document { 35 } else if !view.is_short() && bytes.iter().take(4096).filter(|&&b| b == b'\n').count() > 3 { 15 } else { 0 };
+    let discount = if view.document {
+        35
+    } else if !view.is_short() && bytes.iter().take(4096).filter(|&&b| b == b'\n').count() > 3 {
+        15
+    } else {
+        0
+    };
     // The screen found at least one of them; which one is looked up once.
     hits.step(bytes.len() * 4);
     for Piece(piece, worth, apart, why) in PIECES {
@@ -94,14 +100,19 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
             continue;
         }
         // Named in a sentence, and not called.
-        let sentence = before == b' ' && !piece.ends_with(b"(") && bytes.iter().take(200).filter(|&&b| b == b' ').count() > 6 && !bytes.contains(&b'(');
+        let sentence = before == b' '
+            && !piece.ends_with(b"(")
+            && bytes.iter().take(200).filter(|&&b| b == b' ').count() > 6
+            && !bytes.contains(&b'(');
         let score = worth.saturating_sub(discount).saturating_sub(if sentence { 25 } else { 0 });
         hits.add(Class::Code, score, why, start, (start + 60).min(bytes.len()));
     }
     calls(view, discount, hits);
     let head = trim(bytes);
     // Headers of Struts, and anything that begins as an OGNL expression.
-    if (has(slice(head, 0, 256), b"%{") || has(slice(head, 0, 256), b"${")) && has_any(head, &[b"#context", b"#req", b"#_", b"@ognl", b"(#", b".multipart/form-data", b"#a="]) {
+    if (has(slice(head, 0, 256), b"%{") || has(slice(head, 0, 256), b"${"))
+        && has_any(head, &[b"#context", b"#req", b"#_", b"@ognl", b"(#", b".multipart/form-data", b"#a="])
+    {
         hits.add(Class::Code, 90u8.saturating_sub(discount), "an expression of OGNL", 0, bytes.len());
     }
     if view.place == Place::Name && starts(head, b"class.") {
@@ -112,21 +123,73 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
 /// `system('id')`, `eval($x)`, `assert(…)`, `exec("…")`: what a sentence does not call.
 fn calls(view: &View<'_>, discount: u8, hits: &mut Hits) {
     let bytes = view.bytes;
-    for (name, worth) in [(&b"system("[..], 60_u8), (b"exec(", 52), (b"popen(", 58), (b"assert(", 50), (b"eval(", 50), (b"require(", 40), (b"print(", 30), (b"echo ", 25), (b"create_function(", 75), (b"preg_replace(", 52), (b"include(", 45), (b"include ", 20), (b"readfile(", 70), (b"die(", 40), (b"spawn(", 45), (b"execsync(", 75), (b"readfilesync(", 74), (b"response.write(", 74), (b"server.createobject(", 80), (b"createobject(", 66), (b"load_file", 40), (b"ini_set(", 68), (b"md5(", 34), (b"var_dump(", 72), (b"chr(", 30), (b"print_r(", 60), (b"file(", 34), (b"putenv(", 66), (b"dl(", 30), (b"fopen(", 50)] {
+    for (name, worth) in [
+        (&b"system("[..], 60_u8),
+        (b"exec(", 52),
+        (b"popen(", 58),
+        (b"assert(", 50),
+        (b"eval(", 50),
+        (b"require(", 40),
+        (b"print(", 30),
+        (b"echo ", 25),
+        (b"create_function(", 75),
+        (b"preg_replace(", 52),
+        (b"include(", 45),
+        (b"include ", 20),
+        (b"readfile(", 70),
+        (b"die(", 40),
+        (b"spawn(", 45),
+        (b"execsync(", 75),
+        (b"readfilesync(", 74),
+        (b"response.write(", 74),
+        (b"server.createobject(", 80),
+        (b"createobject(", 66),
+        (b"load_file", 40),
+        (b"ini_set(", 68),
+        (b"md5(", 34),
+        (b"var_dump(", 72),
+        (b"chr(", 30),
+        (b"print_r(", 60),
+        (b"file(", 34),
+        (b"putenv(", 66),
+        (b"dl(", 30),
+        (b"fopen(", 50),
+    ] {
         let Some(start) = find(slice(bytes, 0, 16384), name) else { continue };
         let before = if start == 0 { 0 } else { at(bytes, start - 1) };
-        if is_word(before) || before == b'.' && !matches!(name, b"exec(" | b"execsync(" | b"spawn(" | b"readfilesync(") {
+        if is_word(before)
+            || before == b'.' && !matches!(name, b"exec(" | b"execsync(" | b"spawn(" | b"readfilesync(")
+        {
             continue;
         }
         let argument = from(bytes, skip_space(bytes, start + name.len()));
         let literal = matches!(at(argument, 0), b'\'' | b'"' | b'$' | b'`');
         let near = slice(argument, 0, 64);
-        let shell = has_any(near, &[b"/etc/", b"id'", b"id\"", b"whoami", b"cat ", b"ls ", b"ls'", b"ls\"", b"uname", b"ping", b"curl", b"wget", b"cmd", b"$_", b"/bin/", b"sleep", b"dir", b"system", b"base64", b"chr(", b"phpinfo", b"fs'", b"fs\"", b"nc ", b"passwd"]);
+        let shell = has_any(
+            near,
+            &[
+                b"/etc/", b"id'", b"id\"", b"whoami", b"cat ", b"ls ", b"ls'", b"ls\"", b"uname", b"ping",
+                b"curl", b"wget", b"cmd", b"$_", b"/bin/", b"sleep", b"dir", b"system", b"base64", b"chr(",
+                b"phpinfo", b"fs'", b"fs\"", b"nc ", b"passwd",
+            ],
+        );
         let lead = slice(bytes, 0, start);
         let alone = lead.len() < 24 && lead.iter().all(|&b| !b.is_ascii_alphabetic() || b == b'@');
-        let breaks = matches!(before, b';' | b'\'' | b'"' | b'{' | b'@' | b'}' | b'.' | b'|' | b'&' | b'=' | b'(' | b'`' | b':') || alone;
-        let score = worth + if literal { 8 } else { 0 } + if shell && literal { 20 } else { 0 } + if breaks { 10 } else { 0 };
+        let breaks = matches!(
+            before,
+            b';' | b'\'' | b'"' | b'{' | b'@' | b'}' | b'.' | b'|' | b'&' | b'=' | b'(' | b'`' | b':'
+        ) || alone;
+        let score = worth
+            + if literal { 8 } else { 0 }
+            + if shell && literal { 20 } else { 0 }
+            + if breaks { 10 } else { 0 };
         let score = if is_space(before) && !alone { score.saturating_sub(15) } else { score };
-        hits.add(Class::Code, score.min(94).saturating_sub(discount), "calls a function that runs what it is given", start, (start + 60).min(bytes.len()));
+        hits.add(
+            Class::Code,
+            score.min(94).saturating_sub(discount),
+            "calls a function that runs what it is given",
+            start,
+            (start + 60).min(bytes.len()),
+        );
     }
 }

@@ -23,19 +23,169 @@ use Name::{Common, Rare};
 
 /// Sorted.
 const COMMANDS: &[(&str, Name)] = &[
-    ("ansible", Rare), ("apt", Common), ("apt-get", Rare), ("arp", Rare), ("awk", Rare), ("base64", Rare), ("bash", Common), ("bitsadmin", Rare), ("bzip2", Rare), ("cat", Common), ("cd", Common), ("certutil", Rare),
-    ("chgrp", Rare), ("chmod", Rare), ("chown", Rare), ("cmd", Common), ("cp", Common), ("crontab", Rare), ("cscript", Rare), ("csh", Rare), ("curl", Common), ("cut", Common), ("dash", Common), ("date", Common), ("dd", Common), ("del", Common),
-    ("df", Common), ("dig", Common), ("dir", Common), ("dnf", Rare), ("docker", Common), ("du", Common), ("echo", Common), ("env", Common), ("eval", Common), ("exec", Common), ("expr", Common), ("fetch", Common), ("file", Common), ("find", Common), ("findstr", Rare), ("finger", Common), ("ftp", Common), ("gcc", Rare),
-    ("grep", Common), ("gunzip", Rare), ("gzip", Rare), ("head", Common), ("hexdump", Rare), ("host", Common), ("hostname", Common), ("id", Common), ("ifconfig", Rare), ("ip", Common), ("ipconfig", Rare), ("iptables", Rare), ("kill", Common), ("killall", Rare), ("ksh", Rare),
-    ("last", Common), ("less", Common), ("ln", Common), ("ls", Common), ("lsof", Rare), ("mail", Common), ("mkdir", Rare), ("mkfifo", Rare), ("mknod", Rare), ("more", Common), ("mount", Common), ("mv", Common), ("nano", Common), ("nc", Common), ("ncat", Rare), ("net", Common), ("netcat", Rare), ("netstat", Rare), ("nl", Common), ("nmap", Rare), ("node", Common),
-    ("nohup", Rare), ("nslookup", Rare), ("od", Common), ("openssl", Rare), ("passwd", Common), ("perl", Common), ("php", Common), ("ping", Common), ("ping6", Rare), ("powershell", Common), ("printenv", Rare), ("printf", Common), ("ps", Common), ("pwd", Common), ("pwsh", Rare), ("python", Common), ("python2", Rare), ("python3", Rare), ("reboot", Common), ("reg", Common),
-    ("regsvr32", Rare), ("rev", Common), ("rm", Common), ("rmdir", Rare), ("route", Common), ("rsync", Rare), ("ruby", Common), ("rundll32", Rare), ("scp", Rare), ("sed", Common), ("set", Common), ("sh", Common), ("shutdown", Common), ("sleep", Common), ("socat", Rare), ("sort", Common), ("ssh", Common), ("strings", Common), ("su", Common), ("sudo", Common), ("systeminfo", Rare), ("tac", Rare), ("tail", Common), ("tar", Common),
-    ("taskkill", Rare), ("tasklist", Rare), ("tcpdump", Rare), ("tee", Common), ("telnet", Common), ("tftp", Rare), ("timeout", Common), ("top", Common), ("touch", Common), ("traceroute", Rare), ("tracert", Rare), ("type", Common), ("uname", Rare), ("uniq", Common), ("unzip", Rare), ("useradd", Rare), ("vi", Common), ("vim", Common), ("ver", Common), ("w", Common), ("wc", Common), ("wget", Common), ("whereis", Rare), ("which", Common), ("who", Common), ("whoami", Rare), ("wmic", Rare), ("wscript", Rare),
-    ("xargs", Rare), ("xxd", Rare), ("yum", Rare), ("zsh", Common),
+    ("ansible", Rare),
+    ("apt", Common),
+    ("apt-get", Rare),
+    ("arp", Rare),
+    ("awk", Rare),
+    ("base64", Rare),
+    ("bash", Common),
+    ("bitsadmin", Rare),
+    ("bzip2", Rare),
+    ("cat", Common),
+    ("cd", Common),
+    ("certutil", Rare),
+    ("chgrp", Rare),
+    ("chmod", Rare),
+    ("chown", Rare),
+    ("cmd", Common),
+    ("cp", Common),
+    ("crontab", Rare),
+    ("cscript", Rare),
+    ("csh", Rare),
+    ("curl", Common),
+    ("cut", Common),
+    ("dash", Common),
+    ("date", Common),
+    ("dd", Common),
+    ("del", Common),
+    ("df", Common),
+    ("dig", Common),
+    ("dir", Common),
+    ("dnf", Rare),
+    ("docker", Common),
+    ("du", Common),
+    ("echo", Common),
+    ("env", Common),
+    ("eval", Common),
+    ("exec", Common),
+    ("expr", Common),
+    ("fetch", Common),
+    ("file", Common),
+    ("find", Common),
+    ("findstr", Rare),
+    ("finger", Common),
+    ("ftp", Common),
+    ("gcc", Rare),
+    ("grep", Common),
+    ("gunzip", Rare),
+    ("gzip", Rare),
+    ("head", Common),
+    ("hexdump", Rare),
+    ("host", Common),
+    ("hostname", Common),
+    ("id", Common),
+    ("ifconfig", Rare),
+    ("ip", Common),
+    ("ipconfig", Rare),
+    ("iptables", Rare),
+    ("kill", Common),
+    ("killall", Rare),
+    ("ksh", Rare),
+    ("last", Common),
+    ("less", Common),
+    ("ln", Common),
+    ("ls", Common),
+    ("lsof", Rare),
+    ("mail", Common),
+    ("mkdir", Rare),
+    ("mkfifo", Rare),
+    ("mknod", Rare),
+    ("more", Common),
+    ("mount", Common),
+    ("mv", Common),
+    ("nano", Common),
+    ("nc", Common),
+    ("ncat", Rare),
+    ("net", Common),
+    ("netcat", Rare),
+    ("netstat", Rare),
+    ("nl", Common),
+    ("nmap", Rare),
+    ("node", Common),
+    ("nohup", Rare),
+    ("nslookup", Rare),
+    ("od", Common),
+    ("openssl", Rare),
+    ("passwd", Common),
+    ("perl", Common),
+    ("php", Common),
+    ("ping", Common),
+    ("ping6", Rare),
+    ("powershell", Common),
+    ("printenv", Rare),
+    ("printf", Common),
+    ("ps", Common),
+    ("pwd", Common),
+    ("pwsh", Rare),
+    ("python", Common),
+    ("python2", Rare),
+    ("python3", Rare),
+    ("reboot", Common),
+    ("reg", Common),
+    ("regsvr32", Rare),
+    ("rev", Common),
+    ("rm", Common),
+    ("rmdir", Rare),
+    ("route", Common),
+    ("rsync", Rare),
+    ("ruby", Common),
+    ("rundll32", Rare),
+    ("scp", Rare),
+    ("sed", Common),
+    ("set", Common),
+    ("sh", Common),
+    ("shutdown", Common),
+    ("sleep", Common),
+    ("socat", Rare),
+    ("sort", Common),
+    ("ssh", Common),
+    ("strings", Common),
+    ("su", Common),
+    ("sudo", Common),
+    ("systeminfo", Rare),
+    ("tac", Rare),
+    ("tail", Common),
+    ("tar", Common),
+    ("taskkill", Rare),
+    ("tasklist", Rare),
+    ("tcpdump", Rare),
+    ("tee", Common),
+    ("telnet", Common),
+    ("tftp", Rare),
+    ("timeout", Common),
+    ("top", Common),
+    ("touch", Common),
+    ("traceroute", Rare),
+    ("tracert", Rare),
+    ("type", Common),
+    ("uname", Rare),
+    ("uniq", Common),
+    ("unzip", Rare),
+    ("useradd", Rare),
+    ("vi", Common),
+    ("vim", Common),
+    ("ver", Common),
+    ("w", Common),
+    ("wc", Common),
+    ("wget", Common),
+    ("whereis", Rare),
+    ("which", Common),
+    ("who", Common),
+    ("whoami", Rare),
+    ("wmic", Rare),
+    ("wscript", Rare),
+    ("xargs", Rare),
+    ("xxd", Rare),
+    ("yum", Rare),
+    ("zsh", Common),
 ];
 
 /// Names that end a payload by themselves: what attackers ask first.
-const PROBES: [&str; 15] = ["id", "ls", "dir", "whoami", "pwd", "uname", "ps", "env", "ver", "w", "who", "hostname", "ifconfig", "ipconfig", "reboot"];
+const PROBES: [&str; 15] = [
+    "id", "ls", "dir", "whoami", "pwd", "uname", "ps", "env", "ver", "w", "who", "hostname", "ifconfig",
+    "ipconfig", "reboot",
+];
 
 /// Judges `view`.
 pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
@@ -113,7 +263,14 @@ fn word(bytes: &[u8], index: usize) -> (SmallVec<[u8; 48]>, usize, bool) {
             }
             b'{' if out.is_empty() => hidden = true,
             b',' if hidden && bytes.get(..index).is_some_and(|start| start.contains(&b'{')) => break,
-            _ if is_space(byte) || matches!(byte, b';' | b'|' | b'&' | b'<' | b'>' | b'(' | b')' | b'`' | b',' | b'}' | b'+') => break,
+            _ if is_space(byte)
+                || matches!(
+                    byte,
+                    b';' | b'|' | b'&' | b'<' | b'>' | b'(' | b')' | b'`' | b',' | b'}' | b'+'
+                ) =>
+            {
+                break;
+            }
             _ => out.push(byte),
         }
         index += 1;
@@ -130,7 +287,9 @@ fn variable(bytes: &[u8], index: usize) -> usize {
             let end = skip_while(slice(bytes, 0, index + 40), index + 2, |b| b != b'}');
             if at(bytes, end) == b'}' { end + 1 } else { index }
         }
-        byte if byte.is_ascii_alphabetic() || byte == b'_' => skip_while(slice(bytes, 0, index + 40), index + 1, is_word),
+        byte if byte.is_ascii_alphabetic() || byte == b'_' => {
+            skip_while(slice(bytes, 0, index + 40), index + 1, is_word)
+        }
         _ => index,
     }
 }
@@ -180,7 +339,11 @@ struct Arguments {
 fn arguments(bytes: &[u8], index: usize) -> Arguments {
     let (start, blank, spelt) = gap(bytes, index);
     let next = at(bytes, start);
-    let ends = start >= bytes.len() || matches!(next, b';' | b'|' | b'&' | b')' | b'`' | b'\n' | b'\r' | b'#' | b'"' | b'\'' | b'}' | b'>' | b'<' | 0);
+    let ends = start >= bytes.len()
+        || matches!(
+            next,
+            b';' | b'|' | b'&' | b')' | b'`' | b'\n' | b'\r' | b'#' | b'"' | b'\'' | b'}' | b'>' | b'<' | 0
+        );
     let mut found = Arguments { spelt, ended: ends, ..Arguments::default() };
     if ends && !matches!(next, b'"' | b'\'' | b'>' | b'<') || start >= bytes.len() {
         found.none = true;
@@ -195,13 +358,34 @@ fn arguments(bytes: &[u8], index: usize) -> Arguments {
     let line = slice(line, 0, line.iter().position(|&b| matches!(b, b'\n' | b'\r')).unwrap_or(line.len()));
     let first_end = line.iter().position(|&b| is_space(b)).unwrap_or(line.len());
     let first = slice(line, 0, first_end);
-    let option = at(first, 0) == b'-' && at(first, 1).is_ascii_alphabetic() || first.starts_with(b"--") && first.len() > 3 || at(first, 0) == b'/' && first.len() == 2;
-    let path = first.starts_with(b"/") && at(first, 1).is_ascii_alphabetic() || first.starts_with(b"~/") || first.starts_with(b"./") || first.starts_with(b"../") || at(first, 1) == b':' && at(first, 2) == b'\\' || at(first, 1) == b':' && at(first, 2) == b'/'
+    let option = at(first, 0) == b'-' && at(first, 1).is_ascii_alphabetic()
+        || first.starts_with(b"--") && first.len() > 3
+        || at(first, 0) == b'/' && first.len() == 2;
+    let path = first.starts_with(b"/") && at(first, 1).is_ascii_alphabetic()
+        || first.starts_with(b"~/")
+        || first.starts_with(b"./")
+        || first.starts_with(b"../")
+        || at(first, 1) == b':' && at(first, 2) == b'\\'
+        || at(first, 1) == b':' && at(first, 2) == b'/'
         || has_any(first, &[b"/etc", b"/bin", b"/tmp", b"passwd", b"?/", b"*/"]);
-    let address = has(first, b"http://") || has(first, b"https://") || dotted(first) || has_any(first, &[b".com", b".net", b".org", b".io", b"localhost", b"$(", b"`"]);
-    let later = line.windows(2).any(|pair| pair[0] == b' ' && pair[1] == b'/') || has_any(line, &[b" -c ", b" -e ", b" -n ", b" -i ", b" -l ", b" -a ", b" -p ", b"http://", b"https://"]) || line.split(|&b| b == b' ').any(dotted);
-    let redirect = matches!(at(first, 0), b'>' | b'<') && !matches!(at(first, 1), b'/' | b'a'..=b'z' | b'A'..=b'Z') || has_any(line, &[b" > ", b">/", b"> /", b">&", b"</"]);
-    found.number = !first.is_empty() && first.iter().take_while(|b| !matches!(b, b';' | b'|' | b'&' | b'`' | b')' | b'\'' | b'"')).all(u8::is_ascii_digit);
+    let address = has(first, b"http://")
+        || has(first, b"https://")
+        || dotted(first)
+        || has_any(first, &[b".com", b".net", b".org", b".io", b"localhost", b"$(", b"`"]);
+    let later = line.windows(2).any(|pair| pair == b" /")
+        || has_any(
+            line,
+            &[b" -c ", b" -e ", b" -n ", b" -i ", b" -l ", b" -a ", b" -p ", b"http://", b"https://"],
+        )
+        || line.split(|&b| b == b' ').any(dotted);
+    let redirect = matches!(at(first, 0), b'>' | b'<')
+        && !matches!(at(first, 1), b'/' | b'a'..=b'z' | b'A'..=b'Z')
+        || has_any(line, &[b" > ", b">/", b"> /", b">&", b"</"]);
+    found.number = !first.is_empty()
+        && first
+            .iter()
+            .take_while(|b| !matches!(b, b';' | b'|' | b'&' | b'`' | b')' | b'\'' | b'"'))
+            .all(u8::is_ascii_digit);
     found.path = path || option;
     found.address = address;
     found.technical = path || option || address || redirect || later || spelt;
@@ -231,13 +415,18 @@ fn judge(view: &View<'_>, opening: Opening, index: usize, hits: &mut Hits) {
     }
     let (full, end, hidden) = word(bytes, begin);
     hits.step(end - begin.min(end) + 8);
-    if full.len() < 1 {
+    if full.is_empty() {
         return;
     }
     let base = full.rsplit(|&b| b == b'/' || b == b'\\').next().unwrap_or_default();
     let with_path = base.len() < full.len();
     let bare = base.strip_suffix(b".exe").or_else(|| base.strip_suffix(b".EXE")).unwrap_or(base);
-    let glob = with_path && full.iter().any(|b| matches!(b, b'?' | b'*')) && (starts(&full, b"/???/") || starts(&full, b"/bin/") || starts(&full, b"/usr/") || starts(&full, b"/b") && full.contains(&b'?'));
+    let glob = with_path
+        && full.iter().any(|b| matches!(b, b'?' | b'*'))
+        && (starts(&full, b"/???/")
+            || starts(&full, b"/bin/")
+            || starts(&full, b"/usr/")
+            || starts(&full, b"/b") && full.contains(&b'?'));
     let name = match lookup(COMMANDS, bare) {
         Some(name) => name,
         None if glob => Rare,
@@ -246,13 +435,15 @@ fn judge(view: &View<'_>, opening: Opening, index: usize, hits: &mut Hits) {
             return;
         }
     };
-    let system = with_path && [&b"/bin/"[..], b"/usr/", b"/sbin/", b"c:\\windows"].iter().any(|root| starts(&full, root)) || glob;
+    let system = with_path
+        && [&b"/bin/"[..], b"/usr/", b"/sbin/", b"c:\\windows"].iter().any(|root| starts(&full, root))
+        || glob;
     let arguments = arguments(bytes, end);
     let probe = PROBES.iter().any(|known| bare.eq_ignore_ascii_case(known.as_bytes()));
     let sure = hidden || bare.len() < base.len() || system;
     let strength: i32 = match name {
         _ if sure && (arguments.none || arguments.technical) => 45,
-        _ if system => 35,
+        _ if system => 42,
         Rare if arguments.none => 35,
         Rare if arguments.technical => 40,
         Rare => 10,
@@ -273,7 +464,11 @@ fn judge(view: &View<'_>, opening: Opening, index: usize, hits: &mut Hits) {
             let whole = view.is_short() && !view.document;
             if !whole {
                 0
-            } else if matches!(name, Rare) && arguments.none && bytes.len() > 4 && trim(bytes).first().is_some_and(|b| matches!(b, b'\'' | b'"')) {
+            } else if matches!(name, Rare)
+                && arguments.none
+                && bytes.len() > 4
+                && trim(bytes).first().is_some_and(|b| matches!(b, b'\'' | b'"'))
+            {
                 40
             } else if arguments.technical && (arguments.path || arguments.address || system) {
                 32
@@ -285,11 +480,25 @@ fn judge(view: &View<'_>, opening: Opening, index: usize, hits: &mut Hits) {
         }
         // Nothing before the separator, or a quote closed right before it: nothing a sentence does.
         Opening::Weak => {
-            let close = if before.len() <= 2 || tight { 40 } else { 32 };
+            let close = if tight && probe {
+                49
+            } else if before.len() <= 2 {
+                44
+            } else if tight {
+                40
+            } else {
+                34
+            };
             // A new line of a text is no new command.
-            if index > 0 && at(bytes, index - 1) != b';' && !view.place.is_one_line() { close - 25 } else { close }
+            if index > 0 && at(bytes, index - 1) != b';' && !view.place.is_one_line() {
+                close - 25
+            } else {
+                close
+            }
         }
-        Opening::Pipe | Opening::Logic => 40 + if tight || before.len() <= 3 { 6 } else { 0 } + if last { 4 } else { 0 },
+        Opening::Pipe | Opening::Logic => {
+            40 + if tight || before.len() <= 3 { 6 } else { 0 } + if last { 4 } else { 0 }
+        }
         Opening::Substitution => 52,
         Opening::Backtick => {
             let closing = from(bytes, end).iter().take(120).position(|&b| b == b'`');
@@ -307,8 +516,18 @@ fn judge(view: &View<'_>, opening: Opening, index: usize, hits: &mut Hits) {
     // `time; date`: a lone word that probes nothing.
     let score = strength + place - if view.document { 25 } else { 0 };
     if score >= 50 && (strength > 0) {
-        let why = if opening == Opening::Start { "a command of a shell" } else { "a separator of a shell, and a command" };
-        hits.add(Class::Command, score.clamp(0, 97) as u8, why, index.saturating_sub(1), (end + 40).min(bytes.len()));
+        let why = if opening == Opening::Start {
+            "a command of a shell"
+        } else {
+            "a separator of a shell, and a command"
+        };
+        hits.add(
+            Class::Command,
+            score.clamp(0, 97) as u8,
+            why,
+            index.saturating_sub(1),
+            (end + 40).min(bytes.len()),
+        );
     }
 }
 
@@ -318,7 +537,10 @@ fn assignment(view: &View<'_>, opening: Opening, word: &[u8], index: usize, hits
         return;
     }
     let rest = slice(view.bytes, index, index + 160);
-    let assigns = word.iter().position(|&b| b == b'=').is_some_and(|equals| equals > 0 && slice(word, 0, equals).iter().all(|&b| is_word(b)));
+    let assigns = word
+        .iter()
+        .position(|&b| b == b'=')
+        .is_some_and(|equals| equals > 0 && slice(word, 0, equals).iter().all(|&b| is_word(b)));
     // `;$a$b`, `;$a`: not `;$name=value`, as lists of settings have.
     let called = rest.windows(2).position(|pair| pair == b";$").is_some_and(|start| {
         let end = skip_while(rest, start + 2, is_word);
@@ -330,7 +552,9 @@ fn assignment(view: &View<'_>, opening: Opening, word: &[u8], index: usize, hits
     let piped = [&b"|sh"[..], b"|bash", b"| bash", b"| sh"].iter().any(|shell| {
         crate::text::find(rest, shell).is_some_and(|start| !is_word(at(rest, start + shell.len())))
     });
-    if piped && has_any(rest, &[b"echo", b"curl", b"wget", b"base64", b"printf", b"xxd", b"cat ", b"http"]) || has_any(rest, &[b"/dev/tcp/", b"base64 -d|", b"base64 -d |"]) {
+    if piped && has_any(rest, &[b"echo", b"curl", b"wget", b"base64", b"printf", b"xxd", b"cat ", b"http"])
+        || has_any(rest, &[b"/dev/tcp/", b"base64 -d|", b"base64 -d |"])
+    {
         hits.add(Class::Command, 82, "hands text to a shell", index, index + rest.len());
     }
 }
@@ -338,9 +562,20 @@ fn assignment(view: &View<'_>, opening: Opening, word: &[u8], index: usize, hits
 /// CVE-2014-6271: `() { :;};` at the beginning of a value that ends up in the environment.
 fn shellshock(bytes: &[u8], hits: &mut Hits) {
     let Some(start) = slice(bytes, 0, 512).windows(2).position(|pair| pair == b"()") else { return };
-    let rest: SmallVec<[u8; 32]> = slice(bytes, start, start + 64).iter().copied().filter(|&b| !is_space(b)).take(24).collect();
-    if rest.starts_with(b"(){:;};") || rest.starts_with(b"(){:;}") || rest.starts_with(b"(){_;}") || rest.starts_with(b"(){foo:;};") {
-        hits.add(Class::Command, 96, "a function of bash in a variable, and a command behind it", start, (start + 60).min(bytes.len()));
+    let rest: SmallVec<[u8; 32]> =
+        slice(bytes, start, start + 64).iter().copied().filter(|&b| !is_space(b)).take(24).collect();
+    if rest.starts_with(b"(){:;};")
+        || rest.starts_with(b"(){:;}")
+        || rest.starts_with(b"(){_;}")
+        || rest.starts_with(b"(){foo:;};")
+    {
+        hits.add(
+            Class::Command,
+            96,
+            "a function of bash in a variable, and a command behind it",
+            start,
+            (start + 60).min(bytes.len()),
+        );
     }
     if has(bytes, b"/dev/tcp/") {
         hits.add(Class::Command, 88, "a connection made by bash", 0, bytes.len());

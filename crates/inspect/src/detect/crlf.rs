@@ -8,12 +8,48 @@ use crate::verdict::Hits;
 
 /// Fields of HTTP that an answer has.
 const FIELDS: [&[u8]; 20] = [
-    b"set-cookie:", b"location:", b"content-type:", b"content-length:", b"content-disposition:", b"transfer-encoding:", b"refresh:", b"access-control-", b"x-xss-protection:", b"x-forwarded-", b"status:", b"host:", b"cookie:", b"authorization:", b"last-modified:", b"connection:", b"link:", b"x-injected", b"header:", b"http/1.",
+    b"set-cookie:",
+    b"location:",
+    b"content-type:",
+    b"content-length:",
+    b"content-disposition:",
+    b"transfer-encoding:",
+    b"refresh:",
+    b"access-control-",
+    b"x-xss-protection:",
+    b"x-forwarded-",
+    b"status:",
+    b"host:",
+    b"cookie:",
+    b"authorization:",
+    b"last-modified:",
+    b"connection:",
+    b"link:",
+    b"x-injected",
+    b"header:",
+    b"http/1.",
 ];
 
 /// Fields and commands of mail.
-const MAIL: [&[u8]; 17] =
-    [b"bcc:", b"cc:", b"to:", b"from:", b"subject:", b"reply-to:", b"mime-version:", b"content-type:", b"rcpt to:", b"mail from:", b"data\r", b"data\n", b"quit", b"noop", b"rset", b"ehlo", b"vrfy"];
+const MAIL: [&[u8]; 17] = [
+    b"bcc:",
+    b"cc:",
+    b"to:",
+    b"from:",
+    b"subject:",
+    b"reply-to:",
+    b"mime-version:",
+    b"content-type:",
+    b"rcpt to:",
+    b"mail from:",
+    b"data\r",
+    b"data\n",
+    b"quit",
+    b"noop",
+    b"rset",
+    b"ehlo",
+    b"vrfy",
+];
 
 /// Judges `view`.
 pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
@@ -37,7 +73,8 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
         let token = lines == 1 && first.len() < 200 && !first.iter().any(|&b| is_space(b));
         let one_line = view.place.is_one_line();
         if FIELDS.iter().any(|field| starts(next, field)) {
-            let double = has(slice(bytes, end, bytes.len().min(end + 400)), b"\n<") || has(slice(bytes, end, bytes.len().min(end + 400)), b"<script");
+            let double = has(slice(bytes, end, bytes.len().min(end + 400)), b"\n<")
+                || has(slice(bytes, end, bytes.len().min(end + 400)), b"<script");
             if one_line {
                 add(if lines == 1 { 92 } else { 80 }, "a line break, and a field of a response");
             } else if token || double {
@@ -51,9 +88,13 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
             }
         }
         if one_line && lines == 1 && token && view.place != Place::Name {
-            let end = skip_while(next, 0, |b| is_word(b) || matches!(b, b'-' | b'[' | b']' | b'.' | b':' | b' ') && b != b':');
+            let end = skip_while(next, 0, |b| {
+                is_word(b) || matches!(b, b'-' | b'[' | b']' | b'.' | b':' | b' ') && b != b':'
+            });
             let colon = at(next, end) == b':' || slice(next, 0, 40).contains(&b':');
-            let upper = at(next, 0).is_ascii_uppercase() && at(next, 1).is_ascii_uppercase() || at(next, 0) == b'[' || at(next, 0).is_ascii_digit() && slice(next, 0, 12).contains(&b'-');
+            let upper = at(next, 0).is_ascii_uppercase() && at(next, 1).is_ascii_uppercase()
+                || at(next, 0) == b'['
+                || at(next, 0).is_ascii_digit() && slice(next, 0, 12).contains(&b'-');
             if colon && upper {
                 add(78, "a line break, and what looks like a line of a log");
             }
@@ -64,8 +105,19 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
 /// `V100 CAPABILITY`, `" FETCH 4791 BODY[HEADER]`: a command of IMAP behind a closed string.
 fn imap(bytes: &[u8], hits: &mut Hits) {
     let head = slice(bytes, 0, 512);
-    for command in [&b" capability"[..], b" fetch 1", b" fetch 4", b" body[header]", b" examine inbox", b" select inbox", b" logout", b" search all"] {
-        if has(head, command) && (has(head, b"v100") || has(head, b"a00") || has(head, b"\" ") || has(head, b"body[")) {
+    for command in [
+        &b" capability"[..],
+        b" fetch 1",
+        b" fetch 4",
+        b" body[header]",
+        b" examine inbox",
+        b" select inbox",
+        b" logout",
+        b" search all",
+    ] {
+        if has(head, command)
+            && (has(head, b"v100") || has(head, b"a00") || has(head, b"\" ") || has(head, b"body["))
+        {
             hits.add(Class::Crlf, 76, "a command of a mail protocol", 0, head.len());
         }
     }

@@ -71,46 +71,106 @@ struct Tag<'a> {
 
 /// Tags whose mere presence loads or runs something.
 const RUNS: &[&str] = &[
-    "applet", "audio", "base", "bgsound", "body", "button", "details", "embed", "form", "frame", "frameset", "html", "iframe",
-    "ilayer", "image", "img", "input", "isindex", "layer", "link", "marquee", "math", "meta", "object", "script",
-    "style", "svg", "textarea", "video", "xml", "xss",
+    "applet", "audio", "base", "bgsound", "body", "button", "details", "embed", "form", "frame", "frameset",
+    "html", "iframe", "ilayer", "image", "img", "input", "isindex", "layer", "link", "marquee", "math",
+    "meta", "object", "script", "style", "svg", "textarea", "video", "xml", "xss",
 ];
 
 impl Tag<'_> {
     fn judge(&self, start: usize, end: usize, discount: u8, hits: &mut Hits) {
         let is = |name: &str| {
             let own = self.name.iter().filter(|&&b| b != 0);
-            own.clone().count() == name.len() && own.zip(name.bytes()).all(|(a, b)| a.to_ascii_lowercase() == b)
+            own.clone().count() == name.len()
+                && own.zip(name.bytes()).all(|(a, b)| a.to_ascii_lowercase() == b)
         };
         let name = self.name.rsplit(|&b| b == b':').next().unwrap_or_default();
         let local = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
-        let (score, why) = if is("script") || local("script") || starts(self.name, b"script") && self.name.len() < 9 {
-            (if !self.closed && !self.source { 60 } else if self.closing { 78 } else { 90 }, "a script tag")
-        } else if self.closing {
-            (if local("style") || local("textarea") || local("title") || local("noscript") { 55 } else { 5 }, "a closing tag")
-        } else if ["iframe", "frame", "frameset", "object", "embed", "applet", "layer", "ilayer", "bgsound", "portal", "fencedframe"].iter().any(|known| is(known)) {
-            (if self.source { 82 } else if self.count > 0 { 70 } else { 50 }, "a tag that loads another document")
-        } else if is("base") && self.source {
-            (85, "a tag that moves every relative link")
-        } else if is("meta") {
-            (if self.equiv { 82 } else if self.count > 0 { 55 } else { 30 }, "a tag that redirects or changes how the page is read")
-        } else if is("link") {
-            (if self.stylesheet && self.source { 75 } else if self.source { 65 } else { 20 }, "a tag that loads a style sheet")
-        } else if is("isindex") || is("xss") || is("import") && self.count > 0 {
-            (80, "a tag that nobody writes on purpose")
-        } else if is("style") {
-            (55, "a style tag")
-        } else if is("svg") || is("math") {
-            (if self.count > 0 || self.closed { 50 } else { 40 }, "a tag with a parser of its own")
-        } else if is("form") && self.source {
-            (68, "a form of its own")
-        } else if is("marquee") || is("blink") || is("plaintext") || is("xmp") || is("listing") {
-            (65, "a tag that changes how the rest is shown")
-        } else if is("xml") || is("html") || is("body") {
-            (if self.count > 0 { 45 } else { 30 }, "a tag of a whole document")
-        } else {
-            (10, "a tag")
-        };
+        let (score, why) =
+            if is("script") || local("script") || starts(self.name, b"script") && self.name.len() < 9 {
+                (
+                    if !self.closed && !self.source {
+                        60
+                    } else if self.closing {
+                        78
+                    } else {
+                        90
+                    },
+                    "a script tag",
+                )
+            } else if self.closing {
+                (
+                    if local("style") || local("textarea") || local("title") || local("noscript") {
+                        55
+                    } else {
+                        5
+                    },
+                    "a closing tag",
+                )
+            } else if [
+                "iframe",
+                "frame",
+                "frameset",
+                "object",
+                "embed",
+                "applet",
+                "layer",
+                "ilayer",
+                "bgsound",
+                "portal",
+                "fencedframe",
+            ]
+            .iter()
+            .any(|known| is(known))
+            {
+                (
+                    if self.source {
+                        82
+                    } else if self.count > 0 {
+                        70
+                    } else {
+                        50
+                    },
+                    "a tag that loads another document",
+                )
+            } else if is("base") && self.source {
+                (85, "a tag that moves every relative link")
+            } else if is("meta") {
+                (
+                    if self.equiv {
+                        82
+                    } else if self.count > 0 {
+                        55
+                    } else {
+                        30
+                    },
+                    "a tag that redirects or changes how the page is read",
+                )
+            } else if is("link") {
+                (
+                    if self.stylesheet && self.source {
+                        75
+                    } else if self.source {
+                        65
+                    } else {
+                        20
+                    },
+                    "a tag that loads a style sheet",
+                )
+            } else if is("isindex") || is("xss") || is("import") && self.count > 0 {
+                (80, "a tag that nobody writes on purpose")
+            } else if is("style") {
+                (55, "a style tag")
+            } else if is("svg") || is("math") {
+                (if self.count > 0 || self.closed { 50 } else { 40 }, "a tag with a parser of its own")
+            } else if is("form") && self.source {
+                (68, "a form of its own")
+            } else if is("marquee") || is("blink") || is("plaintext") || is("xmp") || is("listing") {
+                (65, "a tag that changes how the rest is shown")
+            } else if is("xml") || is("html") || is("body") {
+                (if self.count > 0 { 45 } else { 30 }, "a tag of a whole document")
+            } else {
+                (10, "a tag")
+            };
         hits.add(Class::Xss, score - discount.min(score), why, start, end);
     }
 }
@@ -127,7 +187,9 @@ fn attributes<'a>(
 ) -> usize {
     let mut index = index;
     loop {
-        index = skip_while(bytes, index, |b| is_space(b) || matches!(b, b'/' | 0 | b'"' | b'\'' | b'`' | b',' | b'+'));
+        index = skip_while(bytes, index, |b| {
+            is_space(b) || matches!(b, b'/' | 0 | b'"' | b'\'' | b'`' | b',' | b'+')
+        });
         if index >= bytes.len() {
             return index;
         }
@@ -141,7 +203,9 @@ fn attributes<'a>(
             _ => {}
         }
         let name = index;
-        index = skip_while(bytes, index, |b| !is_space(b) && !matches!(b, b'=' | b'>' | b'/' | b'<' | b'"' | b'\''));
+        index = skip_while(bytes, index, |b| {
+            !is_space(b) && !matches!(b, b'=' | b'>' | b'/' | b'<' | b'"' | b'\'')
+        });
         let attribute = slice(bytes, name, index);
         if index == name {
             index += 1;
@@ -192,7 +256,10 @@ fn attribute_value(
     let local = attribute.rsplit(|&b| b == b':').next().unwrap_or_default();
     let is = |name: &str| local.eq_ignore_ascii_case(name.as_bytes());
     hits.step(value.len());
-    if starts(attribute, b"on") && attribute.len() > 3 && attribute.iter().skip(2).all(|&b| b.is_ascii_alphabetic() || b == 0) {
+    if starts(attribute, b"on")
+        && attribute.len() > 3
+        && attribute.iter().skip(2).all(|&b| b.is_ascii_alphabetic() || b == 0)
+    {
         // JSX hands functions over in braces.
         let jsx = at(trim(value), 0) == b'{';
         let score = match (jsx, listed(EVENTS, attribute)) {
@@ -210,9 +277,31 @@ fn attribute_value(
     if is("rel") && (has(value, b"stylesheet") || has(value, b"import") || has(value, b"preload")) {
         tag.stylesheet = true;
     }
-    let url = ["src", "href", "data", "code", "codebase", "action", "formaction", "srcdoc", "background", "dynsrc", "lowsrc", "poster", "classid", "xlink", "to", "from", "values", "content", "folder", "by", "manifest"]
-        .iter()
-        .any(|known| is(known));
+    let url = [
+        "src",
+        "href",
+        "data",
+        "code",
+        "codebase",
+        "action",
+        "formaction",
+        "srcdoc",
+        "background",
+        "dynsrc",
+        "lowsrc",
+        "poster",
+        "classid",
+        "xlink",
+        "to",
+        "from",
+        "values",
+        "content",
+        "folder",
+        "by",
+        "manifest",
+    ]
+    .iter()
+    .any(|known| is(known));
     if url {
         tag.source |= !value.is_empty() || is("srcdoc");
     }
@@ -227,13 +316,35 @@ fn attribute_value(
         hits.add(Class::Xss, 85 - discount, "a document in an attribute", start, end);
     }
     if (is("formaction") || is("dynsrc") || is("attributename")) && !value.is_empty() {
-        hits.add(Class::Xss, 72 - discount, "an attribute that sends or animates what nobody meant to", start, end);
+        hits.add(
+            Class::Xss,
+            72 - discount,
+            "an attribute that sends or animates what nobody meant to",
+            start,
+            end,
+        );
     }
 }
 
 /// Whether `value` calls what an attack calls.
 fn sinks(value: &[u8]) -> bool {
-    crate::text::has_any(value, &[b"alert", b"confirm", b"prompt", b"eval", b"document", b"cookie", b"fetch", b"location", b"import", b"window", b"atob", b"//"])
+    crate::text::has_any(
+        value,
+        &[
+            b"alert",
+            b"confirm",
+            b"prompt",
+            b"eval",
+            b"document",
+            b"cookie",
+            b"fetch",
+            b"location",
+            b"import",
+            b"window",
+            b"atob",
+            b"//",
+        ],
+    )
 }
 
 /// Why a browser runs the URL `value`, where it does.
@@ -267,14 +378,31 @@ pub(super) fn script_url(value: &[u8]) -> Option<&'static str> {
     if [&b"javascript:"[..], b"vbscript:", b"livescript:", b"mocha:", b"jscript:"].contains(&scheme) {
         let body = trim(after);
         // "JavaScript: the good parts" is a title.
-        let prose = at(after, 0) == b' ' && body.iter().all(|&b| is_word(b) || matches!(b, b' ' | b',' | b'.' | b'-' | b'&' | b':' | b'!' | b'?') || b >= 0x80);
+        let prose = at(after, 0) == b' '
+            && body.iter().all(|&b| {
+                is_word(b) || matches!(b, b' ' | b',' | b'.' | b'-' | b'&' | b':' | b'!' | b'?') || b >= 0x80
+            });
         // What links have that lead nowhere.
-        let nothing = matches!(body, b"void(0)" | b"void(0);" | b"void 0" | b"void 0;" | b";" | b"//" | b"history.back()" | b"void(null)");
+        let nothing = matches!(
+            body,
+            b"void(0)"
+                | b"void(0);"
+                | b"void 0"
+                | b"void 0;"
+                | b";"
+                | b"//"
+                | b"history.back()"
+                | b"void(null)"
+        );
         return (!prose && !nothing && !body.is_empty()).then_some("a URL that runs script");
     }
     if scheme == b"data:" {
         let kind = slice(after, 0, 64);
-        let text = has(kind, b"text/html") || has(kind, b"svg+xml") || has(kind, b"javascript") || has(kind, b"text/xml") || has(kind, b"xhtml");
+        let text = has(kind, b"text/html")
+            || has(kind, b"svg+xml")
+            || has(kind, b"javascript")
+            || has(kind, b"text/xml")
+            || has(kind, b"xhtml");
         return text.then_some("a URL that holds a document");
     }
     None
@@ -297,13 +425,25 @@ fn style_runs(value: &[u8]) -> bool {
         }
         index += 1;
     }
-    crate::text::has_any(&plain, &[b"expression(", b"javascript:", b"vbscript:", b"-moz-binding", b"behavior:", b"behaviour:", b"@import"])
+    crate::text::has_any(
+        &plain,
+        &[
+            b"expression(",
+            b"javascript:",
+            b"vbscript:",
+            b"-moz-binding",
+            b"behavior:",
+            b"behaviour:",
+            b"@import",
+        ],
+    )
 }
 
 /// `<!` and `<?`.
 fn declaration(bytes: &[u8], start: usize, discount: u8, hits: &mut Hits) {
     let head = slice(bytes, 0, 64);
-    let mut add = |score: u8, why| hits.add(Class::Xss, score - discount.min(score), why, start, start + head.len());
+    let mut add =
+        |score: u8, why| hits.add(Class::Xss, score - discount.min(score), why, start, start + head.len());
     if starts(head, b"?import") || starts(head, b"?xml:namespace") {
         add(82, "a processing instruction that loads a behaviour");
     } else if starts(head, b"!--[if") || starts(head, b"![if") {
@@ -358,7 +498,13 @@ fn attributes_alone(view: &View<'_>, discount: u8, hits: &mut Hits) {
             } else {
                 25
             };
-            hits.add(Class::Xss, score - discount.min(score), "an event handler put into a tag", start, equals + 1 + value.len().min(60));
+            hits.add(
+                Class::Xss,
+                score - discount.min(score),
+                "an event handler put into a tag",
+                start,
+                equals + 1 + value.len().min(60),
+            );
         } else if starts(name, b"style") && quoted && style_runs(value) {
             hits.add(Class::Xss, 82 - discount, "a style that runs script", start, equals + 60);
         }
@@ -367,31 +513,181 @@ fn attributes_alone(view: &View<'_>, discount: u8, hits: &mut Hits) {
 
 /// Event handler attributes of HTML and SVG, sorted.
 const EVENTS: &[&str] = &[
-    "onabort", "onactivate", "onafterprint", "onafterscriptexecute", "onafterupdate", "onanimationcancel",
-    "onanimationend", "onanimationiteration", "onanimationstart", "onauxclick", "onbeforeactivate", "onbeforecopy",
-    "onbeforecut", "onbeforedeactivate", "onbeforeeditfocus", "onbeforeinput", "onbeforematch", "onbeforepaste",
-    "onbeforeprint", "onbeforescriptexecute", "onbeforetoggle", "onbeforeunload", "onbeforeupdate", "onbegin", "onblur",
-    "onbounce", "oncancel", "oncanplay", "oncanplaythrough", "oncellchange", "onchange", "onclick", "onclose",
-    "oncontentvisibilityautostatechange", "oncontextmenu", "oncontrolselect", "oncopy", "oncuechange", "oncut",
-    "ondataavailable", "ondatasetchanged", "ondatasetcomplete", "ondblclick", "ondeactivate", "ondrag", "ondragdrop",
-    "ondragend", "ondragenter", "ondragexit", "ondragleave", "ondragover", "ondragstart", "ondrop", "ondurationchange",
-    "onemptied", "onend", "onended", "onerror", "onerrorupdate", "onfilterchange", "onfinish", "onfocus", "onfocusin",
-    "onfocusout", "onformdata", "onfullscreenchange", "onhashchange", "onhelp", "oninput", "oninvalid", "onkeydown",
-    "onkeypress", "onkeyup", "onlayoutcomplete", "onload", "onloadeddata", "onloadedmetadata", "onloadend",
-    "onloadstart", "onlosecapture", "onmediacomplete", "onmediaerror", "onmessage", "onmousedown", "onmouseenter",
-    "onmouseleave", "onmousemove", "onmouseout", "onmouseover", "onmouseup", "onmousewheel", "onmove", "onmoveend",
-    "onmovestart", "onmozfullscreenchange", "onoffline", "ononline", "onoutofsync", "onpagehide", "onpageshow",
-    "onpaste", "onpause", "onplay", "onplaying", "onpointercancel", "onpointerdown", "onpointerenter",
-    "onpointerleave", "onpointermove", "onpointerout", "onpointerover", "onpointerrawupdate", "onpointerup",
-    "onpopstate", "onprogress", "onpropertychange", "onratechange", "onreadystatechange", "onrepeat", "onreset",
-    "onresize", "onresizeend", "onresizestart", "onresume", "onreverse", "onrowdelete", "onrowexit", "onrowinserted",
-    "onrowsenter", "onscroll", "onscrollend", "onscrollsnapchange", "onsearch", "onsecuritypolicyviolation", "onseek", "onseeked",
-    "onseeking", "onselect", "onselectionchange", "onselectstart", "onshow", "onslotchange", "onstart", "onstop",
-    "onstorage", "onsubmit", "onsuspend", "onsyncrestored", "ontimeerror", "ontimeupdate", "ontoggle", "ontouchcancel",
-    "ontouchend", "ontouchmove", "ontouchstart", "ontrackchange", "ontransitioncancel", "ontransitionend",
-    "ontransitionrun", "ontransitionstart", "onundo", "onunhandledrejection", "onunload", "onurlflip",
-    "onvolumechange", "onwaiting", "onwebkitanimationend", "onwebkitanimationiteration", "onwebkitanimationstart", "onwebkitfullscreenchange",
-    "onwebkitmouseforceup", "onwebkitplaybacktargetavailabilitychanged", "onwebkittransitionend", "onwheel", "onzoom",
+    "onabort",
+    "onactivate",
+    "onafterprint",
+    "onafterscriptexecute",
+    "onafterupdate",
+    "onanimationcancel",
+    "onanimationend",
+    "onanimationiteration",
+    "onanimationstart",
+    "onauxclick",
+    "onbeforeactivate",
+    "onbeforecopy",
+    "onbeforecut",
+    "onbeforedeactivate",
+    "onbeforeeditfocus",
+    "onbeforeinput",
+    "onbeforematch",
+    "onbeforepaste",
+    "onbeforeprint",
+    "onbeforescriptexecute",
+    "onbeforetoggle",
+    "onbeforeunload",
+    "onbeforeupdate",
+    "onbegin",
+    "onblur",
+    "onbounce",
+    "oncancel",
+    "oncanplay",
+    "oncanplaythrough",
+    "oncellchange",
+    "onchange",
+    "onclick",
+    "onclose",
+    "oncontentvisibilityautostatechange",
+    "oncontextmenu",
+    "oncontrolselect",
+    "oncopy",
+    "oncuechange",
+    "oncut",
+    "ondataavailable",
+    "ondatasetchanged",
+    "ondatasetcomplete",
+    "ondblclick",
+    "ondeactivate",
+    "ondrag",
+    "ondragdrop",
+    "ondragend",
+    "ondragenter",
+    "ondragexit",
+    "ondragleave",
+    "ondragover",
+    "ondragstart",
+    "ondrop",
+    "ondurationchange",
+    "onemptied",
+    "onend",
+    "onended",
+    "onerror",
+    "onerrorupdate",
+    "onfilterchange",
+    "onfinish",
+    "onfocus",
+    "onfocusin",
+    "onfocusout",
+    "onformdata",
+    "onfullscreenchange",
+    "onhashchange",
+    "onhelp",
+    "oninput",
+    "oninvalid",
+    "onkeydown",
+    "onkeypress",
+    "onkeyup",
+    "onlayoutcomplete",
+    "onload",
+    "onloadeddata",
+    "onloadedmetadata",
+    "onloadend",
+    "onloadstart",
+    "onlosecapture",
+    "onmediacomplete",
+    "onmediaerror",
+    "onmessage",
+    "onmousedown",
+    "onmouseenter",
+    "onmouseleave",
+    "onmousemove",
+    "onmouseout",
+    "onmouseover",
+    "onmouseup",
+    "onmousewheel",
+    "onmove",
+    "onmoveend",
+    "onmovestart",
+    "onmozfullscreenchange",
+    "onoffline",
+    "ononline",
+    "onoutofsync",
+    "onpagehide",
+    "onpageshow",
+    "onpaste",
+    "onpause",
+    "onplay",
+    "onplaying",
+    "onpointercancel",
+    "onpointerdown",
+    "onpointerenter",
+    "onpointerleave",
+    "onpointermove",
+    "onpointerout",
+    "onpointerover",
+    "onpointerrawupdate",
+    "onpointerup",
+    "onpopstate",
+    "onprogress",
+    "onpropertychange",
+    "onratechange",
+    "onreadystatechange",
+    "onrepeat",
+    "onreset",
+    "onresize",
+    "onresizeend",
+    "onresizestart",
+    "onresume",
+    "onreverse",
+    "onrowdelete",
+    "onrowexit",
+    "onrowinserted",
+    "onrowsenter",
+    "onscroll",
+    "onscrollend",
+    "onscrollsnapchange",
+    "onsearch",
+    "onsecuritypolicyviolation",
+    "onseek",
+    "onseeked",
+    "onseeking",
+    "onselect",
+    "onselectionchange",
+    "onselectstart",
+    "onshow",
+    "onslotchange",
+    "onstart",
+    "onstop",
+    "onstorage",
+    "onsubmit",
+    "onsuspend",
+    "onsyncrestored",
+    "ontimeerror",
+    "ontimeupdate",
+    "ontoggle",
+    "ontouchcancel",
+    "ontouchend",
+    "ontouchmove",
+    "ontouchstart",
+    "ontrackchange",
+    "ontransitioncancel",
+    "ontransitionend",
+    "ontransitionrun",
+    "ontransitionstart",
+    "onundo",
+    "onunhandledrejection",
+    "onunload",
+    "onurlflip",
+    "onvolumechange",
+    "onwaiting",
+    "onwebkitanimationend",
+    "onwebkitanimationiteration",
+    "onwebkitanimationstart",
+    "onwebkitfullscreenchange",
+    "onwebkitmouseforceup",
+    "onwebkitplaybacktargetavailabilitychanged",
+    "onwebkittransitionend",
+    "onwheel",
+    "onzoom",
 ];
 
 #[cfg(test)]

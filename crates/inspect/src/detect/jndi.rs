@@ -19,16 +19,54 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
         let (plain, nested) = resolve(slice(bytes, start, start + MOST));
         hits.step(plain.len() * 2);
         if has(&plain, b"jndi:") {
-            hits.add(Class::Jndi, 98, "a lookup that loads an object from another server", start, (start + 80).min(bytes.len()));
+            hits.add(
+                Class::Jndi,
+                98,
+                "a lookup that loads an object from another server",
+                start,
+                (start + 80).min(bytes.len()),
+            );
             return;
         }
         if nested && (has(&plain, b"://") || has(slice(bytes, start, start + 200), b":-")) {
-            hits.add(Class::Jndi, 85, "a lookup inside a lookup, to hide what it says", start, (start + 80).min(bytes.len()));
+            hits.add(
+                Class::Jndi,
+                85,
+                "a lookup inside a lookup, to hide what it says",
+                start,
+                (start + 80).min(bytes.len()),
+            );
         }
         let inner = from(&plain, 2);
-        if [&b"sys:"[..], b"java:", b"ctx:", b"bundle:", b"hostname}", b"script:", b"dns:", b"url:", b"docker:", b"k8s:", b"env:aws", b"main:"].iter().any(|known| starts(inner, known)) {
-            let score = if starts(inner, b"script:") || starts(inner, b"dns:") || starts(inner, b"url:") { 85 } else { 72 };
-            hits.add(Class::Jndi, score, "a lookup of the server's own properties", start, (start + 80).min(bytes.len()));
+        if [
+            &b"sys:"[..],
+            b"java:",
+            b"ctx:",
+            b"bundle:",
+            b"hostname}",
+            b"script:",
+            b"dns:",
+            b"url:",
+            b"docker:",
+            b"k8s:",
+            b"env:aws",
+            b"main:",
+        ]
+        .iter()
+        .any(|known| starts(inner, known))
+        {
+            let score = if starts(inner, b"script:") || starts(inner, b"dns:") || starts(inner, b"url:") {
+                85
+            } else {
+                72
+            };
+            hits.add(
+                Class::Jndi,
+                score,
+                "a lookup of the server's own properties",
+                start,
+                (start + 80).min(bytes.len()),
+            );
         }
         index = start + 2;
         spelt += 1;

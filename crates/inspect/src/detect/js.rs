@@ -7,10 +7,25 @@ use crate::text::{at, from, has, has_any, is_space, is_word, listed, skip_space,
 use crate::verdict::Hits;
 
 /// Functions that an attack calls, sorted.
-const SINKS: &[&str] = &["$", "alert", "atob", "confirm", "eval", "execscript", "fetch", "function", "import", "print", "prompt", "setinterval", "settimeout"];
+const SINKS: &[&str] = &[
+    "$",
+    "alert",
+    "atob",
+    "confirm",
+    "eval",
+    "execscript",
+    "fetch",
+    "function",
+    "import",
+    "print",
+    "prompt",
+    "setinterval",
+    "settimeout",
+];
 
 /// Objects through which a page is reached, sorted.
-const OBJECTS: &[&str] = &["document", "frames", "globalthis", "location", "parent", "self", "this", "top", "window"];
+const OBJECTS: &[&str] =
+    &["document", "frames", "globalthis", "location", "parent", "self", "this", "top", "window"];
 
 /// Judges `view`.
 pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
@@ -21,7 +36,9 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
     }
     punctuation_only(view, hits);
     let tail = trim(bytes);
-    let hidden_tail = tail.ends_with(b"//") || tail.ends_with(b"<!--") || has(slice(bytes, bytes.len().saturating_sub(12), bytes.len()), b"//");
+    let hidden_tail = tail.ends_with(b"//")
+        || tail.ends_with(b"<!--")
+        || has(slice(bytes, bytes.len().saturating_sub(12), bytes.len()), b"//");
     hits.step(bytes.len());
     let mut index = 0;
     while index < bytes.len() {
@@ -38,7 +55,12 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
             place.call(word, hits);
         } else if listed(OBJECTS, word) {
             place.object(word, hits);
-        } else if word == b"constructor" || word == b"fromCharCode" || word == b"innerHTML" || word == b"outerHTML" || word == b"insertAdjacentHTML" {
+        } else if word == b"constructor"
+            || word == b"fromCharCode"
+            || word == b"innerHTML"
+            || word == b"outerHTML"
+            || word == b"insertAdjacentHTML"
+        {
             place.property(word, hits);
         }
         index = end.max(index + 1);
@@ -72,8 +94,13 @@ impl Place<'_> {
         let lead = match self.before {
             0 => 20,
             _ if start.len() < 256 && start.iter().all(|&b| !is_word(b)) => 20,
-            b'\'' | b'"' | b'`' | b';' | b')' | b'}' | b']' | b'-' | b'+' | b'*' | b'/' | b'^' | b'|' | b'&' | b'%' | b'?' | b'!' | b'~' | b',' | b':' | b'=' | b'(' | b'{' | b'>' | b'[' => {
-                if broke_out(start) { 20 } else { 5 }
+            b'\'' | b'"' | b'`' | b';' | b')' | b'}' | b']' | b'-' | b'+' | b'*' | b'/' | b'^' | b'|'
+            | b'&' | b'%' | b'?' | b'!' | b'~' | b',' | b':' | b'=' | b'(' | b'{' | b'>' | b'[' => {
+                if broke_out(start) {
+                    20
+                } else {
+                    5
+                }
             }
             _ => 0,
         };
@@ -87,18 +114,46 @@ impl Place<'_> {
             next = skip_gaps(self.bytes, next + 1);
         }
         let rest = from(self.bytes, next);
-        let called = at(rest, 0) == b'(' || at(rest, 0) == b'`' && at(rest, 1) != b'`' && self.before != b'`' || rest.starts_with(b"?.(");
-        let through = [&b".call"[..], b".apply", b".bind", b"[\"call", b"['call"].iter().any(|known| rest.starts_with(known));
+        let called = at(rest, 0) == b'('
+            || at(rest, 0) == b'`' && at(rest, 1) != b'`' && self.before != b'`'
+            || rest.starts_with(b"?.(");
+        let through = [&b".call"[..], b".apply", b".bind", b"[\"call", b"['call"]
+            .iter()
+            .any(|known| rest.starts_with(known));
         if !called && !through {
             // `onerror=alert;throw 1`, `{onerror=alert}`.
-            if self.before == b'=' && matches!(at(rest, 0), b';' | b'}') && has_any(slice(self.bytes, self.index.saturating_sub(48), self.index + 48), &[b"throw", b"onerror"]) {
+            if self.before == b'='
+                && matches!(at(rest, 0), b';' | b'}')
+                && has_any(
+                    slice(self.bytes, self.index.saturating_sub(48), self.index + 48),
+                    &[b"throw", b"onerror"],
+                )
+            {
                 self.add(60 + self.bonus(), "hands an error to a function of the page", hits);
             }
             return;
         }
-        let weak = matches!(word.to_ascii_lowercase().as_slice(), b"$" | b"import" | b"print" | b"function" | b"settimeout" | b"setinterval" | b"fetch" | b"atob");
+        let weak = matches!(
+            word.to_ascii_lowercase().as_slice(),
+            b"$" | b"import" | b"print" | b"function" | b"settimeout" | b"setinterval" | b"fetch" | b"atob"
+        );
         let argument = skip_space(rest, 1);
-        let shown = matches!(at(rest, argument), b'0'..=b'9' | b'\'' | b'"' | b'`' | b'/' | b')' | b'%' | b'\\') || has_any(slice(rest, 0, 48), &[b"document", b"cookie", b"origin", b"string.from", b"atob", b"xss", b"location", b"window", b"self"]);
+        let shown =
+            matches!(at(rest, argument), b'0'..=b'9' | b'\'' | b'"' | b'`' | b'/' | b')' | b'%' | b'\\')
+                || has_any(
+                    slice(rest, 0, 48),
+                    &[
+                        b"document",
+                        b"cookie",
+                        b"origin",
+                        b"string.from",
+                        b"atob",
+                        b"xss",
+                        b"location",
+                        b"window",
+                        b"self",
+                    ],
+                );
         let base = match (weak, shown) {
             (false, true) => 58,
             (false, false) => 48,
@@ -116,13 +171,45 @@ impl Place<'_> {
         let is = |name: &str| word.eq_ignore_ascii_case(name.as_bytes());
         if at(rest, 0) == b'[' {
             let index = skip_gaps(rest, 1);
-            let odd = matches!(at(rest, index), b'\'' | b'"' | b'`' | b'(' | b'!' | b'+' | b'/' | b'[' | b'{' | b'\\' | b'~') || at(rest, index).is_ascii_digit() && has(slice(rest, 0, 40), b"tostring");
+            let odd = matches!(
+                at(rest, index),
+                b'\'' | b'"' | b'`' | b'(' | b'!' | b'+' | b'/' | b'[' | b'{' | b'\\' | b'~'
+            ) || at(rest, index).is_ascii_digit() && has(slice(rest, 0, 40), b"tostring");
             let head = slice(rest, 0, 72);
-            let called = has(head, b"](") || has(head, b"]`") || has(head, b"]=") || has(head, b"].call") || has(head, b"] (");
+            let called = has(head, b"](")
+                || has(head, b"]`")
+                || has(head, b"]=")
+                || has(head, b"].call")
+                || has(head, b"] (");
             if odd && called {
                 // `this['name'](` is ordinary in code; hidden spellings are not.
-                let hidden = has_any(head, &[b"'+'", b"\"+\"", b"\\x", b"\\u", b"![]", b"/*", b"atob", b"fromcharcode", b".join", b"\\1", b"tostring", b".source", b"alert", b"eval", b"concat", b"+[]", b"cookie"]);
-                self.add(if hidden { 75 } else { 45 } + self.bonus(), "reaches a function of the page by a computed name", hits);
+                let hidden = has_any(
+                    head,
+                    &[
+                        b"'+'",
+                        b"\"+\"",
+                        b"\\x",
+                        b"\\u",
+                        b"![]",
+                        b"/*",
+                        b"atob",
+                        b"fromcharcode",
+                        b".join",
+                        b"\\1",
+                        b"tostring",
+                        b".source",
+                        b"alert",
+                        b"eval",
+                        b"concat",
+                        b"+[]",
+                        b"cookie",
+                    ],
+                );
+                self.add(
+                    if hidden { 75 } else { 45 } + self.bonus(),
+                    "reaches a function of the page by a computed name",
+                    hits,
+                );
             }
             return;
         }
@@ -131,7 +218,8 @@ impl Place<'_> {
             let end = skip_while(rest, start, is_word);
             let property = slice(rest, start, end);
             let after = from(rest, skip_space(rest, end));
-            let strong = is("document") && ["cookie", "write", "writeln", "domain"].iter().any(|known| property == known.as_bytes())
+            let strong = is("document")
+                && ["cookie", "write", "writeln", "domain"].iter().any(|known| property == known.as_bytes())
                 || is("window") && ["name", "onerror"].iter().any(|known| property == known.as_bytes());
             let writes = at(after, 0) == b'=' && at(after, 1) != b'=' || at(after, 0) == b'(';
             if strong {
@@ -141,9 +229,17 @@ impl Place<'_> {
             }
             return;
         }
-        if is("location") && at(rest, 0) == b'=' && at(rest, 1) != b'=' && (self.before == 0 || matches!(self.before, b';' | b'"' | b'\'' | b'>' | b')' | b'=')) {
+        if is("location")
+            && at(rest, 0) == b'='
+            && at(rest, 1) != b'='
+            && (self.before == 0 || matches!(self.before, b';' | b'"' | b'\'' | b'>' | b')' | b'='))
+        {
             let target = trim(from(rest, 1));
-            if matches!(at(target, 0), b'\'' | b'"' | b'`' | b'/') || target.starts_with(b"name") || has(slice(target, 0, 24), b"javascript") || has(slice(target, 0, 24), b"document") {
+            if matches!(at(target, 0), b'\'' | b'"' | b'`' | b'/')
+                || target.starts_with(b"name")
+                || has(slice(target, 0, 24), b"javascript")
+                || has(slice(target, 0, 24), b"document")
+            {
                 self.add(50 + self.bonus(), "leads the page elsewhere", hits);
             }
         }
@@ -157,11 +253,20 @@ impl Place<'_> {
             b"fromCharCode" if at(rest, 0) == b'(' && at(rest, skip_space(rest, 1)).is_ascii_digit() => {
                 self.add(55 + self.bonus(), "spells a string out in numbers", hits);
             }
-            b"constructor" if near.starts_with(b".constructor") || near.starts_with(b"[") || near.starts_with(b"(\"") || near.starts_with(b"('") || near.starts_with(b"(`") || has_any(near, &[b"alert", b"eval", b"return", b"prototype."]) => {
+            b"constructor"
+                if near.starts_with(b".constructor")
+                    || near.starts_with(b"[")
+                    || near.starts_with(b"(\"")
+                    || near.starts_with(b"('")
+                    || near.starts_with(b"(`")
+                    || has_any(near, &[b"alert", b"eval", b"return", b"prototype."]) =>
+            {
                 let code = has_any(near, &[b"alert", b"eval", b"return", b"(\"", b"('", b"`", b"prototype"]);
                 self.add(if code { 65 } else { 45 } + self.bonus(), "makes a function out of text", hits);
             }
-            b"innerHTML" | b"outerHTML" | b"insertAdjacentHTML" if at(rest, 0) == b'=' || at(rest, 0) == b'(' => {
+            b"innerHTML" | b"outerHTML" | b"insertAdjacentHTML"
+                if at(rest, 0) == b'=' || at(rest, 0) == b'(' =>
+            {
                 self.add(40 + self.bonus(), "writes markup into the page", hits);
             }
             _ => {}
@@ -187,18 +292,18 @@ fn skip_gaps(bytes: &[u8], index: usize) -> usize {
 /// Whether `start` closes a string, a call or a block that it did not open: the value broke out of one.
 fn broke_out(start: &[u8]) -> bool {
     let mut open = 0_i32;
-    let mut quotes = [0_u32; 3];
+    let (mut single, mut double, mut back) = (0_u32, 0_u32, 0_u32);
     for &byte in start.iter().rev().take(64) {
         match byte {
-            b'\'' => quotes[0] += 1,
-            b'"' => quotes[1] += 1,
-            b'`' => quotes[2] += 1,
+            b'\'' => single += 1,
+            b'"' => double += 1,
+            b'`' => back += 1,
             b')' | b']' | b'}' => open += 1,
             b'(' | b'[' | b'{' => open -= 1,
             _ => {}
         }
     }
-    open > 0 || quotes.iter().any(|count| count % 2 == 1)
+    open > 0 || [single, double, back].iter().any(|count| count % 2 == 1)
 }
 
 /// JavaScript of brackets and signs alone.

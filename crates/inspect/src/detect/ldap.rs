@@ -7,9 +7,51 @@ use crate::verdict::Hits;
 
 /// Attributes that directories have, sorted.
 const ATTRIBUTES: &[&str] = &[
-    "accountexpires", "badpwdcount", "c", "cn", "commonname", "dc", "description", "displayname", "dn", "department", "gidnumber", "givenname", "homedirectory", "homephone", "l", "lastlogon", "mail", "member", "memberof",
-    "mobile", "name", "o", "objectcategory", "objectclass", "objectguid", "objectsid", "ou", "pager", "password", "postaladdress", "pwdlastset", "role", "samaccountname", "sn", "st", "surname", "telephonenumber", "title", "uid", "uidnumber", "user", "useraccountcontrol", "username",
-    "userpassword", "userprincipalname",
+    "accountexpires",
+    "badpwdcount",
+    "c",
+    "cn",
+    "commonname",
+    "dc",
+    "description",
+    "displayname",
+    "dn",
+    "department",
+    "gidnumber",
+    "givenname",
+    "homedirectory",
+    "homephone",
+    "l",
+    "lastlogon",
+    "mail",
+    "member",
+    "memberof",
+    "mobile",
+    "name",
+    "o",
+    "objectcategory",
+    "objectclass",
+    "objectguid",
+    "objectsid",
+    "ou",
+    "pager",
+    "password",
+    "postaladdress",
+    "pwdlastset",
+    "role",
+    "samaccountname",
+    "sn",
+    "st",
+    "surname",
+    "telephonenumber",
+    "title",
+    "uid",
+    "uidnumber",
+    "user",
+    "useraccountcontrol",
+    "username",
+    "userpassword",
+    "userprincipalname",
 ];
 
 /// Judges `view`.
@@ -25,7 +67,8 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
         let start = index + found;
         let operators = skip_while(bytes, start + 1, |b| matches!(b, b'&' | b'|' | b'!' | b'('));
         index = operators.max(start + 1);
-        let operator = operators > start + 1 && slice(bytes, start, operators).iter().any(|b| matches!(b, b'&' | b'|' | b'!'));
+        let operator = operators > start + 1
+            && slice(bytes, start, operators).iter().any(|b| matches!(b, b'&' | b'|' | b'!'));
         let end = skip_while(bytes, operators, |b| is_word(b) || b == b'-' || b == b':' || b == b'.');
         let name = slice(bytes, operators, end);
         let equals = skip_while(bytes, end, |b| matches!(b, b'~' | b'<' | b'>'));
@@ -55,21 +98,35 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
     let body = trim(bytes);
     let tail = body.iter().rposition(|&b| !matches!(b, b')' | 0)).map_or(0, |last| last + 1);
     let closes = body.len() - tail;
-    if closes > 0 && at(body, tail.wrapping_sub(1)) == b'*' && balance(body) < 0 && !body.iter().any(|&b| is_space(b)) {
+    if closes > 0
+        && at(body, tail.wrapping_sub(1)) == b'*'
+        && balance(body) < 0
+        && !body.iter().any(|&b| is_space(b))
+    {
         hits.add(Class::Ldap, 74, "a wildcard that closes its filter", 0, bytes.len());
     }
-    if body.starts_with(b"*)(") || body.starts_with(b"*|") || body.starts_with(b")(|") || body.starts_with(b"*()|") || body.starts_with(b"*(|") {
+    if body.starts_with(b"*)(")
+        || body.starts_with(b"*|")
+        || body.starts_with(b")(|")
+        || body.starts_with(b"*()|")
+        || body.starts_with(b"*(|")
+    {
         hits.add(Class::Ldap, 76, "closes the filter it stands in", 0, bytes.len());
     }
 }
 
 /// Parentheses opened less those closed, in the last stretch.
 fn balance(bytes: &[u8]) -> i32 {
-    bytes.iter().rev().take(128).map(|b| match b {
-        b'(' => 1,
-        b')' => -1,
-        _ => 0,
-    }).sum()
+    bytes
+        .iter()
+        .rev()
+        .take(128)
+        .map(|b| match b {
+            b'(' => 1,
+            b')' => -1,
+            _ => 0,
+        })
+        .sum()
 }
 
 #[cfg(test)]

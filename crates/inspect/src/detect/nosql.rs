@@ -8,9 +8,31 @@ use crate::verdict::Hits;
 
 /// Operators of MongoDB's query language, and what a client that names one is worth. Sorted.
 const OPERATORS: &[(&str, u8)] = &[
-    ("$accumulator", 90), ("$all", 55), ("$and", 60), ("$elemmatch", 65), ("$eq", 60), ("$exists", 75), ("$expr", 80), ("$function", 92),
-    ("$gt", 75), ("$gte", 72), ("$in", 60), ("$jsonschema", 70), ("$lt", 72), ("$lte", 72), ("$mod", 65), ("$ne", 82), ("$nin", 75), ("$nor", 75),
-    ("$not", 65), ("$or", 65), ("$regex", 78), ("$size", 50), ("$text", 50), ("$type", 30), ("$where", 94),
+    ("$accumulator", 90),
+    ("$all", 55),
+    ("$and", 60),
+    ("$elemmatch", 65),
+    ("$eq", 60),
+    ("$exists", 75),
+    ("$expr", 80),
+    ("$function", 92),
+    ("$gt", 75),
+    ("$gte", 72),
+    ("$in", 60),
+    ("$jsonschema", 70),
+    ("$lt", 72),
+    ("$lte", 72),
+    ("$mod", 65),
+    ("$ne", 82),
+    ("$nin", 75),
+    ("$nor", 75),
+    ("$not", 65),
+    ("$or", 65),
+    ("$regex", 78),
+    ("$size", 50),
+    ("$text", 50),
+    ("$type", 30),
+    ("$where", 94),
 ];
 
 /// Judges `view`.
@@ -18,7 +40,9 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
     let bytes = view.bytes;
     hits.step(bytes.len());
     let discount = if view.document { 35 } else { 0 };
-    let mut add = |score: u8, why, start: usize, end: usize| hits.add(Class::NoSql, score.saturating_sub(discount), why, start, end);
+    let mut add = |score: u8, why, start: usize, end: usize| {
+        hits.add(Class::NoSql, score.saturating_sub(discount), why, start, end);
+    };
     let mut index = 0;
     while let Some(found) = from(bytes, index).iter().position(|&b| b == b'$') {
         let start = index + found;
@@ -29,13 +53,19 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
         let after = at(bytes, skip_space(bytes, end));
         let key = view.place == Place::Name && (before == b'[' || before == b'.' || start == 0);
         let quoted = matches!(before, b'\'' | b'"') && matches!(after, b'\'' | b'"' | b':');
-        let bare = (after == b':' || at(bytes, end) == b']') && (before == 0 || is_space(before) || matches!(before, b'{' | b',' | b'['));
+        let bare = (after == b':' || at(bytes, end) == b']')
+            && (before == 0 || is_space(before) || matches!(before, b'{' | b',' | b'['));
         if key && (start == 0 && end == bytes.len() || before != 0) {
             add(worth, "an operator of a query where a name should stand", start, end);
         } else if quoted || bare {
             // Where text holds an object, the object must be there too.
             let object = bytes.contains(&b'{') || before == b'[' || has(bytes, b"', ") || start < 12;
-            add(if object { worth.max(72) } else { 50 }, "an operator of a query in a value", start, (end + 40).min(bytes.len()));
+            add(
+                if object { worth.max(72) } else { 50 },
+                "an operator of a query in a value",
+                start,
+                (end + 40).min(bytes.len()),
+            );
         }
     }
     let calls = [&b"db."[..], b"this."];
@@ -54,14 +84,42 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
                 continue;
             }
             let near = slice(bytes, start, start + 80);
-            let method = has_any(near, &[b".insert(", b".find(", b".findone(", b".drop(", b".remove(", b".update(", b".getcollectionnames(", b".injection", b".match(/", b".deleteone(", b".aggregate("]);
+            let method = has_any(
+                near,
+                &[
+                    b".insert(",
+                    b".find(",
+                    b".findone(",
+                    b".drop(",
+                    b".remove(",
+                    b".update(",
+                    b".getcollectionnames(",
+                    b".injection",
+                    b".match(/",
+                    b".deleteone(",
+                    b".aggregate(",
+                ],
+            );
             if method {
                 let strong = has(near, b".getcollectionnames(") || call == b"this." && has(near, b".match(/");
-                add(if strong { 85 } else if view.is_short() { 75 } else { 45 }, "code of a document database", start, start + near.len());
+                add(
+                    if strong {
+                        85
+                    } else if view.is_short() {
+                        75
+                    } else {
+                        45
+                    },
+                    "code of a document database",
+                    start,
+                    start + near.len(),
+                );
             }
         }
     }
-    broken_javascript(bytes, &mut add);
+    if bytes.len() < 256 && !bytes.contains(&b'\n') {
+        broken_javascript(bytes, &mut add);
+    }
 }
 
 /// `'; return true; var a='`, `' || '1'=='1`, `1; while(1);`: a string of server-side JavaScript, left.
@@ -70,15 +128,44 @@ fn broken_javascript(bytes: &[u8], add: &mut impl FnMut(u8, &'static str, usize,
     let Some(quote) = head.iter().position(|b| matches!(b, b'\'' | b'"' | b';')) else { return };
     let rest = slice(bytes, quote, quote + 256);
     let inner = trim(from(rest, 1));
-    let breaks = inner.starts_with(b"||") || inner.starts_with(b"&&") || inner.starts_with(b";") || inner.starts_with(b"}") || at(rest, 0) == b';';
+    let breaks = inner.starts_with(b"||")
+        || inner.starts_with(b"&&")
+        || inner.starts_with(b";")
+        || inner.starts_with(b"}")
+        || at(rest, 0) == b';';
     if !breaks {
         return;
     }
-    let code = has_any(rest, &[b"return true", b"return 1", b"return(true", b"while(1)", b"while(true)", b"new date()", b"sleep(", b"this.", b"==1", b"=='", b"==\"", b"1==1", b"emit(", b"tojson("]);
+    let code = has_any(
+        rest,
+        &[
+            b"return true",
+            b"return 1",
+            b"return(true",
+            b"while(1)",
+            b"while(true)",
+            b"new date()",
+            b"sleep(",
+            b"this.",
+            b"==1",
+            b"=='",
+            b"==\"",
+            b"1==1",
+            b"emit(",
+            b"tojson(",
+        ],
+    );
     let loops = has(rest, b"new date()") && (has(rest, b"do{") || has(rest, b"do {") || has(rest, b"while"));
     if loops || has(rest, b"while(1)") || has(rest, b"while(true)") {
         add(85, "code that keeps the database busy", quote, quote + rest.len());
-    } else if code && (has(rest, b"return true") || has(rest, b"return 1") || has(rest, b"tojson(") || has(rest, b"'=='") || has(rest, b"1==1") || has(rest, b"this.")) {
+    } else if code
+        && (has(rest, b"return true")
+            || has(rest, b"return 1")
+            || has(rest, b"tojson(")
+            || has(rest, b"'=='")
+            || has(rest, b"1==1")
+            || has(rest, b"this."))
+    {
         add(76, "code that leaves the string it was put in", quote, quote + rest.len());
     } else if has(rest, b"new date()") && has(rest, b"var ") {
         add(72, "code that leaves the string it was put in", quote, quote + rest.len());

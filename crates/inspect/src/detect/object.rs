@@ -22,13 +22,41 @@ fn prototype(view: &View<'_>, hits: &mut Hits) {
     if let Some(start) = find(bytes, b"__proto__") {
         let before = if start == 0 { 0 } else { at(bytes, start - 1) };
         let after = at(bytes, start + 9);
-        let key = matches!(before, b'[' | b'.' | b'"' | b'\'' | 0 | b'{' | b'&' | b'?' | b',' | b' ') && matches!(after, b']' | b'.' | b'[' | b'"' | b'\'' | 0 | b':' | b'=');
-        let score = if name && key { 95 } else if key && !view.document && (before != b' ' || after == b'[' || after == b'.' || after == b'=') && bytes.len() > 9 { 82 } else { 45 };
+        let key = matches!(before, b'[' | b'.' | b'"' | b'\'' | 0 | b'{' | b'&' | b'?' | b',' | b' ')
+            && matches!(after, b']' | b'.' | b'[' | b'"' | b'\'' | 0 | b':' | b'=');
+        let score = if name && key {
+            95
+        } else if key
+            && !view.document
+            && (before != b' ' || after == b'[' || after == b'.' || after == b'=')
+            && bytes.len() > 9
+        {
+            82
+        } else {
+            45
+        };
         hits.add(Class::Prototype, score, "names an object's prototype", start, start + 10);
     }
-    for path in [&b"constructor.prototype"[..], b"constructor][prototype", b"constructor[prototype", b"constructor\"]["] {
+    for path in [
+        &b"constructor.prototype"[..],
+        b"constructor][prototype",
+        b"constructor[prototype",
+        b"constructor\"][",
+    ] {
         if let Some(start) = find(bytes, path) {
-            hits.add(Class::Prototype, if name { 94 } else if view.document { 40 } else { 72 }, "names an object's prototype", start, start + path.len());
+            hits.add(
+                Class::Prototype,
+                if name {
+                    94
+                } else if view.document {
+                    40
+                } else {
+                    72
+                },
+                "names an object's prototype",
+                start,
+                start + path.len(),
+            );
         }
     }
     if let Some(start) = find(bytes, b"\"constructor\"")
@@ -49,12 +77,36 @@ fn java(view: &View<'_>, hits: &mut Hits) {
         hits.add(Class::Deserialization, 96, "a serialised object of Java", 0, bytes.len().min(80));
     }
     // Base64 of that header, alone or behind something.
-    if let Some(start) = find(slice(bytes, 0, 4096), b"ro0abx") {
-        if slice(bytes, start, start + 5) == b"rO0AB" && (start == 0 || !is_word(at(bytes, start - 1))) {
-            hits.add(Class::Deserialization, 92, "a serialised object of Java", start, (start + 80).min(bytes.len()));
-        }
+    if let Some(start) = find(slice(bytes, 0, 4096), b"ro0abx")
+        && slice(bytes, start, start + 5) == b"rO0AB"
+        && (start == 0 || !is_word(at(bytes, start - 1)))
+    {
+        hits.add(
+            Class::Deserialization,
+            92,
+            "a serialised object of Java",
+            start,
+            (start + 80).min(bytes.len()),
+        );
     }
-    if has_any(bytes, &[b"\"@type\":\"com.", b"\"@type\":\"java", b"\"@type\":\"org.", b"\"@type\": \"com.sun", b"jdbcrowsetimpl", b"\"@type\":\"l", b"!!javax.script", b"!!java.", b"!!com.sun", b"org.apache.commons.collections", b"ysoserial", b"templatesimpl", b"c3p0"]) {
+    if has_any(
+        bytes,
+        &[
+            b"\"@type\":\"com.",
+            b"\"@type\":\"java",
+            b"\"@type\":\"org.",
+            b"\"@type\": \"com.sun",
+            b"jdbcrowsetimpl",
+            b"\"@type\":\"l",
+            b"!!javax.script",
+            b"!!java.",
+            b"!!com.sun",
+            b"org.apache.commons.collections",
+            b"ysoserial",
+            b"templatesimpl",
+            b"c3p0",
+        ],
+    ) {
         hits.add(Class::Deserialization, 90, "names a class of Java to be made", 0, bytes.len().min(80));
     }
 }
@@ -64,7 +116,9 @@ fn php(view: &View<'_>, hits: &mut Hits) {
     let bytes = view.bytes;
     let mut index = 0;
     let mut looked = 0;
-    while let Some(found) = from(bytes, index).windows(2).position(|pair| matches!(pair, b"O:" | b"C:" | b"o:")) {
+    while let Some(found) =
+        from(bytes, index).windows(2).position(|pair| matches!(pair, b"O:" | b"C:" | b"o:"))
+    {
         let start = index + found;
         index = start + 2;
         looked += 1;
@@ -82,7 +136,13 @@ fn php(view: &View<'_>, hits: &mut Hits) {
         }
         let near = slice(bytes, digits + 2, digits + 130);
         if has(near, b"\":") || has(near, b"':") || has(near, b":{") {
-            hits.add(Class::Deserialization, 92, "a serialised object of PHP", start, (start + 80).min(bytes.len()));
+            hits.add(
+                Class::Deserialization,
+                92,
+                "a serialised object of PHP",
+                start,
+                (start + 80).min(bytes.len()),
+            );
             return;
         }
     }
@@ -93,8 +153,44 @@ fn python(view: &View<'_>, hits: &mut Hits) {
     let bytes = view.bytes;
     let binary = at(bytes, 0) == 0x80 && matches!(at(bytes, 1), 1..=5);
     if binary {
-        let module = has_any(bytes, &[b"builtins", b"__builtin__", b"posix", b"subprocess", b"nt\n", b"\x02nt", b"\x02os", b"cos\n", b"sys", b"commands", b"pty", b"runpy", b"timeit", b"platform", b"webbrowser", b"socket"]);
-        let call = has_any(bytes, &[b"eval", b"exec", b"system", b"popen", b"getattr", b"__import__", b"compile", b"open", b"check_output", b"run", b"call", b"spawn"]);
+        let module = has_any(
+            bytes,
+            &[
+                b"builtins",
+                b"__builtin__",
+                b"posix",
+                b"subprocess",
+                b"nt\n",
+                b"\x02nt",
+                b"\x02os",
+                b"cos\n",
+                b"sys",
+                b"commands",
+                b"pty",
+                b"runpy",
+                b"timeit",
+                b"platform",
+                b"webbrowser",
+                b"socket",
+            ],
+        );
+        let call = has_any(
+            bytes,
+            &[
+                b"eval",
+                b"exec",
+                b"system",
+                b"popen",
+                b"getattr",
+                b"__import__",
+                b"compile",
+                b"open",
+                b"check_output",
+                b"run",
+                b"call",
+                b"spawn",
+            ],
+        );
         let reduce = bytes.iter().any(|&b| b == b'R' || b == 0x81);
         let score = match (module, call && reduce) {
             (true, true) => 96,
@@ -103,7 +199,14 @@ fn python(view: &View<'_>, hits: &mut Hits) {
         };
         hits.add(Class::Deserialization, score, "a pickle of Python", 0, bytes.len().min(80));
     }
-    let text = [&b"cos\nsystem"[..], b"cposix\nsystem", b"c__builtin__\n", b"cbuiltins\n", b"csubprocess\n", b"cnt\nsystem"];
+    let text = [
+        &b"cos\nsystem"[..],
+        b"cposix\nsystem",
+        b"c__builtin__\n",
+        b"cbuiltins\n",
+        b"csubprocess\n",
+        b"cnt\nsystem",
+    ];
     if has_any(bytes, &text) {
         hits.add(Class::Deserialization, 95, "a pickle of Python", 0, bytes.len().min(80));
     }
@@ -117,11 +220,31 @@ fn others(view: &View<'_>, hits: &mut Hits) {
     if bytes.starts_with(b"AAEAAAD/////") || bytes.starts_with(&[0, 1, 0, 0, 0, 0xff, 0xff, 0xff, 0xff]) {
         hits.add(Class::Deserialization, 92, "a serialised object of .NET", 0, bytes.len().min(80));
     }
-    if has_any(bytes, &[b"\"$type\":\"system.", b"\"$type\": \"system.", b"objectdataprovider", b"\"__type\":\"system", b"\"$type\":'system", b"typeobject\":", b"windowsidentity"]) {
+    if has_any(
+        bytes,
+        &[
+            b"\"$type\":\"system.",
+            b"\"$type\": \"system.",
+            b"objectdataprovider",
+            b"\"__type\":\"system",
+            b"\"$type\":'system",
+            b"typeobject\":",
+            b"windowsidentity",
+        ],
+    ) {
         hits.add(Class::Deserialization, 88, "names a class of .NET to be made", 0, bytes.len().min(80));
     }
-    if bytes.starts_with(&[4, 8]) && matches!(at(bytes, 2), b'o' | b'c' | b'[' | b'{' | b'e' | b'U') && bytes.len() > 8 {
-        hits.add(Class::Deserialization, if at(bytes, 2) == b'o' || has(bytes, b"gem::") { 88 } else { 60 }, "a serialised object of Ruby", 0, bytes.len().min(80));
+    if bytes.starts_with(&[4, 8])
+        && matches!(at(bytes, 2), b'o' | b'c' | b'[' | b'{' | b'e' | b'U')
+        && bytes.len() > 8
+    {
+        hits.add(
+            Class::Deserialization,
+            if at(bytes, 2) == b'o' || has(bytes, b"gem::") { 88 } else { 60 },
+            "a serialised object of Ruby",
+            0,
+            bytes.len().min(80),
+        );
     }
     if has(bytes, b"_$$nd_func$$_") {
         hits.add(Class::Deserialization, 96, "a function for node-serialize", 0, bytes.len().min(80));

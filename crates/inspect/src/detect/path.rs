@@ -8,13 +8,75 @@ use crate::verdict::Hits;
 
 /// What attackers read: without separators, since those come in many spellings.
 const TARGETS: &[&[u8]] = &[
-    b"etc/passwd", b"etc/shadow", b"etc/group", b"etc/hosts", b"etc/issue", b"etc/motd", b"etc/master.passwd", b"etc/sudoers", b"etc/crontab", b"etc/fstab",
-    b"etc/mysql", b"etc/apache", b"etc/nginx", b"etc/httpd", b"etc/ssh", b"etc/php", b"etc/security", b"etc/resolv.conf", b"etc/environment",
-    b"proc/self", b"proc/version", b"proc/cmdline", b"proc/1/", b"proc/net", b"proc/mounts", b"proc/cpuinfo", b"proc/sched",
-    b"var/log", b"var/run/secrets", b"var/mail", b"var/www", b"usr/local/apache", b"opt/lampp", b"root/.", b".ssh/", b"id_rsa", b".bash_history",
-    b"win.ini", b"boot.ini", b"system.ini", b"windows/system32", b"winnt/", b"windows/repair", b"windows/panther", b"inetpub", b"sam._", b"global.asa", b"windows.ini",
-    b"web-inf", b"meta-inf", b".htaccess", b".htpasswd", b"web.config", b".git/", b".svn/", b".env", b".aws/credentials", b".docker/config", b"wp-config",
-    b"php.ini", b"httpd.conf", b"my.ini", b"access_log", b"error_log", b"access.log", b"error.log", b"config.php", b"passwd", b"cmd.exe",
+    b"etc/passwd",
+    b"etc/shadow",
+    b"etc/group",
+    b"etc/hosts",
+    b"etc/issue",
+    b"etc/motd",
+    b"etc/master.passwd",
+    b"etc/sudoers",
+    b"etc/crontab",
+    b"etc/fstab",
+    b"etc/mysql",
+    b"etc/apache",
+    b"etc/nginx",
+    b"etc/httpd",
+    b"etc/ssh",
+    b"etc/php",
+    b"etc/security",
+    b"etc/resolv.conf",
+    b"etc/environment",
+    b"proc/self",
+    b"proc/version",
+    b"proc/cmdline",
+    b"proc/1/",
+    b"proc/net",
+    b"proc/mounts",
+    b"proc/cpuinfo",
+    b"proc/sched",
+    b"var/log",
+    b"var/run/secrets",
+    b"var/mail",
+    b"var/www",
+    b"usr/local/apache",
+    b"opt/lampp",
+    b"root/.",
+    b".ssh/",
+    b"id_rsa",
+    b".bash_history",
+    b"win.ini",
+    b"boot.ini",
+    b"system.ini",
+    b"windows/system32",
+    b"winnt/",
+    b"windows/repair",
+    b"windows/panther",
+    b"inetpub",
+    b"sam._",
+    b"global.asa",
+    b"windows.ini",
+    b"web-inf",
+    b"meta-inf",
+    b".htaccess",
+    b".htpasswd",
+    b"web.config",
+    b".git/",
+    b".svn/",
+    b".env",
+    b".aws/credentials",
+    b".docker/config",
+    b"wp-config",
+    b"php.ini",
+    b"httpd.conf",
+    b"my.ini",
+    b"access_log",
+    b"error_log",
+    b"access.log",
+    b"error.log",
+    b"config.php",
+    b"passwd",
+    b"cmd.exe",
 ];
 
 /// Judges `view`.
@@ -32,7 +94,9 @@ impl View<'_> {
     fn is_path_like(&self) -> bool {
         let bytes = trim(self.bytes);
         let blanks = bytes.iter().take(4096).filter(|&&b| is_space(b)).count();
-        blanks == 0 || blanks < 3 && bytes.len() < 256 && bytes.starts_with(b"/") || matches!(self.place, Place::Path)
+        blanks == 0
+            || blanks < 3 && bytes.len() < 256 && bytes.starts_with(b"/")
+            || matches!(self.place, Place::Path)
     }
 }
 
@@ -52,6 +116,7 @@ fn separators(bytes: &[u8]) -> Vec<u8> {
 /// Counts steps upwards, however they are spelt.
 fn climbs(view: &View<'_>, clean: &[u8], whole: bool, hits: &mut Hits) {
     let (mut ups, mut dots, mut odd, mut first) = (0_u32, 0_u32, 0_u32, None);
+    let mut long = false;
     let mut start = 0;
     let mut own = 0_u32;
     for end in 0..=clean.len() {
@@ -77,6 +142,10 @@ fn climbs(view: &View<'_>, clean: &[u8], whole: bool, hits: &mut Hits) {
             }
         } else if count == 1 && segment.len() == 1 {
             dots += 1;
+        } else if count > 3 && lead == 0 && start > 0 && start < 2 {
+            // `/....x`, `/........x`: what is left of steps when a filter took the separators.
+            long = true;
+            first.get_or_insert(start);
         } else if count > 2 && lead == 0 && junk && (bounded || start > 0) {
             odd += 1;
             first.get_or_insert(start);
@@ -99,13 +168,18 @@ fn climbs(view: &View<'_>, clean: &[u8], whole: bool, hits: &mut Hits) {
     }
     let path = matches!(view.place, Place::Path | Place::Cookie);
     match ups {
+        0 if long => add(74, "steps that some file systems read as a way upwards"),
         0 if odd > 2 || odd > 0 && dots > 0 => add(75, "steps that some file systems read as a way upwards"),
-        0 if odd > 0 && (path || view.is_short() && own > 0) => add(65, "steps that some file systems read as a way upwards"),
+        0 if odd > 0 && (path || view.is_short() && own > 0) => {
+            add(65, "steps that some file systems read as a way upwards");
+        }
         0 if dots > 2 => add(75, "a path of empty steps"),
         0 => {}
         1 if odd > 0 && (path || trim(clean).starts_with(b"/..;")) => add(82, "climbs out of its folder"),
         1 if path => add(72, "climbs out of its folder"),
-        1 if trim(clean).starts_with(b"/../") || has(clean, b"/../") && dots > 0 => add(60, "climbs out of its folder"),
+        1 if trim(clean).starts_with(b"/../") || has(clean, b"/../") && dots > 0 => {
+            add(72, "climbs out of its folder");
+        }
         1 => add(45, "climbs one folder up"),
         2 if url_like(clean) => add(55, "climbs out of its folder"),
         _ => add(80, "climbs out of its folder"),
@@ -119,12 +193,40 @@ fn url_like(clean: &[u8]) -> bool {
 /// Absolute paths of the system.
 fn names(view: &View<'_>, clean: &[u8], whole: bool, hits: &mut Hits) {
     let trimmed = trim(clean);
-    let absolute = trimmed.starts_with(b"/") || trimmed.starts_with(b"file:") || at(trimmed, 1) == b':' && at(trimmed, 0).is_ascii_alphabetic();
+    let absolute = trimmed.starts_with(b"/")
+        || trimmed.starts_with(b"file:")
+        || at(trimmed, 1) == b':' && at(trimmed, 0).is_ascii_alphabetic();
     let squeezed = squeeze(trimmed);
     let hit = TARGETS.iter().find(|target| has(&squeezed, target));
     let mut add = |score: u8, why| hits.add(Class::Path, score, why, 0, view.bytes.len());
+    let squashed = [&b"etcpasswd"[..], b"..boot.ini", b"..web-inf", b"windowswin.ini", b"web-infweb.xml"];
+    if whole && squashed.iter().any(|known| has(trimmed, known)) {
+        return add(78, "a file of the system, its separators gone");
+    }
     if let Some(target) = hit {
-        let root = ["etc/", "proc/", "var/log", "win", "boot.ini", "web-inf", ".ht", ".ssh", "id_rsa", ".git/", "system.ini", "sam._", "root/.", "inetpub", "global.asa", ".bash", ".aws", "cmd.exe", "php.ini", "httpd.conf", "usr/local/apache"];
+        let root = [
+            "etc/",
+            "proc/",
+            "var/log",
+            "win",
+            "boot.ini",
+            "web-inf",
+            ".ht",
+            ".ssh",
+            "id_rsa",
+            ".git/",
+            "system.ini",
+            "sam._",
+            "root/.",
+            "inetpub",
+            "global.asa",
+            ".bash",
+            ".aws",
+            "cmd.exe",
+            "php.ini",
+            "httpd.conf",
+            "usr/local/apache",
+        ];
         let known = root.iter().any(|root| target.starts_with(root.as_bytes()));
         if starts(trimmed, b"file:") {
             return add(90, "a file of the system by its URL");
@@ -132,16 +234,28 @@ fn names(view: &View<'_>, clean: &[u8], whole: bool, hits: &mut Hits) {
         if whole && absolute && known && !url_like(trimmed) {
             let words = view.bytes.iter().filter(|&&b| is_space(b)).count();
             add(if words == 0 { 85 } else { 72 }, "a file of the system");
-        } else if whole && known && [&b"etc/"[..], b"web-inf", b"proc/self", b".git/", b"win.ini", b"boot.ini", b"windows/"].iter().any(|root| squeezed.starts_with(root) || squeezed.trim_ascii_start().trim_start_dots().starts_with(root)) {
+        } else if whole
+            && known
+            && [&b"etc/"[..], b"web-inf", b"proc/self", b".git/", b"win.ini", b"boot.ini", b"windows/"]
+                .iter()
+                .any(|root| {
+                    squeezed.starts_with(root)
+                        || squeezed.trim_ascii_start().trim_start_dots().starts_with(root)
+                })
+        {
             add(75, "a file of the system");
-        } else if !view.document && has(&squeezed, b"/etc/passwd") || has(&squeezed, b"/etc/shadow") || has(&squeezed, b"/proc/self/environ") {
+        } else if !view.document && has(&squeezed, b"/etc/passwd")
+            || has(&squeezed, b"/etc/shadow")
+            || has(&squeezed, b"/proc/self/environ")
+        {
             let last = squeezed.ends_with(b"/etc/passwd") || squeezed.ends_with(b"/etc/shadow");
             if !view.document {
-                add(if view.is_short() && (last || whole) { 72 } else { 55 }, "mentions a file of the system");
+                add(
+                    if view.is_short() && (last || whole) { 72 } else { 55 },
+                    "mentions a file of the system",
+                );
             }
         }
-    } else if whole && (has(trimmed, b"etcpasswd") || has(trimmed, b"..boot.ini") || has(trimmed, b"..web-inf") || has(trimmed, b"windowswin.ini")) {
-        add(78, "a file of the system, its separators gone");
     }
     if starts(trimmed, b"file:/") && whole {
         add(75, "a file by its URL");
@@ -151,7 +265,12 @@ fn names(view: &View<'_>, clean: &[u8], whole: bool, hits: &mut Hits) {
     if unc && whole && view.bytes.iter().filter(|&&b| b == b'\\').count() > 2 {
         add(60, "a share of another server");
     }
-    if whole && at(trimmed, 1) == b':' && at(trimmed, 2) == b'/' && at(trimmed, 0).is_ascii_alphabetic() && view.place == Place::Path {
+    if whole
+        && at(trimmed, 1) == b':'
+        && at(trimmed, 2) == b'/'
+        && at(trimmed, 0).is_ascii_alphabetic()
+        && view.place == Place::Path
+    {
         add(70, "a path of Windows");
     }
 }

@@ -10,12 +10,35 @@ use crate::verdict::Hits;
 
 /// Schemes that no web address has.
 const SCHEMES: [(&[u8], u8); 13] = [
-    (b"gopher://", 92), (b"dict://", 88), (b"ldap://", 74), (b"ldaps://", 74), (b"rmi://", 84), (b"tftp://", 82), (b"sftp://", 40), (b"netdoc:", 88), (b"jar:http", 84), (b"file://", 74), (b"ogg://", 60), (b"ssh2.", 60), (b"local_file:", 84),
+    (b"gopher://", 92),
+    (b"dict://", 88),
+    (b"ldap://", 74),
+    (b"ldaps://", 74),
+    (b"rmi://", 84),
+    (b"tftp://", 82),
+    (b"sftp://", 40),
+    (b"netdoc:", 88),
+    (b"jar:http", 84),
+    (b"file://", 74),
+    (b"ogg://", 60),
+    (b"ssh2.", 60),
+    (b"local_file:", 84),
 ];
 
 /// Names that answer with an address inside.
 const NAMES: [&[u8]; 12] = [
-    b"metadata.google.internal", b"metadata.goog", b"instance-data", b".nip.io", b".xip.io", b".sslip.io", b"localtest.me", b"lvh.me", b"vcap.me", b"burpcollaborator", b".oastify.com", b"interact.sh",
+    b"metadata.google.internal",
+    b"metadata.goog",
+    b"instance-data",
+    b".nip.io",
+    b".xip.io",
+    b".sslip.io",
+    b"localtest.me",
+    b"lvh.me",
+    b"vcap.me",
+    b"burpcollaborator",
+    b".oastify.com",
+    b"interact.sh",
 ];
 
 /// Judges `view`.
@@ -40,8 +63,12 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
             return;
         }
         let web = slice(bytes, 0, start - 3);
-        let http = web.to_ascii_lowercase().ends_with(b"http") || web.to_ascii_lowercase().ends_with(b"https");
-        let end = skip_while(bytes, start, |b| !matches!(b, b'/' | b'?' | b'#' | b'\\' | b'"' | b'\'' | b'<' | b'>') && !is_space(b)).min(start + 300);
+        let http =
+            web.to_ascii_lowercase().ends_with(b"http") || web.to_ascii_lowercase().ends_with(b"https");
+        let end = skip_while(bytes, start, |b| {
+            !matches!(b, b'/' | b'?' | b'#' | b'\\' | b'"' | b'\'' | b'<' | b'>') && !is_space(b)
+        })
+        .min(start + 300);
         let authority = slice(bytes, start, end);
         let host = authority.iter().rposition(|&b| b == b'@').map_or(authority, |at| from(authority, at + 1));
         let whole = seen == 1 && start < 12;
@@ -71,17 +98,34 @@ fn judge(host: &[u8], authority: &[u8]) -> Option<(u8, &'static str)> {
     let mapped = at(&lower, 0) == b'[' && address.is_ipv4();
     let odd = odd || mapped;
     match address {
-        IpAddr::V4(v4) if v4.octets() == [169, 254, 169, 254] || v4.octets() == [100, 100, 100, 200] || v4.octets() == [192, 0, 0, 192] => {
+        IpAddr::V4(v4)
+            if v4.octets() == [169, 254, 169, 254]
+                || v4.octets() == [100, 100, 100, 200]
+                || v4.octets() == [192, 0, 0, 192] =>
+        {
             Some((92, "the address of a cloud's metadata"))
         }
-        IpAddr::V6(v6) if v6.segments().starts_with(&[0xfd00, 0xec2]) => Some((92, "the address of a cloud's metadata")),
-        IpAddr::V4(v4) if odd && (v4.is_loopback() || v4.is_private() || v4.is_link_local() || v4.is_unspecified()) => {
+        IpAddr::V6(v6) if v6.segments().starts_with(&[0xfd00, 0xec2]) => {
+            Some((92, "the address of a cloud's metadata"))
+        }
+        IpAddr::V4(v4)
+            if odd && (v4.is_loopback() || v4.is_private() || v4.is_link_local() || v4.is_unspecified()) =>
+        {
             Some((86, "an address inside, written to look like none"))
         }
         IpAddr::V4(v4) if v4.is_link_local() || v4.is_unspecified() => Some((80, "an address inside")),
-        IpAddr::V4(v4) if v4.is_loopback() || v4.is_private() => Some((if hidden { 76 } else { 60 }, "an address inside")),
+        IpAddr::V4(v4) if v4.is_loopback() || v4.is_private() => {
+            Some((if hidden { 76 } else { 60 }, "an address inside"))
+        }
         IpAddr::V6(v6) if v6.is_loopback() || v6.is_unspecified() => Some((76, "an address inside")),
-        IpAddr::V6(v6) if v6.segments().first().is_some_and(|first| first & 0xfe00 == 0xfc00 || first & 0xffc0 == 0xfe80) => Some((70, "an address inside")),
+        IpAddr::V6(v6)
+            if v6
+                .segments()
+                .first()
+                .is_some_and(|first| first & 0xfe00 == 0xfc00 || first & 0xffc0 == 0xfe80) =>
+        {
+            Some((70, "an address inside"))
+        }
         _ if odd => Some((60, "an address that is written to look like none")),
         _ => None,
     }
@@ -119,7 +163,8 @@ fn address(name: &[u8]) -> Option<(IpAddr, bool)> {
             _ => (part, 10),
         };
         odd |= radix != 10;
-        let number = if digits.is_empty() && radix == 16 { 0 } else { u64::from_str_radix(digits, radix).ok()? };
+        let number =
+            if digits.is_empty() && radix == 16 { 0 } else { u64::from_str_radix(digits, radix).ok()? };
         *parts.get_mut(count)? = number;
         count += 1;
     }

@@ -7,14 +7,130 @@ use crate::verdict::Hits;
 
 /// Opening and closing delimiters.
 const DELIMITERS: &[(&[u8], &[u8])] = &[
-    (b"{{", b"}}"), (b"${", b"}"), (b"#{", b"}"), (b"*{", b"}"), (b"@{", b"}"), (b"~{", b"}"), (b"%{", b"}"), (b"<%", b"%>"), (b"{%", b"%}"), (b"[[", b"]]"), (b"@(", b")"), (b"{$", b"}"), (b"{php", b"{/php}"), (b"{if ", b"}"), (b"{{=", b"}}"), (b"[=", b"]"), (b"{@", b"}"), (b"#set(", b")"), (b"{=", b"}"), (b"$", b")"),
+    (b"{{", b"}}"),
+    (b"${", b"}"),
+    (b"#{", b"}"),
+    (b"*{", b"}"),
+    (b"@{", b"}"),
+    (b"~{", b"}"),
+    (b"%{", b"}"),
+    (b"<%", b"%>"),
+    (b"{%", b"%}"),
+    (b"[[", b"]]"),
+    (b"@(", b")"),
+    (b"{$", b"}"),
+    (b"{php", b"{/php}"),
+    (b"{if ", b"}"),
+    (b"{{=", b"}}"),
+    (b"[=", b"]"),
+    (b"{@", b"}"),
+    (b"#set(", b")"),
+    (b"{=", b"}"),
+    (b"$", b")"),
 ];
 
 /// What reaches beyond the values that a template was given.
 const REACHES: &[&[u8]] = &[
-    b"__class__", b"__globals__", b"__mro__", b"__subclasses__", b"__builtins__", b"__init__", b"__import__", b"__base__", b"__bases__", b"__dict__", b"getclass(", b".class.", b"classloader", b"runtime", b"processbuilder", b"t(java", b"java.lang", b"java.util", b"javax.", b"freemarker", b"?new(", b"?api", b"?eval", b"constructor", b"prototype",
-    b"self.", b"_self", b"config.", b"config}", b"config|", b"settings.", b"request.application", b"request[", b"request|attr", b"|attr(", b"get_flashed_messages", b"url_for.", b"lipsum", b"cycler", b"joiner", b"namespace.", b"dump(app", b"app.request", b"system(", b"exec(", b"execute", b"popen", b"passthru", b"shell_exec", b"eval(", b"require(", b"process.", b"global.", b"mainmodule",
-    b"range.constructor", b"$eval", b"$on.", b"tojson.constructor", b"file.open", b"file.read", b"io.popen", b"dir.entries", b"<%=", b"#context", b"#_memberaccess", b"@java", b"#request", b"#session", b"#application", b"%x(", b"kernel.", b"import os", b"os.", b"setcontenttype", b"printwriter", b"registerundefinedfiltercallback", b"filter('system", b"|filter(", b"map('system", b"sort('", b"phpinfo", b"smarty.", b"writefile", b"include(", b"/etc/", b"debug", b"fetch(", b"alert(", b"class.forname", b"session.", b"sessionscope", b"requestscope", b"applicationscope", b"param.", b"pagecontext", b"facescontext", b"header[", b"cookie[", b"env[", b"read('",
+    b"__class__",
+    b"__globals__",
+    b"__mro__",
+    b"__subclasses__",
+    b"__builtins__",
+    b"__init__",
+    b"__import__",
+    b"__base__",
+    b"__bases__",
+    b"__dict__",
+    b"getclass(",
+    b".class.",
+    b"classloader",
+    b"runtime",
+    b"processbuilder",
+    b"t(java",
+    b"java.lang",
+    b"java.util",
+    b"javax.",
+    b"freemarker",
+    b"?new(",
+    b"?api",
+    b"?eval",
+    b"constructor",
+    b"prototype",
+    b"self.",
+    b"_self",
+    b"config.",
+    b"config}",
+    b"config|",
+    b"settings.",
+    b"request.application",
+    b"request[",
+    b"request|attr",
+    b"|attr(",
+    b"get_flashed_messages",
+    b"url_for.",
+    b"lipsum",
+    b"cycler",
+    b"joiner",
+    b"namespace.",
+    b"dump(app",
+    b"app.request",
+    b"system(",
+    b"exec(",
+    b"execute",
+    b"popen",
+    b"passthru",
+    b"shell_exec",
+    b"eval(",
+    b"require(",
+    b"process.",
+    b"global.",
+    b"mainmodule",
+    b"range.constructor",
+    b"$eval",
+    b"$on.",
+    b"tojson.constructor",
+    b"file.open",
+    b"file.read",
+    b"io.popen",
+    b"dir.entries",
+    b"<%=",
+    b"#context",
+    b"#_memberaccess",
+    b"@java",
+    b"#request",
+    b"#session",
+    b"#application",
+    b"%x(",
+    b"kernel.",
+    b"import os",
+    b"os.",
+    b"setcontenttype",
+    b"printwriter",
+    b"registerundefinedfiltercallback",
+    b"filter('system",
+    b"|filter(",
+    b"map('system",
+    b"sort('",
+    b"phpinfo",
+    b"smarty.",
+    b"writefile",
+    b"include(",
+    b"/etc/",
+    b"debug",
+    b"fetch(",
+    b"alert(",
+    b"class.forname",
+    b"session.",
+    b"sessionscope",
+    b"requestscope",
+    b"applicationscope",
+    b"param.",
+    b"pagecontext",
+    b"facescontext",
+    b"header[",
+    b"cookie[",
+    b"env[",
+    b"read('",
 ];
 
 /// Judges `view`.
@@ -29,7 +145,9 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
             continue;
         }
         let rest = slice(bytes, index, index + 400);
-        let Some((open, close)) = DELIMITERS.iter().take(DELIMITERS.len() - 1).find(|(open, _)| rest.starts_with(open)) else {
+        let Some((open, close)) =
+            DELIMITERS.iter().take(DELIMITERS.len() - 1).find(|(open, _)| rest.starts_with(open))
+        else {
             index += 1;
             continue;
         };
@@ -44,15 +162,51 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
         }
         if let Some((score, why)) = expression(open, inner, end.is_some(), view) {
             let score = if view.document { score.saturating_sub(30) } else { score };
-            hits.add(Class::Template, score, why, index, (index + open.len() + inner.len() + close.len()).min(bytes.len()));
+            hits.add(
+                Class::Template,
+                score,
+                why,
+                index,
+                (index + open.len() + inner.len() + close.len()).min(bytes.len()),
+            );
         }
         // What is judged whole need not be looked at again, but something may open inside.
         index += open.len();
     }
     let head = trim(bytes);
-    if has_any(slice(head, 0, 64), &[b"#set(", b"#set ($", b"#foreach(", b"#include(", b"#parse(", b"<#assign", b"<#if", b"<@", b"<#--", b"{php}", b"{% debug %}", b"{%debug%}", b"<th:", b"__${", b"#exec"]) && has_any(head, &[b"(", b"="]) && !view.document {
-        let strong = has_any(head, &[b"#set($", b"#set ($", b"?new()", b"{php}", b"debug", b"__${", b".class", b"execute"]);
-        hits.add(Class::Template, if strong { 80 } else { 60 }, "a directive of a template engine", 0, bytes.len());
+    if has_any(
+        slice(head, 0, 64),
+        &[
+            b"#set(",
+            b"#set ($",
+            b"#foreach(",
+            b"#include(",
+            b"#parse(",
+            b"<#assign",
+            b"<#if",
+            b"<@",
+            b"<#--",
+            b"{php}",
+            b"{% debug %}",
+            b"{%debug%}",
+            b"<th:",
+            b"__${",
+            b"#exec",
+        ],
+    ) && has_any(head, &[b"(", b"="])
+        && !view.document
+    {
+        let strong = has_any(
+            head,
+            &[b"#set($", b"#set ($", b"?new()", b"{php}", b"debug", b"__${", b".class", b"execute"],
+        );
+        hits.add(
+            Class::Template,
+            if strong { 80 } else { 60 },
+            "a directive of a template engine",
+            0,
+            bytes.len(),
+        );
     }
 }
 
@@ -66,31 +220,107 @@ fn expression(open: &[u8], inner: &[u8], closed: bool, view: &View<'_>) -> Optio
     let text = text.strip_prefix(b"=").unwrap_or(text);
     let text = trim(text);
     if let Some(why) = reckons(text) {
-        let sure = closed && matches!(open, b"{{" | b"${" | b"#{" | b"<%" | b"*{" | b"@(" | b"[[" | b"%{" | b"{%" | b"[=" | b"{{=" | b"{@" | b"~{" | b"@{" | b"{=" | b"{if ");
-        return Some((if sure { 88 } else if closed && view.is_short() && open == b"{$" { 60 } else { 50 }, why));
+        let sure = closed
+            && matches!(
+                open,
+                b"{{"
+                    | b"${"
+                    | b"#{"
+                    | b"<%"
+                    | b"*{"
+                    | b"@("
+                    | b"[["
+                    | b"%{"
+                    | b"{%"
+                    | b"[="
+                    | b"{{="
+                    | b"{@"
+                    | b"~{"
+                    | b"@{"
+                    | b"{="
+                    | b"{if "
+            );
+        return Some((
+            if sure {
+                88
+            } else if closed && view.is_short() && open == b"{$" {
+                60
+            } else {
+                50
+            },
+            why,
+        ));
     }
     if let Some(reach) = REACHES.iter().find(|reach| has(text, reach)) {
         let call = text.iter().any(|b| matches!(b, b'(' | b'[' | b'.'));
-        let strong = reach.starts_with(b"__") || [&b"runtime"[..], b"processbuilder", b"t(java", b"java.", b"getclass", b"classloader", b"?new(", b"constructor", b"_self", b"lipsum", b"cycler", b"popen", b"system(", b"shell_exec", b"passthru", b"#context", b"#_memberaccess", b"@java", b"get_flashed", b"|attr(", b"mainmodule", b"registerundefined", b"freemarker", b"exec(", b"eval("].iter().any(|known| reach.starts_with(known));
+        let strong = reach.starts_with(b"__")
+            || [
+                &b"runtime"[..],
+                b"processbuilder",
+                b"t(java",
+                b"java.",
+                b"getclass",
+                b"classloader",
+                b"?new(",
+                b"constructor",
+                b"_self",
+                b"lipsum",
+                b"cycler",
+                b"popen",
+                b"system(",
+                b"shell_exec",
+                b"passthru",
+                b"#context",
+                b"#_memberaccess",
+                b"@java",
+                b"get_flashed",
+                b"|attr(",
+                b"mainmodule",
+                b"registerundefined",
+                b"freemarker",
+                b"exec(",
+                b"eval(",
+            ]
+            .iter()
+            .any(|known| reach.starts_with(known));
         // `${process.env.HOME}`, `${config.name}` and `${os.name}` are ordinary in code.
         let script = matches!(open, b"${" | b"{$" | b"[[" | b"@(" | b"{=" | b"[=" | b"{@");
         return Some(match (strong, call, script) {
             (true, true, _) => (94, "reaches beyond what a template was given"),
             (true, false, _) => (76, "reaches beyond what a template was given"),
             (false, true, false) => (76, "reaches beyond what a template was given"),
-            (false, false, false) if open == b"{{" && (text == b"config" || text == b"self" || *reach == b"debug") => (75, "reaches beyond what a template was given"),
+            (false, false, false)
+                if open == b"{{" && (text == b"config" || text == b"self" || *reach == b"debug") =>
+            {
+                (75, "reaches beyond what a template was given")
+            }
             (false, true, true) if view.is_short() => (58, "an expression in a template's delimiters"),
             _ => (40, "an expression in a template's delimiters"),
         });
     }
-    let call = text.windows(2).any(|pair| is_word(pair[0]) && pair[1] == b'(');
+    let call = text.windows(2).any(|pair| is_word(at(pair, 0)) && at(pair, 1) == b'(');
     let quoted = text.iter().any(|b| matches!(b, b'\'' | b'"'));
     match open {
         b"<%" if ruby_or_jsp => Some((if call || quoted { 76 } else { 60 }, "a block of a template engine")),
-        b"{{" if call && quoted && closed && !has(text, b"t(") && text.iter().filter(|b| **b == b'\'').count() < 3 => Some((55, "a call in a template's delimiters")),
+        b"{{"
+            if call
+                && quoted
+                && closed
+                && !has(text, b"t(")
+                && text.iter().filter(|b| **b == b'\'').count() < 3 =>
+        {
+            Some((55, "a call in a template's delimiters"))
+        }
         b"#{" | b"%{" | b"*{" if call => Some((72, "a call in a template's delimiters")),
         b"@(" if quoted && call => Some((50, "a call in a template's delimiters")),
-        b"{%" if call || text.starts_with(b"for") || text.starts_with(b"include") || text.starts_with(b"import") => Some((62, "a block of a template engine")),
+        b"{%"
+            if call
+                || text.starts_with(b"for")
+                || text.starts_with(b"include")
+                || text.starts_with(b"import") =>
+        {
+            Some((62, "a block of a template engine"))
+        }
         _ => None,
     }
 }
@@ -99,9 +329,11 @@ fn expression(open: &[u8], inner: &[u8], closed: bool, view: &View<'_>) -> Optio
 fn reckons(text: &[u8]) -> Option<&'static str> {
     const WHY: &str = "a calculation in a template's delimiters";
     let number = |text: &[u8], index: usize| {
-        let index = skip_while(text, index, |b| is_space(b) || matches!(b, b'(' | b'-' | b'\'' | b'"' | b'['));
+        let index =
+            skip_while(text, index, |b| is_space(b) || matches!(b, b'(' | b'-' | b'\'' | b'"' | b'['));
         let end = skip_while(text, index, |b| b.is_ascii_digit());
-        (end > index).then(|| skip_while(text, end, |b| is_space(b) || matches!(b, b')' | b'\'' | b'"' | b']')))
+        (end > index)
+            .then(|| skip_while(text, end, |b| is_space(b) || matches!(b, b')' | b'\'' | b'"' | b']')))
     };
     let first = number(text, 0)?;
     if !matches!(at(text, first), b'*' | b'+' | b'-' | b'/' | b'%' | b'^' | b'<' | b'>' | b'=') {

@@ -10,7 +10,11 @@ use crate::text::{at, from, is_space, is_word, slice, starts};
 /// Whether `bytes` is a document of GraphQL: it begins as one, and outside of strings it has only what one has.
 pub(crate) fn is_document(bytes: &[u8]) -> bool {
     let text = bytes.trim_ascii();
-    let begins = [&b"query"[..], b"mutation", b"subscription", b"fragment", b"introspectionquery"].iter().any(|word| starts(text, word) && !is_word(at(text, word.len())) || starts(text, word) && text.contains(&b'{'))
+    let begins = [&b"query"[..], b"mutation", b"subscription", b"fragment", b"introspectionquery"]
+        .iter()
+        .any(|word| {
+            starts(text, word) && !is_word(at(text, word.len())) || starts(text, word) && text.contains(&b'{')
+        })
         || text.starts_with(b"{") && text.ends_with(b"}");
     if !begins || !text.contains(&b'{') {
         return false;
@@ -24,7 +28,30 @@ pub(crate) fn is_document(bytes: &[u8]) -> bool {
                 None => return false,
             },
             b'#' => index = crate::text::skip_while(text, index, |b| b != b'\n'),
-            _ if is_word(byte) || is_space(byte) || matches!(byte, b'{' | b'}' | b'(' | b')' | b'[' | b']' | b':' | b',' | b'!' | b'$' | b'@' | b'.' | b'=' | b'|' | b'&' | b'-' | b'+') => index += 1,
+            _ if is_word(byte)
+                || is_space(byte)
+                || matches!(
+                    byte,
+                    b'{' | b'}'
+                        | b'('
+                        | b')'
+                        | b'['
+                        | b']'
+                        | b':'
+                        | b','
+                        | b'!'
+                        | b'$'
+                        | b'@'
+                        | b'.'
+                        | b'='
+                        | b'|'
+                        | b'&'
+                        | b'-'
+                        | b'+'
+                ) =>
+            {
+                index += 1;
+            }
             _ => return false,
         }
     }

@@ -75,7 +75,11 @@ fn walk(bytes: &[u8], mut visit: Option<Visit<'_>>) -> Result<(), Malformed> {
                     }
                     index = end + 1;
                 }
-                b'-' | b'0'..=b'9' => index = skip_while(bytes, index, |b| b.is_ascii_digit() || matches!(b, b'-' | b'+' | b'.' | b'e' | b'E')),
+                b'-' | b'0'..=b'9' => {
+                    index = skip_while(bytes, index, |b| {
+                        b.is_ascii_digit() || matches!(b, b'-' | b'+' | b'.' | b'e' | b'E')
+                    });
+                }
                 b't' if from(bytes, index).starts_with(b"true") => index += 4,
                 b'f' if from(bytes, index).starts_with(b"false") => index += 5,
                 b'n' if from(bytes, index).starts_with(b"null") => index += 4,
@@ -148,8 +152,11 @@ fn member(
 }
 
 fn leaf(bytes: &[u8], levels: &[Level], text: Cow<'_, [u8]>, visit: Visit<'_>) -> ControlFlow<()> {
-    let names: SmallVec<[&[u8]; 8]> =
-        levels.iter().filter(|level| level.object).map(|level| slice(bytes, level.name.0, level.name.1)).collect();
+    let names: SmallVec<[&[u8]; 8]> = levels
+        .iter()
+        .filter(|level| level.object)
+        .map(|level| slice(bytes, level.name.0, level.name.1))
+        .collect();
     // What GraphQL clients send: the document as a string, in which only its literals are a client's choice.
     if names.last() == Some(&&b"query"[..]) && graphql::is_document(&text) {
         return graphql::leaves(&text, b"query", visit);
@@ -192,7 +199,11 @@ pub(super) fn unescape(raw: &[u8]) -> Cow<'_, [u8]> {
             b'b' => out.push(8),
             b'f' => out.push(12),
             b'u' => {
-                let unit = |at: usize| std::str::from_utf8(slice(raw, at, at + 4)).ok().and_then(|digits| u32::from_str_radix(digits, 16).ok());
+                let unit = |at: usize| {
+                    std::str::from_utf8(slice(raw, at, at + 4))
+                        .ok()
+                        .and_then(|digits| u32::from_str_radix(digits, 16).ok())
+                };
                 let Some(high) = unit(index) else { continue };
                 index += 4;
                 let code = if (0xd800..0xdc00).contains(&high) && slice(raw, index, index + 2) == b"\\u" {

@@ -40,7 +40,10 @@ pub fn boundary(content_type: &str) -> Option<&str> {
             Some(quoted) => quoted.strip_suffix('"')?,
             None => value,
         };
-        let fine = !plain.is_empty() && plain.len() <= 70 && plain.bytes().all(|b| is_word(b) || b"'()+_,-./:=? ".contains(&b)) && !plain.ends_with(' ');
+        let fine = !plain.is_empty()
+            && plain.len() <= 70
+            && plain.bytes().all(|b| is_word(b) || b"'()+_,-./:=? ".contains(&b))
+            && !plain.ends_with(' ');
         if !fine || found.is_some() {
             return None;
         }
@@ -76,7 +79,9 @@ pub fn parts<'a>(body: &'a [u8], boundary: &str) -> Result<Vec<Part<'a>>, Malfor
             return wrong(index, "a line break behind the boundary");
         }
         let rest = from(body, index);
-        let Some(head) = position(rest, b"\r\n\r\n") else { return wrong(index, "an empty line behind a part's headers") };
+        let Some(head) = position(rest, b"\r\n\r\n") else {
+            return wrong(index, "an empty line behind a part's headers");
+        };
         let content = from(rest, head + 4);
         let Some(end) = position(content, &delimiter) else { return wrong(index, "the boundary at the end") };
         if parts.len() >= MOST {
@@ -102,7 +107,8 @@ fn position(bytes: &[u8], needle: &[u8]) -> Option<usize> {
 }
 
 fn part<'a>(head: &'a [u8], content: &'a [u8], at_: usize) -> Result<Part<'a>, Malformed> {
-    let mut part = Part { name: b"", filename: None, extended: false, content_type: None, encoding: None, content };
+    let mut part =
+        Part { name: b"", filename: None, extended: false, content_type: None, encoding: None, content };
     let mut disposition = false;
     for line in head.split(|&b| b == b'\n') {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -174,15 +180,19 @@ fn read_disposition<'a>(value: &'a [u8], part: &mut Part<'a>, at_: usize) -> Res
 
 /// Calls `visit` for names, file names and texts.
 pub(super) fn leaves(body: &[u8], content_type: &str, visit: Visit<'_>) -> Result<(), Malformed> {
-    let Some(boundary) = boundary(content_type) else { return Err(Malformed { at: 0, expected: "a boundary" }) };
+    let Some(boundary) = boundary(content_type) else {
+        return Err(Malformed { at: 0, expected: "a boundary" });
+    };
     for part in parts(body, boundary)? {
         if part.name.iter().any(|&b| !is_word(b) && !matches!(b, b'-' | b'.' | b'[' | b']'))
-            && visit(Leaf { place: Place::Name, name: Name::Plain(part.name), bytes: path_text(part.name) }).is_break()
+            && visit(Leaf { place: Place::Name, name: Name::Plain(part.name), bytes: path_text(part.name) })
+                .is_break()
         {
             return Ok(());
         }
         if let Some(filename) = part.filename
-            && visit(Leaf { place: Place::Path, name: Name::Plain(b"filename"), bytes: path_text(filename) }).is_break()
+            && visit(Leaf { place: Place::Path, name: Name::Plain(b"filename"), bytes: path_text(filename) })
+                .is_break()
         {
             return Ok(());
         }
@@ -214,7 +224,9 @@ fn transfer<'a>(part: &Part<'a>) -> Cow<'a, [u8]> {
         let mut index = 0;
         while index < text.len() {
             if at(text, index) == b'=' {
-                let pair = std::str::from_utf8(slice(text, index + 1, index + 3)).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok());
+                let pair = std::str::from_utf8(slice(text, index + 1, index + 3))
+                    .ok()
+                    .and_then(|pair| u8::from_str_radix(pair, 16).ok());
                 if let Some(byte) = pair {
                     out.push(byte);
                     index += 3;

@@ -33,7 +33,11 @@ pub(super) fn pairs(raw: &[u8], place: Place, visit: Visit<'_>) {
         if !name.is_empty() && name.iter().any(|&b| !is_word(b)) || name.starts_with(b"__") {
             let text = form_text(name);
             // `a[b]`, `a.b`, `a-b` and `utm_x` are ordinary.
-            let plain = text.iter().all(|&b| is_word(b) || matches!(b, b'-' | b'.' | b'[' | b']' | b':')) && !text.starts_with(b"__") && find(&text, b"__proto__").is_none() && find(&text, b"prototype").is_none() && !starts(&text, b"class.");
+            let plain = text.iter().all(|&b| is_word(b) || matches!(b, b'-' | b'.' | b'[' | b']' | b':'))
+                && !text.starts_with(b"__")
+                && find(&text, b"__proto__").is_none()
+                && find(&text, b"prototype").is_none()
+                && !starts(&text, b"class.");
             if !plain && visit(Leaf { place: Place::Name, name: Name::Plain(name), bytes: text }).is_break() {
                 return;
             }
@@ -54,7 +58,8 @@ pub(super) fn pairs(raw: &[u8], place: Place, visit: Visit<'_>) {
 
 /// The values of each name that stands more than once, joined as frameworks do: with a comma.
 fn joined(seen: &[(&[u8], &[u8])], place: Place, visit: Visit<'_>) {
-    let mut sorted: SmallVec<[(&[u8], usize); 16]> = seen.iter().enumerate().map(|(index, (name, _))| (*name, index)).collect();
+    let mut sorted: SmallVec<[(&[u8], usize); 16]> =
+        seen.iter().enumerate().map(|(index, (name, _))| (*name, index)).collect();
     sorted.sort();
     for group in sorted.chunk_by(|a, b| a.0 == b.0).filter(|group| group.len() > 1) {
         let mut all = Vec::new();
@@ -76,15 +81,21 @@ fn joined(seen: &[(&[u8], &[u8])], place: Place, visit: Visit<'_>) {
 /// Calls `visit` for each segment of a path, and for the path as a whole.
 pub fn path(raw: &[u8], visit: Visit<'_>) {
     let whole = path_text(raw);
-    if whole.iter().any(|&b| !(is_word(b) || matches!(b, b'/' | b'-' | b'.' | b'~' | b'@' | b':' | b',' | b'+'))) || find(&whole, b"..").is_some() || find(&whole, b"/.").is_some() || find(&whole, b"-inf").is_some() {
-        if visit(Leaf { place: Place::Path, name: Name::Plain(b"path"), bytes: Cow::Borrowed(&whole) }).is_break() {
+    if (whole
+        .iter()
+        .any(|&b| !(is_word(b) || matches!(b, b'/' | b'-' | b'.' | b'~' | b'@' | b':' | b',' | b'+')))
+        || find(&whole, b"..").is_some()
+        || find(&whole, b"/.").is_some()
+        || find(&whole, b"-inf").is_some())
+        && visit(Leaf { place: Place::Path, name: Name::Plain(b"path"), bytes: Cow::Borrowed(&whole) })
+            .is_break()
+    {
+        return;
+    }
+    for segment in raw.split(|&b| b == b'/').filter(|segment| !segment.is_empty()) {
+        let text = path_text(segment);
+        if visit(Leaf { place: Place::Path, name: Name::Plain(b"path"), bytes: text }).is_break() {
             return;
-        }
-        for segment in raw.split(|&b| b == b'/').filter(|segment| !segment.is_empty()) {
-            let text = path_text(segment);
-            if visit(Leaf { place: Place::Path, name: Name::Plain(b"path"), bytes: text }).is_break() {
-                return;
-            }
         }
     }
 }
@@ -92,7 +103,20 @@ pub fn path(raw: &[u8], visit: Visit<'_>) {
 /// Calls `visit` for what a client chose in a header. URLs (`Referer`) are taken apart; what is checked elsewhere or
 /// says nothing (credentials, lengths, conditions) is left out.
 pub fn header(name: &str, value: &[u8], visit: Visit<'_>) {
-    const LEFT_OUT: [&str; 12] = ["host", "content-length", "authorization", "proxy-authorization", "connection", "date", "te", "transfer-encoding", "upgrade", "if-none-match", "if-match", "x-api-key"];
+    const LEFT_OUT: [&str; 12] = [
+        "host",
+        "content-length",
+        "authorization",
+        "proxy-authorization",
+        "connection",
+        "date",
+        "te",
+        "transfer-encoding",
+        "upgrade",
+        "if-none-match",
+        "if-match",
+        "x-api-key",
+    ];
     if LEFT_OUT.iter().any(|known| name.eq_ignore_ascii_case(known)) {
         return;
     }
@@ -109,9 +133,15 @@ pub fn header(name: &str, value: &[u8], visit: Visit<'_>) {
 /// The path and the parameters of a URL in a header.
 fn url(value: &[u8], name: Name<'_>, visit: Visit<'_>) {
     let authority = find(value, b"://").map_or(0, |scheme| scheme + 3);
-    let path_start = value.iter().skip(authority).position(|&b| b == b'/' || b == b'?').map_or(value.len(), |slash| authority + slash);
+    let path_start = value
+        .iter()
+        .skip(authority)
+        .position(|&b| b == b'/' || b == b'?')
+        .map_or(value.len(), |slash| authority + slash);
     let host = slice(value, 0, path_start);
-    if authority == 0 || host.iter().any(|&b| !(is_word(b) || matches!(b, b':' | b'/' | b'.' | b'-' | b'[' | b']'))) {
+    if authority == 0
+        || host.iter().any(|&b| !(is_word(b) || matches!(b, b':' | b'/' | b'.' | b'-' | b'[' | b']')))
+    {
         let _ = visit(Leaf { place: Place::Header, name, bytes: Cow::Borrowed(value) });
         return;
     }
@@ -145,12 +175,39 @@ pub fn cookies(value: &[u8], visit: Visit<'_>) {
         let name = slice(pair, 0, equals);
         let text = if at(pair, equals) == b'=' { from(pair, equals + 1) } else { pair };
         let text = text.strip_prefix(b"\"").and_then(|text| text.strip_suffix(b"\"")).unwrap_or(text);
-        if visit(Leaf { place: Place::Cookie, name: Name::Plain(name), bytes: Cow::Borrowed(text) }).is_break() {
+        if visit(Leaf { place: Place::Cookie, name: Name::Plain(name), bytes: Cow::Borrowed(text) })
+            .is_break()
+        {
             return;
         }
-        if name.iter().any(|&b| !is_word(b) && !is_space(b) && !matches!(b, b'-' | b'.' | b'%' | b'[' | b']' | b'!' | b'#' | b'$' | b'&' | b'*' | b'+' | b'^' | b'|' | b'~' | b'\'' | b'`' | b'@' | b'/' | b':'))
-            && matches!(visit(Leaf { place: Place::Name, name: Name::Plain(name), bytes: Cow::Borrowed(name) }), ControlFlow::Break(()))
-        {
+        if name.iter().any(|&b| {
+            !is_word(b)
+                && !is_space(b)
+                && !matches!(
+                    b,
+                    b'-' | b'.'
+                        | b'%'
+                        | b'['
+                        | b']'
+                        | b'!'
+                        | b'#'
+                        | b'$'
+                        | b'&'
+                        | b'*'
+                        | b'+'
+                        | b'^'
+                        | b'|'
+                        | b'~'
+                        | b'\''
+                        | b'`'
+                        | b'@'
+                        | b'/'
+                        | b':'
+                )
+        }) && matches!(
+            visit(Leaf { place: Place::Name, name: Name::Plain(name), bytes: Cow::Borrowed(name) }),
+            ControlFlow::Break(())
+        ) {
             return;
         }
     }

@@ -14,8 +14,16 @@ pub(super) fn leaves(bytes: &[u8], visit: Visit<'_>) -> Result<(), Malformed> {
     let mut depth = 0_usize;
     // Some detectors want the tag (`<java class="java.beans.XMLDecoder">`): the head is judged once, whole.
     let head = slice(bytes, 0, bytes.len().min(2048));
-    if (find(head, b"java.beans").is_some() || find(head, b"xi:include").is_some() || find(head, b"xinclude").is_some() || find(bytes, b"java.lang.processbuilder").is_some())
-        && visit(Leaf { place: Place::Body, name: Name::Plain(b"xml"), bytes: Cow::Borrowed(slice(bytes, 0, 4096)) }).is_break()
+    if (find(head, b"java.beans").is_some()
+        || find(head, b"xi:include").is_some()
+        || find(head, b"xinclude").is_some()
+        || find(bytes, b"java.lang.processbuilder").is_some())
+        && visit(Leaf {
+            place: Place::Body,
+            name: Name::Plain(b"xml"),
+            bytes: Cow::Borrowed(slice(bytes, 0, 4096)),
+        })
+        .is_break()
     {
         return Ok(());
     }
@@ -23,7 +31,10 @@ pub(super) fn leaves(bytes: &[u8], visit: Visit<'_>) -> Result<(), Malformed> {
         if at(bytes, index) != b'<' {
             let end = skip_while(bytes, index, |b| b != b'<');
             let text = trim(slice(bytes, index, end));
-            if !text.is_empty() && visit(Leaf { place: Place::Body, name: Name::Plain(element), bytes: references(text) }).is_break() {
+            if !text.is_empty()
+                && visit(Leaf { place: Place::Body, name: Name::Plain(element), bytes: references(text) })
+                    .is_break()
+            {
                 return Ok(());
             }
             index = end;
@@ -31,25 +42,52 @@ pub(super) fn leaves(bytes: &[u8], visit: Visit<'_>) -> Result<(), Malformed> {
         }
         let rest = from(bytes, index);
         if rest.starts_with(b"<!--") {
-            let Some(end) = find(from(rest, 4), b"-->") else { return Err(Malformed { at: index, expected: "the end of a comment" }) };
+            let Some(end) = find(from(rest, 4), b"-->") else {
+                return Err(Malformed { at: index, expected: "the end of a comment" });
+            };
             index += end + 7;
         } else if starts(rest, b"<![cdata[") {
-            let Some(end) = find(from(rest, 9), b"]]>") else { return Err(Malformed { at: index, expected: "the end of a CDATA section" }) };
-            if visit(Leaf { place: Place::Body, name: Name::Plain(element), bytes: Cow::Borrowed(slice(rest, 9, 9 + end)) }).is_break() {
+            let Some(end) = find(from(rest, 9), b"]]>") else {
+                return Err(Malformed { at: index, expected: "the end of a CDATA section" });
+            };
+            if visit(Leaf {
+                place: Place::Body,
+                name: Name::Plain(element),
+                bytes: Cow::Borrowed(slice(rest, 9, 9 + end)),
+            })
+            .is_break()
+            {
                 return Ok(());
             }
             index += end + 12;
         } else if rest.starts_with(b"<!") {
             // A document type: what it declares is judged as it stands.
             let subset = skip_while(rest, 0, |b| b != b'>' && b != b'[');
-            let end = if at(rest, subset) == b'[' { find(rest, b"]").map_or(rest.len(), |end| end + 1) } else { subset + 1 };
-            if visit(Leaf { place: Place::Body, name: Name::Plain(b"doctype"), bytes: Cow::Borrowed(slice(rest, 0, end)) }).is_break() {
+            let end = if at(rest, subset) == b'[' {
+                find(rest, b"]").map_or(rest.len(), |end| end + 1)
+            } else {
+                subset + 1
+            };
+            if visit(Leaf {
+                place: Place::Body,
+                name: Name::Plain(b"doctype"),
+                bytes: Cow::Borrowed(slice(rest, 0, end)),
+            })
+            .is_break()
+            {
                 return Ok(());
             }
             index += end;
         } else if rest.starts_with(b"<?") {
             let Some(end) = find(rest, b"?>") else { return Err(Malformed { at: index, expected: "`?>`" }) };
-            if !starts(rest, b"<?xml ") && visit(Leaf { place: Place::Body, name: Name::Plain(b"instruction"), bytes: Cow::Borrowed(slice(rest, 0, end + 2)) }).is_break() {
+            if !starts(rest, b"<?xml ")
+                && visit(Leaf {
+                    place: Place::Body,
+                    name: Name::Plain(b"instruction"),
+                    bytes: Cow::Borrowed(slice(rest, 0, end + 2)),
+                })
+                .is_break()
+            {
                 return Ok(());
             }
             index += end + 2;
@@ -99,7 +137,15 @@ fn attributes(tag: &[u8], index: usize, offset: usize, visit: Visit<'_>) -> Resu
             return Err(Malformed { at: offset + quote_at, expected: "the end of an attribute" });
         }
         // Names of vocabularies are addresses that nobody calls.
-        if !starts(name, b"xmlns") && !name.ends_with(b"schemaLocation") && visit(Leaf { place: Place::Body, name: Name::Plain(name), bytes: references(slice(tag, quote_at + 1, end)) }).is_break() {
+        if !starts(name, b"xmlns")
+            && !name.ends_with(b"schemaLocation")
+            && visit(Leaf {
+                place: Place::Body,
+                name: Name::Plain(name),
+                bytes: references(slice(tag, quote_at + 1, end)),
+            })
+            .is_break()
+        {
             return Ok(usize::MAX);
         }
         index = end + 1;

@@ -87,7 +87,8 @@ impl Table {
         const BEGIN: &str = "<!-- measured -->";
         const END: &str = "<!-- /measured -->";
         let path = cache::workspace().join("docs/detection.md");
-        let page = fs::read_to_string(&path).map_err(|e| Failure::new(format!("cannot read {}: {e}", path.display())))?;
+        let page = fs::read_to_string(&path)
+            .map_err(|e| Failure::new(format!("cannot read {}: {e}", path.display())))?;
         let (Some((before, _)), Some((_, after))) = (page.split_once(BEGIN), page.split_once(END)) else {
             return Err(Failure::new(format!("`{}` has no `{BEGIN}` … `{END}`", path.display())));
         };

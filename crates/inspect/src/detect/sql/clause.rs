@@ -19,7 +19,11 @@ impl Reading<'_> {
         }
         if self.is(index, Kind::Pipes) && !word {
             // `'||'`: joins what it closed to what it opens again.
-            if self.broken && index == 1 && self.operand(index + 1).is_some() && (self.mended || self.joins(index + 1)) {
+            if self.broken
+                && index == 1
+                && self.operand(index + 1).is_some()
+                && (self.mended || self.joins(index + 1))
+            {
                 self.add(hits, 85, "joins the string that it closed to another", index);
             }
         }
@@ -43,17 +47,32 @@ impl Reading<'_> {
         }
         match self.operand(next) {
             Some((operand, behind)) => {
-                let total = self.ends(behind) || matches!(self.word(behind), Some(Word::Logic | Word::Order | Word::Limit | Word::Union));
+                let total = self.ends(behind)
+                    || matches!(
+                        self.word(behind),
+                        Some(Word::Logic | Word::Order | Word::Limit | Word::Union)
+                    );
                 let plain = matches!(self.lead(index), Lead::Broken | Lead::Escaped) || self.mended;
                 match operand {
-                    Operand::Call if self.weapon(next) => self.add(hits, 75 + bonus, "a logical operator before a call that waits, reads or errs on purpose", index),
-                    Operand::Call if total => self.add(hits, 50 + bonus, "a logical operator before a call of a function", index),
+                    Operand::Call if self.weapon(next) => self.add(
+                        hits,
+                        75 + bonus,
+                        "a logical operator before a call that waits, reads or errs on purpose",
+                        index,
+                    ),
+                    Operand::Call if total => {
+                        self.add(hits, 50 + bonus, "a logical operator before a call of a function", index);
+                    }
                     Operand::Select => self.add(hits, 70 + bonus, "a logical operator before a query", index),
                     Operand::Constant | Operand::Open if total && plain && (word || self.broken) => {
                         self.add(hits, 50 + bonus, "a logical operator and a constant", index);
                     }
-                    Operand::Name if total && plain && self.broken && word => self.add(hits, 38 + bonus, "a logical operator and a column", index),
-                    Operand::Foreign | Operand::Group if total && self.broken && (word || self.mended) => self.add(hits, 45 + bonus, "a logical operator and a term", index),
+                    Operand::Name if total && plain && self.broken && word => {
+                        self.add(hits, 38 + bonus, "a logical operator and a column", index);
+                    }
+                    Operand::Foreign | Operand::Group if total && self.broken && (word || self.mended) => {
+                        self.add(hits, 45 + bonus, "a logical operator and a term", index);
+                    }
                     _ => {}
                 }
             }
@@ -68,7 +87,8 @@ impl Reading<'_> {
 
     /// Whether the operand at `index` is joined on to something more.
     fn joins(&self, index: usize) -> bool {
-        self.operand(index).is_some_and(|(operand, behind)| operand.is_sql() || self.ends(behind) && self.mended)
+        self.operand(index)
+            .is_some_and(|(operand, behind)| operand.is_sql() || self.ends(behind) && self.mended)
     }
 
     /// Whether a comparison from `index` to `behind` has the same name on both sides.
@@ -129,7 +149,13 @@ impl Reading<'_> {
                 Some(Kind::Word(word)) => match word {
                     Word::Constant | Word::System | Word::Weapon => score += 15,
                     Word::From => from = true,
-                    Word::Case | Word::When | Word::Where | Word::Limit | Word::Having | Word::Union | Word::Select => score += 8,
+                    Word::Case
+                    | Word::When
+                    | Word::Where
+                    | Word::Limit
+                    | Word::Having
+                    | Word::Union
+                    | Word::Select => score += 8,
                     Word::Order if self.word(at + 1) == Some(Word::By) => score += 8,
                     Word::Into if self.table(at + 1) => score += 8,
                     Word::Prose => prose = true,
@@ -180,14 +206,35 @@ impl Reading<'_> {
         let statement = self.statement(index + 1);
         if statement >= 0 {
             let end = if self.ends(self.tokens.len().saturating_sub(1)) && self.mended { 5 } else { 0 };
-            self.add(hits, 55 + statement + end + self.bonus(index).min(20), "a statement of its own after a semicolon", index + 1);
+            self.add(
+                hits,
+                55 + statement + end + self.bonus(index).min(20),
+                "a statement of its own after a semicolon",
+                index + 1,
+            );
         }
     }
 
     /// How much of a statement begins at `index`: negative for none.
     fn statement(&self, index: usize) -> i32 {
         let Some(word) = self.word(index) else { return -1 };
-        let object = |at: usize| self.word(at) == Some(Word::Object) || ["procedure", "function", "user", "login", "index", "trigger", "schema", "extension", "role", "or"].iter().any(|name| self.reads(at, name));
+        let object = |at: usize| {
+            self.word(at) == Some(Word::Object)
+                || [
+                    "procedure",
+                    "function",
+                    "user",
+                    "login",
+                    "index",
+                    "trigger",
+                    "schema",
+                    "extension",
+                    "role",
+                    "or",
+                ]
+                .iter()
+                .any(|name| self.reads(at, name))
+        };
         let name = |at: usize| self.table(at) || self.word(at) == Some(Word::Function);
         match word {
             Word::Select => (self.query(index) + 5).max(-1),
@@ -195,22 +242,38 @@ impl Reading<'_> {
                 let text = self.text(index);
                 let is = |known: &str| text.eq_ignore_ascii_case(known.as_bytes());
                 let good = if is("insert") {
-                    self.word(index + 1) == Some(Word::Into) && name(index + 2) && (self.is(index + 3, Kind::Left) || self.is(index + 3, Kind::Dot) || matches!(self.word(index + 3), Some(Word::Values | Word::Select | Word::Set)))
+                    self.word(index + 1) == Some(Word::Into)
+                        && name(index + 2)
+                        && (self.is(index + 3, Kind::Left)
+                            || self.is(index + 3, Kind::Dot)
+                            || matches!(self.word(index + 3), Some(Word::Values | Word::Select | Word::Set)))
                 } else if is("delete") {
-                    self.word(index + 1) == Some(Word::From) && name(index + 2) && (self.ends(index + 3) || self.word(index + 3) == Some(Word::Where) || self.is(index + 3, Kind::Dot))
+                    self.word(index + 1) == Some(Word::From)
+                        && name(index + 2)
+                        && (self.ends(index + 3)
+                            || self.word(index + 3) == Some(Word::Where)
+                            || self.is(index + 3, Kind::Dot))
                 } else if is("update") {
-                    name(index + 1) && (2..5).any(|i| self.word(index + i) == Some(Word::Set)) && (3..9).any(|i| self.is(index + i, Kind::Compare))
+                    name(index + 1)
+                        && (2..5).any(|i| self.word(index + i) == Some(Word::Set))
+                        && (3..9).any(|i| self.is(index + i, Kind::Compare))
                 } else if is("drop") || is("alter") || is("truncate") || is("create") || is("rename") {
-                    object(index + 1) && (matches!(self.kind(index + 2), Some(Kind::Word(word)) if word != Word::Prose) || self.is(index + 2, Kind::Variable)) && !self.plain(index + 2)
+                    object(index + 1)
+                        && (matches!(self.kind(index + 2), Some(Kind::Word(word)) if word != Word::Prose)
+                            || self.is(index + 2, Kind::Variable))
+                        && !self.plain(index + 2)
                         || is("truncate") && name(index + 1) && self.ends(index + 2)
                 } else if is("grant") || is("revoke") {
-                    (2..10).any(|i| self.reads(index + i, "on") || self.reads(index + i, "to")) && self.ends(self.tokens.len().saturating_sub(1))
+                    (2..10).any(|i| self.reads(index + i, "on") || self.reads(index + i, "to"))
+                        && self.ends(self.tokens.len().saturating_sub(1))
                 } else if is("load") {
                     self.reads(index + 1, "data") || self.reads(index + 1, "extension")
                 } else if is("handler") {
                     name(index + 1) && self.reads(index + 2, "open")
                 } else if is("show") {
-                    ["databases", "tables", "columns", "grants", "variables"].iter().any(|known| self.reads(index + 1, known))
+                    ["databases", "tables", "columns", "grants", "variables"]
+                        .iter()
+                        .any(|known| self.reads(index + 1, known))
                 } else if is("merge") {
                     self.word(index + 1) == Some(Word::Into)
                 } else if is("attach") {
@@ -226,34 +289,67 @@ impl Reading<'_> {
                 let good = if is("shutdown") {
                     self.ends(index + 1) || self.word(index + 1) == Some(Word::Tail)
                 } else if is("declare") {
-                    self.is(index + 1, Kind::Variable) || (2..4).any(|i| self.word(index + i) == Some(Word::Function))
+                    self.is(index + 1, Kind::Variable)
+                        || (2..4).any(|i| self.word(index + i) == Some(Word::Function))
                 } else if is("exec") || is("execute") {
-                    self.is(index + 1, Kind::Left) || self.is(index + 1, Kind::Variable) || matches!(self.word(index + 1), Some(Word::System | Word::Weapon)) || self.is(index + 2, Kind::Dot) || self.text(index + 1).contains(&b'_') || self.word(index + 1) == Some(Word::Name) && matches!(self.kind(index + 2), Some(Kind::Text | Kind::Open | Kind::Comment))
+                    self.is(index + 1, Kind::Left)
+                        || self.is(index + 1, Kind::Variable)
+                        || matches!(self.word(index + 1), Some(Word::System | Word::Weapon))
+                        || self.is(index + 2, Kind::Dot)
+                        || self.text(index + 1).contains(&b'_')
+                        || self.word(index + 1) == Some(Word::Name)
+                            && matches!(self.kind(index + 2), Some(Kind::Text | Kind::Open | Kind::Comment))
                 } else if is("call") {
-                    matches!(self.word(index + 1), Some(Word::Name | Word::Weapon)) && self.is(index + 2, Kind::Left)
+                    matches!(self.word(index + 1), Some(Word::Name | Word::Weapon))
+                        && self.is(index + 2, Kind::Left)
                 } else if is("copy") {
-                    (1..8).any(|i| self.word(index + i) == Some(Word::From) || self.reads(index + i, "to")) && (2..12).any(|i| self.is(index + i, Kind::Text))
+                    (1..8).any(|i| self.word(index + i) == Some(Word::From) || self.reads(index + i, "to"))
+                        && (2..12).any(|i| self.is(index + i, Kind::Text))
                 } else if is("begin") {
                     (1..12).any(|i| self.weapon(index + i)) || self.word(index + 1) == Some(Word::Command)
                 } else if is("print") {
                     matches!(self.kind(index + 1), Some(Kind::Variable)) || self.mended
                 } else {
                     // PRAGMA, PREPARE
-                    (1..6).any(|i| self.reads(index + i, "from") || self.is(index + i, Kind::Compare) || self.is(index + i, Kind::Left))
+                    (1..6).any(|i| {
+                        self.reads(index + i, "from")
+                            || self.is(index + i, Kind::Compare)
+                            || self.is(index + i, Kind::Left)
+                    })
                 };
                 if good { 30 } else { -1 }
             }
             Word::Weapon if self.reads(index, "waitfor") => 30,
             Word::Weapon if self.is(index + 1, Kind::Left) => 25,
-            Word::System if self.is(index + 1, Kind::Left) || self.is(index + 1, Kind::Dot) || self.is(index + 1, Kind::Text) => 25,
-            Word::If if self.is(index + 1, Kind::Left) && (self.comparison(index + 2).is_some() || self.word(index + 2) == Some(Word::Select)) => {
+            Word::System
+                if self.is(index + 1, Kind::Left)
+                    || self.is(index + 1, Kind::Dot)
+                    || self.is(index + 1, Kind::Text) =>
+            {
+                25
+            }
+            Word::If
+                if self.is(index + 1, Kind::Left)
+                    && (self.comparison(index + 2).is_some()
+                        || self.word(index + 2) == Some(Word::Select)) =>
+            {
                 let after = self.behind(index + 1);
-                let sql = matches!(self.word(after), Some(Word::Select | Word::Weapon | Word::Command | Word::Statement));
+                let sql = matches!(
+                    self.word(after),
+                    Some(Word::Select | Word::Weapon | Word::Command | Word::Statement)
+                );
                 if sql || self.broken { 25 } else { -1 }
             }
             Word::Function if self.reads(index, "iif") && self.is(index + 1, Kind::Left) => 25,
             Word::Set if self.is(index + 1, Kind::Variable) && self.is(index + 2, Kind::Compare) => 25,
-            Word::Tail if self.reads(index, "with") && (2..6).any(|i| self.is(index + i, Kind::Left) && self.word(index + i + 1) == Some(Word::Select)) => 20,
+            Word::Tail
+                if self.reads(index, "with")
+                    && (2..6).any(|i| {
+                        self.is(index + i, Kind::Left) && self.word(index + i + 1) == Some(Word::Select)
+                    }) =>
+            {
+                20
+            }
             _ => -1,
         }
     }
@@ -262,7 +358,9 @@ impl Reading<'_> {
     fn plain(&self, index: usize) -> bool {
         let rest = self.tokens.get(index..).unwrap_or_default();
         rest.len() > 1
-            && rest.iter().all(|token| matches!(token.kind, Kind::Word(Word::Name | Word::Prose | Word::Object)))
+            && rest
+                .iter()
+                .all(|token| matches!(token.kind, Kind::Word(Word::Name | Word::Prose | Word::Object)))
     }
 
     /// A query in parentheses.
@@ -278,7 +376,12 @@ impl Reading<'_> {
         let lead = self.bonus(index);
         if self.word(index) == Some(Word::Weapon) {
             if self.reads(index, "waitfor") {
-                if (self.reads(index + 1, "delay") || self.reads(index + 1, "time")) && matches!(self.kind(index + 2), Some(Kind::Text | Kind::Open | Kind::Variable | Kind::Number)) {
+                if (self.reads(index + 1, "delay") || self.reads(index + 1, "time"))
+                    && matches!(
+                        self.kind(index + 2),
+                        Some(Kind::Text | Kind::Open | Kind::Variable | Kind::Number)
+                    )
+                {
                     self.add(hits, 95, "makes SQL Server wait", index);
                 }
                 return;
@@ -287,44 +390,117 @@ impl Reading<'_> {
                 return;
             }
             let first = self.kind(index + 2);
-            let argument = matches!(first, Some(Kind::Number | Kind::Text | Kind::Word(_) | Kind::Variable | Kind::Left | Kind::Open));
+            let argument = matches!(
+                first,
+                Some(Kind::Number | Kind::Text | Kind::Word(_) | Kind::Variable | Kind::Left | Kind::Open)
+            );
             if !argument {
                 return;
             }
             // `sleep(5)`, `polygon(points)` and `generate_series(1, 5)` are common in code; the others are not.
-            let common = ["sleep", "polygon", "linestring", "multipoint", "multipolygon", "json_keys", "name_const", "benchmark", "generate_series"].iter().any(|known| self.reads(index, known));
+            let common = [
+                "sleep",
+                "polygon",
+                "linestring",
+                "multipoint",
+                "multipolygon",
+                "json_keys",
+                "name_const",
+                "benchmark",
+                "generate_series",
+            ]
+            .iter()
+            .any(|known| self.reads(index, known));
             let before = index.checked_sub(1).and_then(|i| self.kind(i));
             let sql_before = matches!(
                 before,
-                Some(Kind::Word(Word::Logic | Word::Select | Word::Union | Word::When | Word::Then | Word::Else | Word::By | Word::Having | Word::Where | Word::Not | Word::Compare | Word::From))
+                Some(Kind::Word(
+                    Word::Logic
+                        | Word::Select
+                        | Word::Union
+                        | Word::When
+                        | Word::Then
+                        | Word::Else
+                        | Word::By
+                        | Word::Having
+                        | Word::Where
+                        | Word::Not
+                        | Word::Compare
+                        | Word::From
+                ))
             );
             let inner = (index + 2..(index + 16).min(self.behind(index + 1))).any(|i| {
-                matches!(self.word(i), Some(Word::Function | Word::Weapon | Word::Select | Word::System | Word::Order)) || matches!(self.text(i), t if t.len() > 3 && text::starts(t, b"0x"))
+                matches!(
+                    self.word(i),
+                    Some(Word::Function | Word::Weapon | Word::Select | Word::System | Word::Order)
+                ) || matches!(self.text(i), t if t.len() > 3 && text::starts(t, b"0x"))
             });
             let score = match (common, sql_before || inner) {
                 (false, true) => 85,
                 (false, false) => 65,
                 (true, true) => 75,
-                (true, false) => 40 + if matches!(before, Some(Kind::Operator | Kind::Break | Kind::Left | Kind::Comma | Kind::Compare)) { 5 + lead } else { 0 },
+                (true, false) => {
+                    40 + if matches!(
+                        before,
+                        Some(Kind::Operator | Kind::Break | Kind::Left | Kind::Comma | Kind::Compare)
+                    ) {
+                        5 + lead
+                    } else {
+                        0
+                    }
+                }
             };
-            self.add(hits, score + if self.mended || self.broken { 10 } else { 0 }, "calls a function that waits, reads files or errs on purpose", index);
+            self.add(
+                hits,
+                score + if self.mended || self.broken { 10 } else { 0 },
+                "calls a function that waits, reads files or errs on purpose",
+                index,
+            );
         } else if self.is(index + 1, Kind::Dot) || self.is(index + 1, Kind::Left) {
             let name = self.text(index);
-            let package = [&b"dbms_"[..], b"utl_", b"xp_", b"information_schema", b"pg_catalog", b"ctxsys", b"ordsys", b"master", b"mysql", b"sysibm", b"sys."];
+            let package = [
+                &b"dbms_"[..],
+                b"utl_",
+                b"xp_",
+                b"information_schema",
+                b"pg_catalog",
+                b"ctxsys",
+                b"ordsys",
+                b"master",
+                b"mysql",
+                b"sysibm",
+                b"sys.",
+            ];
             if package.into_iter().any(|known| text::starts(name, known)) {
                 // `mysql.createConnection(` and `master.example.com` are ordinary.
                 let ambiguous = text::starts(name, b"mysql") || text::starts(name, b"master");
                 let known = ambiguous
-                    && (["user", "db", "dbo", "sys", "proc"].iter().any(|table| self.reads(index + 2, table)) || self.is(index + 2, Kind::Dot) || self.word(index + 2) == Some(Word::System));
+                    && (["user", "db", "dbo", "sys", "proc"]
+                        .iter()
+                        .any(|table| self.reads(index + 2, table))
+                        || self.is(index + 2, Kind::Dot)
+                        || self.word(index + 2) == Some(Word::System));
                 let from = index.checked_sub(1).and_then(|i| self.word(i)) == Some(Word::From);
                 let strong = !ambiguous || known && (from || self.is(index + 2, Kind::Dot) || self.broken);
                 let table = !text::starts(name, b"utl_") && !text::starts(name, b"dbms_");
-                self.add(hits, if strong { if table && !from && !self.broken { 65 } else { 80 } } else { 40 }, "names the database's own tables or packages", index);
+                self.add(
+                    hits,
+                    if strong { if table && !from && !self.broken { 65 } else { 80 } } else { 40 },
+                    "names the database's own tables or packages",
+                    index,
+                );
             }
         } else if index > 0 && self.word(index - 1) == Some(Word::From) {
             let dual = self.reads(index, "dual") || self.reads(index, "master") || self.reads(index, "mysql");
-            self.add(hits, if dual { 50 } else { 75 } + self.bonus(index) / 2, "reads the database's own tables", index);
-        } else if text::starts(self.text(index), b"xp_") && matches!(self.kind(index + 1), Some(Kind::Text | Kind::Open)) {
+            self.add(
+                hits,
+                if dual { 50 } else { 75 } + self.bonus(index) / 2,
+                "reads the database's own tables",
+                index,
+            );
+        } else if text::starts(self.text(index), b"xp_")
+            && matches!(self.kind(index + 1), Some(Kind::Text | Kind::Open))
+        {
             self.add(hits, 85, "runs a stored procedure of SQL Server", index);
         }
     }
@@ -335,14 +511,17 @@ impl Reading<'_> {
         let mut seen = (false, false, false);
         for at in index + 1..end {
             match self.word(at) {
-                Some(Word::When) => seen.0 = true,
+                Some(Word::When) => {
+                    seen.0 |= self.comparison(at + 1).is_some()
+                        || self.operand(at + 1).is_some_and(|(operand, _)| operand.is_constant());
+                }
                 Some(Word::Then) if seen.0 => seen.1 = true,
                 Some(Word::End) if seen.1 => seen.2 = true,
                 _ => {}
             }
         }
         if seen == (true, true, true) {
-            self.add(hits, 60 + self.bonus(index) / 2, "a conditional expression", index);
+            self.add(hits, 72 + self.bonus(index) / 2, "a conditional expression", index);
         }
     }
 
@@ -355,7 +534,11 @@ impl Reading<'_> {
             Some(Word::Order) if self.word(next) == Some(Word::By) => {
                 let column = self.operand(next + 1);
                 let Some((operand, behind)) = column else { return };
-                let list = self.is(behind, Kind::Comma) || self.ends(behind) || matches!(self.word(behind), Some(Word::Having | Word::Limit)) || self.reads(behind, "desc") || self.reads(behind, "asc");
+                let list = self.is(behind, Kind::Comma)
+                    || self.ends(behind)
+                    || matches!(self.word(behind), Some(Word::Having | Word::Limit))
+                    || self.reads(behind, "desc")
+                    || self.reads(behind, "asc");
                 if !list {
                     return;
                 }
@@ -371,31 +554,48 @@ impl Reading<'_> {
                 }
             }
             Some(Word::Limit) if matches!(lead, Lead::Broken | Lead::Escaped | Lead::Number) => {
-                if self.is(next, Kind::Number) && (self.ends(next + 1) || self.is(next + 1, Kind::Comma) || self.word(next + 1) == Some(Word::Into) || self.word(next + 1) == Some(Word::Tail)) {
+                if self.is(next, Kind::Number)
+                    && (self.ends(next + 1)
+                        || self.is(next + 1, Kind::Comma)
+                        || self.word(next + 1) == Some(Word::Into)
+                        || self.word(next + 1) == Some(Word::Tail))
+                {
                     self.add(hits, 50 + bonus, "limits the statement's rows", index);
                 }
             }
-            Some(Word::Into) => {
-                if (self.reads(next, "outfile") || self.reads(next, "dumpfile")) && matches!(self.kind(next + 1), Some(Kind::Text | Kind::Open | Kind::Number)) {
-                    self.add(hits, 92, "writes a file on the database's server", index);
-                }
+            Some(Word::Into)
+                if (self.reads(next, "outfile") || self.reads(next, "dumpfile"))
+                    && matches!(self.kind(next + 1), Some(Kind::Text | Kind::Open | Kind::Number)) =>
+            {
+                self.add(hits, 92, "writes a file on the database's server", index);
             }
             Some(Word::Where) => {
                 if let Some((left, right, _)) = self.comparison(next) {
                     let constant = left.is_constant() && right.is_constant();
-                    let aliased = self.broken || matches!(lead, Lead::Number | Lead::Escaped) || self.escaped_before(index);
+                    let aliased = self.broken
+                        || matches!(lead, Lead::Number | Lead::Escaped)
+                        || self.escaped_before(index);
                     if constant || aliased {
-                        self.add(hits, if constant { 70 } else { 50 } + if aliased { 20 } else { 0 }, "a WHERE of its own", index);
+                        self.add(
+                            hits,
+                            if constant { 70 } else { 50 } + if aliased { 20 } else { 0 },
+                            "a WHERE of its own",
+                            index,
+                        );
                     }
                 }
             }
             Some(Word::Tail) if self.reads(index, "procedure") && self.reads(next, "analyse") => {
                 self.add(hits, 85, "calls a procedure of MySQL on the result", index);
             }
-            Some(Word::Tail) if self.reads(index, "for") && self.broken => {
-                if self.reads(next, "xml") || self.reads(next, "json") || self.reads(next, "update") {
-                    self.add(hits, 50 + bonus, "a clause at the end of a statement", index);
-                }
+            Some(Word::Tail)
+                if self.reads(index, "for")
+                    && self.broken
+                    && (self.reads(next, "xml")
+                        || self.reads(next, "json")
+                        || self.reads(next, "update")) =>
+            {
+                self.add(hits, 50 + bonus, "a clause at the end of a statement", index);
             }
             _ => {}
         }
@@ -403,7 +603,9 @@ impl Reading<'_> {
 
     /// Whether a parenthesis is closed before `index` that was never opened.
     fn escaped_before(&self, index: usize) -> bool {
-        (0..index.min(8)).any(|i| self.is(i, Kind::Right) && self.token(i).is_some_and(|token| token.partner as usize == i))
+        (0..index.min(8)).any(|i| {
+            self.is(i, Kind::Right) && self.token(i).is_some_and(|token| token.partner as usize == i)
+        })
     }
 
     /// A chain of `char(65)||char(66)`, `concat(0x…, …)`: strings that hide what they say.
@@ -415,20 +617,32 @@ impl Reading<'_> {
         let hides = self.reads(index, "char") || self.reads(index, "chr");
         if hides && self.is(index + 2, Kind::Number) && self.is(index + 3, Kind::Right) {
             let joined = matches!(self.kind(behind), Some(Kind::Pipes | Kind::Operator));
-            if joined && (self.reads(behind + 1, "char") || self.reads(behind + 1, "chr")) && self.is(behind + 2, Kind::Left) {
+            if joined
+                && (self.reads(behind + 1, "char") || self.reads(behind + 1, "chr"))
+                && self.is(behind + 2, Kind::Left)
+            {
                 self.add(hits, 80, "spells a string out in numbers", index);
             }
         }
         let inner = (index + 2..behind.min(index + 24)).filter(|&i| {
-            matches!(self.word(i), Some(Word::Function | Word::Weapon | Word::Select | Word::System)) && (self.is(i + 1, Kind::Left) || self.word(i) != Some(Word::Function))
+            matches!(self.word(i), Some(Word::Function | Word::Weapon | Word::Select | Word::System))
+                && (self.is(i + 1, Kind::Left) || self.word(i) != Some(Word::Function))
                 || self.is(i, Kind::Number) && text::starts(self.text(i), b"0x") && self.text(i).len() > 4
         });
         let count = inner.count();
         if count > 0 {
             let score = 35 + 8 * count.min(3) as i32 + self.bonus(index);
-            let condition = self.reads(index, "elt") || self.reads(index, "make_set") || self.reads(index, "iif");
-            self.add(hits, score + if condition { 20 } else { 0 }, "functions of SQL within each other", index);
-        } else if (self.reads(index, "iif") || self.reads(index, "elt") || self.reads(index, "make_set")) && self.comparison(index + 2).is_some_and(|(l, r, _)| l.is_constant() && r.is_constant()) {
+            let condition =
+                self.reads(index, "elt") || self.reads(index, "make_set") || self.reads(index, "iif");
+            self.add(
+                hits,
+                score + if condition { 20 } else { 0 },
+                "functions of SQL within each other",
+                index,
+            );
+        } else if (self.reads(index, "iif") || self.reads(index, "elt") || self.reads(index, "make_set"))
+            && self.comparison(index + 2).is_some_and(|(l, r, _)| l.is_constant() && r.is_constant())
+        {
             self.add(hits, 75, "a condition that holds or fails for every row", index);
         }
     }
@@ -449,7 +663,9 @@ impl Reading<'_> {
                 let sure = if operand.is_sql() { 30 } else { 15 };
                 self.add(hits, 58 + sure, "reckons with the string that it closed", index);
             }
-        } else if operand.is_sql() && matches!(lead, Lead::Number | Lead::Nothing | Lead::Broken | Lead::Escaped) {
+        } else if operand.is_sql()
+            && matches!(lead, Lead::Number | Lead::Nothing | Lead::Broken | Lead::Escaped)
+        {
             self.add(hits, 45 + self.bonus(index), "reckons with the result of a call", index);
         }
     }
@@ -458,7 +674,9 @@ impl Reading<'_> {
     pub(super) fn judge_compare(&self, index: usize, hits: &mut Hits) {
         if self.broken && (self.lead(index) == Lead::Broken) {
             if let Some((operand, behind)) = self.compared(index) {
-                let good = operand == Operand::Open || operand.is_constant() && (self.mended || self.ends(behind)) || operand.is_sql();
+                let good = operand == Operand::Open
+                    || operand.is_constant() && (self.mended || self.ends(behind))
+                    || operand.is_sql();
                 if good {
                     // `<'` and `'>` are markup as well.
                     let markup = matches!(self.text(index), b"<" | b">") && !operand.is_sql();
@@ -468,19 +686,64 @@ impl Reading<'_> {
             return;
         }
         // `1=1`, `1 = (select …)`, where the value should be `1`.
-        if self.lead(index) == Lead::Number || self.lead(index) == Lead::Escaped {
-            if let Some((operand, behind)) = self.compared(index) {
-                if operand.is_sql() {
-                    self.add(hits, 55 + self.bonus(index), "compares the value to a query", index);
-                } else if operand.is_constant() && self.ends(behind) && self.mended {
-                    self.add(hits, 60, "compares two constants", index);
-                }
+        if (self.lead(index) == Lead::Number || self.lead(index) == Lead::Escaped)
+            && let Some((operand, behind)) = self.compared(index)
+        {
+            if operand.is_sql() {
+                self.add(hits, 55 + self.bonus(index), "compares the value to a query", index);
+            } else if operand.is_constant() && self.ends(behind) && self.mended {
+                self.add(hits, 60, "compares two constants", index);
             }
         }
     }
 
+    /// Whether what follows the closed string is one expression that ends in a string opened again: operands and
+    /// operators in turn, as in `'*@a is null - '`.
+    fn is_expression(&self) -> bool {
+        if !self.plain_lead
+            || self.tokens.len() < 3
+            || self.tokens.len() > 16
+            || !self.is(self.tokens.len() - 1, Kind::Open)
+        {
+            return false;
+        }
+        let mut operand = true;
+        let mut operators = 0;
+        for token in self.tokens.iter().skip(1) {
+            let now = match token.kind {
+                Kind::Number
+                | Kind::Text
+                | Kind::Open
+                | Kind::Variable
+                | Kind::Word(Word::Constant | Word::Name | Word::Function) => true,
+                Kind::Operator | Kind::Compare | Kind::Pipes => false,
+                Kind::Word(
+                    Word::Logic
+                    | Word::Compare
+                    | Word::Is
+                    | Word::Arithmetic
+                    | Word::Not
+                    | Word::Prefix
+                    | Word::In
+                    | Word::Between,
+                ) => false,
+                Kind::Left | Kind::Right => continue,
+                _ => return false,
+            };
+            if now && operand {
+                return false;
+            }
+            operators += usize::from(!now);
+            operand = now;
+        }
+        operators > 0
+    }
+
     /// What follows the string that the value closed.
     pub(super) fn judge_break(&self, hits: &mut Hits) {
+        if self.is_expression() {
+            self.add(hits, 78, "an expression between the string that it closed and one that it opens", 1);
+        }
         let mut next = 1;
         while self.is(next, Kind::Right) {
             next += 1;
@@ -492,7 +755,8 @@ impl Reading<'_> {
                 let comment = self.text(next);
                 let tight = self.token(next).is_some_and(|token| token.start == quoted + closed);
                 // `#` and `--` at the very end, or a parenthesis closed before: nothing else was meant.
-                let bare = matches!(text::trim(comment), b"#" | b"--" | b"-- -" | b"--+" | b"--+-" | b"--a" | b"/*");
+                let bare =
+                    matches!(text::trim(comment), b"#" | b"--" | b"-- -" | b"--+" | b"--+-" | b"--a" | b"/*");
                 let score = if bare {
                     if tight { 85 } else { 75 }
                 } else if closed > 0 {
@@ -520,6 +784,14 @@ impl Reading<'_> {
 
     /// A value that is a statement.
     pub(super) fn judge_start(&self, hits: &mut Hits) {
+        // `(cos(binary 'b')) --`: an expression in parentheses, and the rest hidden.
+        if let [first, .., second_last, last] = self.tokens.as_slice()
+            && (first.kind, second_last.kind, last.kind) == (Kind::Left, Kind::Right, Kind::Comment)
+            && self.tokens.len() < 32
+            && matches!(text::trim(self.text(self.tokens.len() - 1)), b"--" | b"#" | b"-- -" | b"--+")
+        {
+            self.add(hits, 80, "an expression in parentheses, and the rest of the statement hidden", 0);
+        }
         let mut first = 0;
         while matches!(self.kind(first), Some(Kind::Left | Kind::Semicolon)) {
             first += 1;
@@ -533,14 +805,23 @@ impl Reading<'_> {
         while matches!(self.kind(at), Some(Kind::Operator)) {
             at += 1;
         }
-        if matches!(self.kind(at), Some(Kind::Number)) && (self.is(at + 1, Kind::Right) || self.is(at + 1, Kind::Comment)) {
+        if matches!(self.kind(at), Some(Kind::Number))
+            && (self.is(at + 1, Kind::Right) || self.is(at + 1, Kind::Comment))
+        {
             let closed = self.is(at + 1, Kind::Right);
             let mut end = at + 1;
             while self.is(end, Kind::Right) {
                 end += 1;
             }
-            if self.is(end, Kind::Comment) && matches!(text::trim(self.text(end)), b"#" | b"--" | b"-- -" | b"/*" | b"--+") {
-                self.add(hits, if closed { 80 } else { 70 }, "closes the statement around and hides its rest", at);
+            if self.is(end, Kind::Comment)
+                && matches!(text::trim(self.text(end)), b"#" | b"--" | b"-- -" | b"/*" | b"--+")
+            {
+                self.add(
+                    hits,
+                    if closed { 80 } else { 70 },
+                    "closes the statement around and hides its rest",
+                    at,
+                );
             }
         }
     }

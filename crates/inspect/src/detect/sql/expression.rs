@@ -68,7 +68,9 @@ impl Reading<'_> {
         let mut index = index;
         for _ in 0..SIGNS {
             match self.kind(index) {
-                Some(Kind::Operator) if !matches!(self.text(index), b"*" | b"/" | b"%" | b"^" | b"&") => index += 1,
+                Some(Kind::Operator) if !matches!(self.text(index), b"*" | b"/" | b"%" | b"^" | b"&") => {
+                    index += 1;
+                }
                 Some(Kind::Word(Word::Not | Word::Prefix)) => index += 1,
                 _ => break,
             }
@@ -83,7 +85,9 @@ impl Reading<'_> {
                 let behind = self.behind(index);
                 let kind = if select {
                     Operand::Select
-                } else if behind <= index + 3 && matches!(self.kind(index + 1), Some(Kind::Number | Kind::Text | Kind::Open)) {
+                } else if behind <= index + 3
+                    && matches!(self.kind(index + 1), Some(Kind::Number | Kind::Text | Kind::Open))
+                {
                     if self.is(index + 1, Kind::Open) { Operand::Open } else { Operand::Constant }
                 } else {
                     Operand::Group
@@ -91,21 +95,34 @@ impl Reading<'_> {
                 (kind, behind)
             }
             Kind::Word(Word::Case) => {
-                let end = (index + 1..self.tokens.len().min(index + 40)).find(|&i| self.word(i) == Some(Word::End))?;
+                let end = (index + 1..self.tokens.len().min(index + 40))
+                    .find(|&i| self.word(i) == Some(Word::End))?;
                 (Operand::Call, end + 1)
             }
             Kind::Word(Word::Select) => (Operand::Select, self.tokens.len()),
             Kind::Word(word) => {
                 let mut behind = index + 1;
-                while self.is(behind, Kind::Dot) && matches!(self.kind(behind + 1), Some(Kind::Word(_) | Kind::Operator)) {
+                while self.is(behind, Kind::Dot)
+                    && matches!(self.kind(behind + 1), Some(Kind::Word(_) | Kind::Operator))
+                {
                     behind += 2;
                 }
-                let of_sql = matches!(word, Word::Function | Word::Weapon | Word::System | Word::If | Word::Values);
+                let of_sql =
+                    matches!(word, Word::Function | Word::Weapon | Word::System | Word::If | Word::Values);
                 if self.is(behind, Kind::Left) {
                     let inner = matches!(self.word(behind + 1), Some(Word::Select));
                     let kind = if of_sql || inner { Operand::Call } else { Operand::Foreign };
                     (kind, self.behind(behind))
-                } else if matches!(word, Word::Name | Word::Function | Word::System | Word::Prose | Word::Weapon | Word::Object | Word::Set) {
+                } else if matches!(
+                    word,
+                    Word::Name
+                        | Word::Function
+                        | Word::System
+                        | Word::Prose
+                        | Word::Weapon
+                        | Word::Object
+                        | Word::Set
+                ) {
                     (Operand::Name, behind)
                 } else {
                     return None;
@@ -136,14 +153,24 @@ impl Reading<'_> {
         match self.kind(at)? {
             Kind::Compare => {
                 // `>all(…)`, `= any (…)`.
-                let at = if matches!(self.word(at + 1), Some(Word::Quantity | Word::Prefix)) { at + 1 } else { at };
+                let at = if matches!(self.word(at + 1), Some(Word::Quantity | Word::Prefix)) {
+                    at + 1
+                } else {
+                    at
+                };
                 self.operand(at + 1)
             }
             Kind::Word(Word::Compare) => {
-                let at = if matches!(self.word(at + 1), Some(Word::Compare | Word::Prefix | Word::Prose)) { at + 1 } else { at };
+                let at = if matches!(self.word(at + 1), Some(Word::Compare | Word::Prefix | Word::Prose)) {
+                    at + 1
+                } else {
+                    at
+                };
                 self.operand(at + 1)
             }
-            Kind::Word(Word::In) if self.is(at + 1, Kind::Left) => Some((Operand::Constant, self.behind(at + 1))),
+            Kind::Word(Word::In) if self.is(at + 1, Kind::Left) => {
+                Some((Operand::Constant, self.behind(at + 1)))
+            }
             Kind::Word(Word::Between) => {
                 let (_, and) = self.operand(at + 1)?;
                 if self.word(and) != Some(Word::Logic) {
@@ -153,7 +180,11 @@ impl Reading<'_> {
             }
             Kind::Word(Word::Is) => {
                 let at = if self.word(at + 1) == Some(Word::Not) { at + 1 } else { at };
-                if self.word(at + 1) == Some(Word::Constant) { Some((Operand::Constant, at + 2)) } else { None }
+                if self.word(at + 1) == Some(Word::Constant) {
+                    Some((Operand::Constant, at + 2))
+                } else {
+                    None
+                }
             }
             _ => None,
         }

@@ -45,6 +45,8 @@ struct Reading<'a> {
     mended: bool,
     /// Where what could be the expected value ends, and what it is.
     first_hinge: (usize, Lead),
+    /// What stands before the closed string's end is no code.
+    plain_lead: bool,
     /// The text is long and full of prose or code: what a person would write about SQL.
     document: bool,
     /// How many words of prose there are.
@@ -56,9 +58,13 @@ impl<'a> Reading<'a> {
         let tokens = tokens(bytes, context);
         let broken = tokens.first().is_some_and(|token| token.kind == Kind::Break);
         let mended = tokens.last().is_some_and(|token| matches!(token.kind, Kind::Comment | Kind::Open));
+        let lead_end = tokens.first().map_or(0, |token| token.end);
+        let plain_lead = !slice(bytes, 0, lead_end)
+            .iter()
+            .any(|b| matches!(b, b'(' | b'=' | b'{' | b'[' | b';' | b'<' | b'\n'));
         let first_hinge = first_hinge(&tokens, broken);
         let prose = tokens.iter().filter(|token| token.kind == Kind::Word(Word::Prose)).count();
-        Reading { bytes, tokens, broken, mended, first_hinge, document, prose }
+        Reading { bytes, tokens, broken, mended, first_hinge, plain_lead, document, prose }
     }
 
     fn token(&self, index: usize) -> Option<&Token> {
@@ -120,6 +126,8 @@ impl<'a> Reading<'a> {
     fn add(&self, hits: &mut Hits, score: i32, why: &'static str, from: usize) {
         // A long text that talks about SQL has all of this and means nothing: there, only what is certain counts.
         let discount = if self.document { 30 } else { 0 } + if self.prose > 2 { 10 } else { 0 };
+        // Code closes strings all the time; what a client sends for a value seldom has a call or an assignment first.
+        let discount = discount + if self.broken && !self.plain_lead { 15 } else { 0 };
         let score = (score.min(98) - discount).clamp(0, 100);
         let start = self.token(from).map_or(0, |token| token.start);
         hits.add(Class::Sql, score as u8, why, start, self.bytes.len());
@@ -135,18 +143,27 @@ impl<'a> Reading<'a> {
             hits.step(1);
             match self.kind(index) {
                 Some(Kind::Word(Word::Logic) | Kind::Pipes) => self.judge_logic(index, hits),
-                Some(Kind::Operator) if matches!(self.text(index), b"|" | b"&" | b"^") => self.judge_logic(index, hits),
+                Some(Kind::Operator) if matches!(self.text(index), b"|" | b"&" | b"^") => {
+                    self.judge_logic(index, hits);
+                }
                 Some(Kind::Word(Word::Union)) => self.judge_union(index, hits),
                 Some(Kind::Semicolon) => self.judge_stacked(index, hits),
-                Some(Kind::Left) if self.word(index + 1) == Some(Word::Select) => self.judge_subselect(index, hits),
+                Some(Kind::Left) if self.word(index + 1) == Some(Word::Select) => {
+                    self.judge_subselect(index, hits);
+                }
                 Some(Kind::Word(Word::Weapon | Word::System)) => self.judge_weapon(index, hits),
                 Some(Kind::Word(Word::Case)) => self.judge_case(index, hits),
-                Some(Kind::Word(Word::Order | Word::Having | Word::Limit | Word::Into | Word::Where | Word::Tail)) => {
+                Some(Kind::Word(
+                    Word::Order | Word::Having | Word::Limit | Word::Into | Word::Where | Word::Tail,
+                )) => {
                     self.judge_clause(index, hits);
                 }
                 Some(Kind::Word(Word::Function)) => self.judge_function(index, hits),
                 Some(Kind::Operator) => self.judge_arithmetic(index, hits),
-                Some(Kind::Compare | Kind::Word(Word::Compare | Word::In | Word::Between | Word::Is | Word::Not)) => {
+                Some(
+                    Kind::Compare
+                    | Kind::Word(Word::Compare | Word::In | Word::Between | Word::Is | Word::Not),
+                ) => {
                     self.judge_compare(index, hits);
                 }
                 _ => {}

@@ -120,7 +120,11 @@ fn next(bytes: &[u8], index: usize, byte: u8) -> (Option<Kind>, usize) {
         }
         b'[' => {
             let end = skip_while(bytes, index + 1, |b| is_word(b) || b == b' ');
-            if at(bytes, end) == b']' && end > index + 1 { (Some(Kind::Word(Word::Name)), end + 1) } else { one(Kind::Other) }
+            if at(bytes, end) == b']' && end > index + 1 {
+                (Some(Kind::Word(Word::Name)), end + 1)
+            } else {
+                one(Kind::Other)
+            }
         }
         b'0'..=b'9' => number(bytes, index),
         b'.' if second.is_ascii_digit() => number(bytes, index),
@@ -172,14 +176,18 @@ fn next(bytes: &[u8], index: usize, byte: u8) -> (Option<Kind>, usize) {
         b'{' => {
             // ODBC: `{d '2000-01-01'}`, `{fn now()}`; MySQL reads `{x expression}`.
             let end = skip_while(bytes, index + 1, |b| is_word(b) || is_space(b) || b == b'`');
-            if end > index + 1 && matches!(at(bytes, end), b'\'' | b'(' | b'`' | b'"') || at(bytes, index + 1) == b'`' {
+            if end > index + 1 && matches!(at(bytes, end), b'\'' | b'(' | b'`' | b'"')
+                || at(bytes, index + 1) == b'`'
+            {
                 (None, skip_while(bytes, index + 1, is_word))
             } else {
                 one(Kind::Other)
             }
         }
         b'}' => (None, index + 1),
-        _ if byte.is_ascii_alphabetic() || byte == b'_' || byte == b'$' || byte >= 0x80 => named(bytes, index),
+        _ if byte.is_ascii_alphabetic() || byte == b'_' || byte == b'$' || byte >= 0x80 => {
+            named(bytes, index)
+        }
         _ => one(Kind::Other),
     }
 }
@@ -202,7 +210,8 @@ fn named(bytes: &[u8], index: usize) -> (Option<Kind>, usize) {
     // `$$text$$` of PostgreSQL.
     if text.len() >= 2 && text.first() == Some(&b'$') && text.last() == Some(&b'$') {
         let rest = slice(bytes, end, end + 512);
-        if let Some(found) = rest.windows(text.len().min(16)).position(|window| window == slice(text, 0, 16)) {
+        if let Some(found) = rest.windows(text.len().min(16)).position(|window| window == slice(text, 0, 16))
+        {
             return (Some(Kind::Text), end + found + text.len());
         }
     }

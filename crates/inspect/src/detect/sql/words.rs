@@ -62,15 +62,26 @@ pub(super) enum Word {
 /// What `word` is; whatever its case.
 pub(super) fn word(word: &[u8]) -> Word {
     text::lookup(WORDS, word).unwrap_or_else(|| {
-        let package = [&b"dbms_"[..], b"utl_", b"xp_", b"sp_", b"sys.", b"pg_ls", b"pg_read", b"dba_", b"ctxsys", b"ordsys"];
+        let package = [
+            &b"dbms_"[..],
+            b"utl_",
+            b"xp_",
+            b"sp_",
+            b"sys.",
+            b"pg_ls",
+            b"pg_read",
+            b"dba_",
+            b"ctxsys",
+            b"ordsys",
+        ];
         if package.into_iter().any(|prefix| text::starts(word, prefix)) { Word::System } else { Word::Name }
     })
 }
 
 use Word::{
     Arithmetic, As, Between, By, Case, Command, Compare, Constant, Else, End, From, Function, Having, If, In,
-    Into, Is, Limit, Logic, Not, Object, Order, Prefix, Prose, Quantity, Select, Set, Statement, System, Tail,
-    Then, Union, Values, Weapon, When, Where,
+    Into, Is, Limit, Logic, Not, Object, Order, Prefix, Prose, Quantity, Select, Set, Statement, System,
+    Tail, Then, Union, Values, Weapon, When, Where,
 };
 
 /// Sorted.
