@@ -49,7 +49,9 @@ pub use denial::{Denial, LocalReply, ProblemError};
 pub use engine::{Engine, EngineBuilder, EngineHandle, Settings};
 pub use facts::{Claims, CredentialKind, Facts, Principal};
 pub use guard::{BodyNeed, Cx, Finding, Guard, GuardError, Hooks, Stage, Verdict};
-pub use head::{BodyLength, ClientCertificate, Connection, ExchangeId, Now, Request, RequestHead, ResponseHead, Scheme};
+pub use head::{
+    BodyLength, ClientCertificate, Connection, ExchangeId, Now, Request, RequestHead, ResponseHead, Scheme,
+};
 pub use headers::ForwardedHeaders;
 pub use inspection::{ForwardBody, Inspection, Permit, Recorded, ResponseStep, Step, UpstreamFailure};
 pub use lookup::{Answer, Destination, Lookup, LookupFailure, LookupResult, MOST_LOOKUPS, UpstreamRead};

@@ -61,9 +61,9 @@ use portcullis_engine::{
     Body, BodyNeed, Code, CredentialKind, Cx, Denial, Guard, GuardError, Hooks, MediaType, Principal, Stage,
     Verdict, code,
 };
-use portcullis_identity::jose::TokenError;
 use portcullis_identity::certificate::CertificateMap;
 use portcullis_identity::dpop::DpopError;
+use portcullis_identity::jose::TokenError;
 use portcullis_identity::oauth::VerifiedToken;
 use portcullis_identity::{
     AuthScheme, BindingError, KeyRingHandle, SecretKind, Verdict as Lookup, recognise,
@@ -345,8 +345,11 @@ impl Guard for Verify {
                 return Ok(Denial::new(&CREDENTIAL_AMBIGUOUS, reason).into());
             }
         };
-        if !self.needs.token_schemes.is_empty() && present::has_parameter(cx.request.query().unwrap_or_default(), "access_token") {
-            let reason = "a token stands in the query, where logs and histories keep it (RFC 9700 section 4.3.2)";
+        if !self.needs.token_schemes.is_empty()
+            && present::has_parameter(cx.request.query().unwrap_or_default(), "access_token")
+        {
+            let reason =
+                "a token stands in the query, where logs and histories keep it (RFC 9700 section 4.3.2)";
             return Ok(Denial::new(&CREDENTIAL_AMBIGUOUS, reason).into());
         }
         let keys = self.keys.load();

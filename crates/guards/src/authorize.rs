@@ -133,10 +133,7 @@ impl Protection for Authorize {
     fn compile(config: &Config, cx: &CompileCx<'_>) -> Result<Vec<Part>, Fault> {
         let objects = !config.bind.is_empty() || config.owner.is_some();
         if cx.public && (config.limits_callers() || objects) {
-            return Err(Fault::new(
-                "",
-                "a policy says `public: true` of an operation that asks who calls",
-            ));
+            return Err(Fault::new("", "a policy says `public: true` of an operation that asks who calls"));
         }
         let mut parts = Vec::new();
         if config.limits_callers() {
