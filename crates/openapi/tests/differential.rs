@@ -1,4 +1,4 @@
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
+#![expect(clippy::indexing_slicing, reason = "a test")]
 //! Bodies by chance over the answers of the demo's contract, judged here and by the `jsonschema` crate. The example
 //! `differential` does the same over documents that no one here wrote.
 

@@ -45,7 +45,6 @@ impl Print {
     fn spread(self) -> usize {
         let mixed = self.first ^ self.last.rotate_left(23) ^ self.length as u64;
         let mixed = mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-        #[expect(clippy::cast_possible_truncation, reason = "32 bits are left")]
         let mixed = mixed as u32;
         mixed as usize
     }

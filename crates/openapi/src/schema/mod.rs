@@ -269,8 +269,11 @@ pub(crate) struct Applied {
 pub(crate) struct Dispatch {
     property: Box<str>,
     /// Sorted by text: the alternatives that it leaves.
-    values: Box<[(Box<str>, Box<[SchemaId]>)]>,
+    values: Box<[Left]>,
 }
+
+/// A text, and the alternatives that it leaves.
+pub(crate) type Left = (Box<str>, Box<[SchemaId]>);
 
 /// A property whose value names the one schema of `oneOf` or `anyOf` that counts.
 #[derive(Debug)]

@@ -244,7 +244,7 @@ impl Run {
                 _ => break,
             }
         }
-        (count >= self.min as usize).then(|| chars.as_str())
+        (count >= self.min as usize).then_some(chars.as_str())
     }
 }
 
