@@ -259,36 +259,51 @@ fn input(probe: &Probe<'_>, _: &mut Report) -> Result<Outcome> {
         let way = "Name a path that answers (`--path`), with a token where one is needed (`--token`).";
         return Ok(Outcome::new(Verdict::Unknown, seen, way));
     }
-    let (mut refused, mut taken, mut broken) = (0, Vec::new(), Vec::new());
+    let (mut refused, mut taken, mut wrong, mut proof) = (0, Vec::new(), Vec::new(), Vec::new());
     for (name, value) in ATTACKS {
         let path = format!("{}{joint}q={value}", probe.args.path);
         let Some((answer, exchange)) = probe.send(name, "GET", &path, &base, b"") else { continue };
-        let exchange = Exchange { expected: "400, 403 or 422".into(), ..exchange };
-        match answer.status {
-            500.. => broken.push((*name, exchange)),
-            400.. => refused += 1,
-            _ => taken.push((*name, exchange)),
+        let told = match answer.status {
+            500.. => Some("breaks the API"),
+            400.. => {
+                refused += 1;
+                continue;
+            }
+            _ if works(&answer) => Some("is interpreted"),
+            _ => None,
+        };
+        match told {
+            Some(told) => {
+                wrong.push(format!("{name} {told}"));
+                proof.push(Exchange { expected: "400, 403 or 422".into(), ..exchange });
+            }
+            None => taken.push(*name),
         }
     }
-    let way = "Describe parameters with types, patterns and limits, refuse what does not fit, and what is not described.";
-    if !broken.is_empty() {
-        let names: Vec<&str> = broken.iter().map(|(name, _)| *name).collect();
-        let seen = format!("input breaks the API (5xx): {}", names.join(", "));
-        return Ok(
-            Outcome::new(Verdict::No, seen, way).with(broken.into_iter().map(|(_, one)| one).collect())
-        );
-    }
-    if !taken.is_empty() {
-        let names: Vec<&str> = taken.iter().map(|(name, _)| *name).collect();
-        let seen = format!("taken like any other value: {}; refused: {refused}", names.join(", "));
-        return Ok(Outcome::new(Verdict::No, seen, way).with(taken.into_iter().map(|(_, one)| one).collect()));
-    }
-    match refused {
-        0 => Ok(Outcome::new(Verdict::Unknown, "no answer came to any of the probes", way)),
-        refused => {
-            Ok(Outcome::new(Verdict::Yes, format!("{refused} of {refused} hostile values are refused"), ""))
+    let way = "Describe parameters with types, patterns and limits; refuse what does not fit and what is not described.";
+    Ok(match (wrong.is_empty(), taken.is_empty(), refused) {
+        (false, ..) => Outcome::new(Verdict::No, wrong.join("; "), way).with(proof),
+        // A search takes any text, and may well treat it right.
+        (_, false, _) => {
+            let seen = format!("taken without a visible effect: {}; refused: {refused}", taken.join(", "));
+            Outcome::new(
+                Verdict::Unknown,
+                seen,
+                "Test the API with `portcullis scan`, which knows its parameters.",
+            )
         }
-    }
+        (_, _, 0) => Outcome::new(Verdict::Unknown, "no answer came to any of the probes", way),
+        (_, _, refused) => {
+            Outcome::new(Verdict::Yes, format!("{refused} of {refused} hostile values are refused"), "")
+        }
+    })
+}
+
+/// Whether an answer shows that a value was interpreted: a file of the system, or markup in a page.
+fn works(answer: &Answer) -> bool {
+    let text = answer.text();
+    let page = answer.header("content-type").is_some_and(|kind| kind.trim_start().starts_with("text/html"));
+    text.contains("root:x:0:0:") || (page && text.contains("<script>alert(1)</script>"))
 }
 
 /// Marks of an error that came out as it was thrown. Each is one that ordinary messages do not have.
@@ -327,6 +342,8 @@ fn errors(probe: &Probe<'_>, _: &mut Report) -> Result<Outcome> {
     };
     let nowhere = "/portcullis-check-7d1c-no-such-path";
     let long = format!("{}/{}", probe.args.path.trim_end_matches('/'), "9".repeat(600));
+    let inner = format!("{}/abc", probe.args.path.trim_end_matches('/'));
+    let quoted = format!("{}/1'%22", probe.args.path.trim_end_matches('/'));
     let path = probe.args.path.as_str();
     let probes: Vec<(&str, &str, &str, Vec<(String, String)>, &[u8])> = vec![
         ("unknown path", "GET", nowhere, with(&[]), b""),
@@ -334,6 +351,8 @@ fn errors(probe: &Probe<'_>, _: &mut Report) -> Result<Outcome> {
         ("JSON of another type", "POST", path, with(&[json]), b"[[[1,\"x\"]]]"),
         ("form where JSON was meant", "POST", path, with(&[("Content-Type", "text/plain")]), b"\xff\xfe\x00"),
         ("a number out of range", "GET", &long, with(&[]), b""),
+        ("a word where a number may stand", "GET", &inner, with(&[]), b""),
+        ("a quote where a number may stand", "GET", &quoted, with(&[]), b""),
         ("a quote in the path", "GET", "/'%22%3E", with(&[]), b""),
         ("unknown method", "PROPFIND", path, with(&[]), b""),
         ("a token that is none", "GET", path, vec![("Authorization".into(), "Bearer a.b.c".into())], b""),
