@@ -1,4 +1,4 @@
-#![expect(clippy::print_stdout, reason = "it is a command")]
+#![expect(clippy::print_stdout, clippy::indexing_slicing, reason = "it is a command")]
 //! Bodies by chance over schemas of real documents, judged here and by the `jsonschema` crate.
 //!
 //! `cargo run --release -p portcullis-openapi --example differential -- FOLDER [--schemas N] [--bodies N] [--seed N]`
