@@ -3,7 +3,7 @@
 
 use portcullis_engine::Now;
 use portcullis_identity::dpop::{Dpop, DpopError, DpopRules, ProvedCall};
-use portcullis_identity::jose::{JwkRules, Thumbprint, VerificationKey};
+use portcullis_identity::jose::{Algorithm, JwkRules, Thumbprint, TokenError, VerificationKey};
 use serde_json::{Map, Value, json};
 
 use crate::support::{SigningKey, b64, hmac_with};
@@ -182,4 +182,16 @@ fn a_full_store_refuses_and_forgets_nothing() {
     assert!(show("1").is_ok());
     assert_eq!(show("2"), Err(DpopError::NoRoom));
     assert_eq!(show("1"), Err(DpopError::Replayed));
+}
+
+#[test]
+fn a_shared_secret_proves_nothing_even_where_it_is_configured() {
+    let key = SigningKey::new("HS256", "key");
+    let dpop = Dpop::new(DpopRules { algorithms: vec![Algorithm::Hs256], ..DpopRules::default() }, [7; 32]);
+    let call = ProvedCall { method: "GET", scheme: "https", authority: "api.example.com", path: "/orders/7" };
+    let proof = proof(&json!({}), &key, &key, &dpop, "jti");
+    let rules = JwkRules { algorithms: &[Algorithm::Hs256] };
+    let bound = VerificationKey::from_jwk(key.jwk().to_string().as_bytes(), &rules).unwrap().thumbprint();
+    let refused = dpop.verify(&proof, &call, TOKEN, bound, NOW);
+    assert_eq!(refused, Err(DpopError::Proof(TokenError::Algorithm)));
 }

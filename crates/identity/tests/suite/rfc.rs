@@ -4,7 +4,7 @@ use portcullis_engine::Now;
 use portcullis_identity::certificate::CertificateIdentity;
 use portcullis_identity::dpop::{Dpop, DpopError, DpopRules, ProvedCall};
 use portcullis_identity::jose::{
-    Algorithm, JwkError, JwkRules, Jws, JwsRules, Thumbprint, TokenError, VerificationKey,
+    Algorithm, HeaderKeys, JwkError, JwkRules, Jws, JwsRules, Thumbprint, TokenError, VerificationKey,
 };
 
 const PAYLOAD: &str =
@@ -143,4 +143,19 @@ fn a_published_private_key_is_no_key() {
     let jwk = EC.replace('}', r#","d":"jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI"}"#);
     let refused = VerificationKey::from_jwk(jwk.as_bytes(), &JwkRules::default());
     assert_eq!(refused.unwrap_err(), JwkError::Private);
+}
+
+#[test]
+fn a_token_that_brings_a_key_is_read_only_where_that_is_asked_for() {
+    let brings = |header: &str| format!("{}.e30.AAAA", crate::support::b64(header));
+    for header in
+        [r#"{"alg":"ES256","jwk":{}}"#, r#"{"alg":"ES256","jku":"https://x"}"#, r#"{"alg":"ES256","x5c":[]}"#]
+    {
+        assert!(
+            matches!(Jws::parse(&brings(header), &JwsRules::default()), Err(TokenError::Header(_))),
+            "{header}"
+        );
+        let passed_over = JwsRules { keys: HeaderKeys::Ignore, ..JwsRules::default() };
+        assert!(Jws::parse(&brings(header), &passed_over).is_ok(), "{header}");
+    }
 }
