@@ -70,6 +70,11 @@ enum Bench {
         #[arg(long)]
         dry: bool,
     },
+    /// Loading documents and validating calls, beside express-openapi-validator and Prism.
+    Contract {
+        /// Documents to load; large ones take the others minutes. Default: the demo's and the bench's own.
+        documents: Vec<PathBuf>,
+    },
     /// True and false positive rates of the inspection, over public sets; writes docs/detection.md.
     Detection {
         /// A folder with sets: http-params, gotestwaf, libinjection, blazehttp, atrdf, benign, … (may be repeated).
@@ -102,6 +107,7 @@ fn dispatch(chore: Chore) -> Outcome {
         Chore::Bench { what: Bench::Proxy { rounds, seconds, only, dry } } => {
             bench::proxy::run(&bench::proxy::Options { rounds, seconds, only, write: !dry })
         }
+        Chore::Bench { what: Bench::Contract { documents } } => bench::contract::run(&documents),
         Chore::Bench { what: Bench::Detection { data, wrong, dry } } => {
             bench::detection::run(&bench::detection::Options { data, wrong, write: !dry })
         }

@@ -1,6 +1,7 @@
 //! `cargo dev bench`: the gateway beside other proxies, on one machine in one run.
 
 pub mod contenders;
+pub mod contract;
 pub mod detection;
 pub mod idle;
 pub mod load;
