@@ -54,7 +54,7 @@ codes! {
         attack "Cross-site scripting: another user's browser runs what the value says."
         client "Send the value as plain text; if it is plain text, report the reference to the API's operator."
         operator "`portcullis inspect VALUE` explains the verdict; an `except` of the `inspect` guard lets a field through.";
-    INSPECT_COMMAND = "inspect-command" 403 Api8 78 Critical
+    INSPECT_COMMAND = "inspect-command" 403 Api8 78 High
         "a value carries a command"
         attack "Command injection: a shell on the server runs what the value says."
         client "Send the value as plain text; if it is plain text, report the reference to the API's operator."
@@ -74,7 +74,7 @@ codes! {
         attack "Template injection: the engine that renders the value runs it."
         client "Send the value as plain text."
         operator "`portcullis inspect VALUE` explains the verdict; an `except` of the `inspect` guard lets a field through.";
-    INSPECT_CODE = "inspect-code" 403 Api8 94 Critical
+    INSPECT_CODE = "inspect-code" 403 Api8 94 High
         "a value carries code"
         attack "Code injection: an interpreter on the server runs the value."
         client "Send the value as plain text."
@@ -99,7 +99,7 @@ codes! {
         attack "A line break in a value starts a header field, a log line or a mail command of the attacker's."
         client "Send the value on one line."
         operator "`portcullis inspect VALUE` explains the verdict; an `except` of the `inspect` guard lets a field through.";
-    INSPECT_JNDI = "inspect-jndi" 403 Api8 917 Critical
+    INSPECT_JNDI = "inspect-jndi" 403 Api8 917 High
         "a value carries a lookup"
         attack "A logging library resolves the lookup and loads code from the attacker's server."
         client "Send the value as plain text."
@@ -109,7 +109,7 @@ codes! {
         attack "Prototype pollution: every object of the program gets a property of the attacker's."
         client "Leave the name out."
         operator "`portcullis inspect VALUE` explains the verdict; an `except` of the `inspect` guard lets a field through.";
-    INSPECT_DESERIALIZATION = "inspect-deserialization" 403 Api8 502 Critical
+    INSPECT_DESERIALIZATION = "inspect-deserialization" 403 Api8 502 High
         "a value is a serialised object"
         attack "Reading the object back runs code that it names."
         client "Send plain data."
