@@ -151,15 +151,15 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
             index += 1;
             continue;
         };
-        let inner = from(rest, open.len());
-        let end = inner.windows(close.len()).position(|window| window == *close);
-        let inner = slice(inner, 0, end.unwrap_or(240));
-        hits.step(inner.len() * 4 + 4);
         judged += 1;
         if judged > 48 && judged % 16 != 0 {
             index += open.len();
             continue;
         }
+        let inner = from(rest, open.len());
+        let end = inner.windows(close.len()).position(|window| window == *close);
+        let inner = slice(inner, 0, end.unwrap_or(240));
+        hits.step(inner.len() * 4 + 4);
         if let Some((score, why)) = expression(open, inner, end.is_some(), view) {
             let score = if view.document { score.saturating_sub(30) } else { score };
             hits.add(

@@ -797,7 +797,10 @@ impl Reading<'_> {
             first += 1;
         }
         let statement = self.statement(first);
-        if statement >= 10 {
+        // "Drop Table Tennis" is a headline: bare words end no statement and hide nothing.
+        let headline = self.word(first) == Some(Word::Statement)
+            && self.tokens.iter().all(|token| matches!(token.kind, Kind::Word(_)));
+        if statement >= 10 && !headline {
             self.add(hits, 52 + statement, "a whole statement", first);
         }
         // `1)--`, `1))#`: the parenthesis of the statement around, closed.

@@ -1,0 +1,79 @@
+//! Cases as data: what is an attack and of which class, and what ordinary people write.
+
+use portcullis_inspect::{Place, inspect};
+
+fn lines(text: &str) -> impl Iterator<Item = String> + '_ {
+    text.lines()
+        .filter(|line| !line.is_empty() && !line.starts_with("# class"))
+        .map(|line| line.replace("\\r", "\r").replace("\\n", "\n"))
+}
+
+#[test]
+fn attacks_are_known() {
+    let mut missed = Vec::new();
+    for line in lines(include_str!("cases/attacks.txt")) {
+        let (class, value) = line.split_once(' ').unwrap();
+        let verdict = inspect(value.as_bytes(), Place::Query).filter(|verdict| verdict.is_attack());
+        if verdict.as_ref().is_none_or(|verdict| verdict.class.name() != class) {
+            missed.push(format!("{line:?}: {verdict:?}"));
+        }
+    }
+    assert!(missed.is_empty(), "{}", missed.join("\n"));
+}
+
+#[test]
+fn ordinary_people_are_left_alone() {
+    let mut alarms = Vec::new();
+    for line in include_str!("cases/ordinary.txt").lines() {
+        for place in [Place::Query, Place::Form, Place::Body] {
+            if let Some(verdict) =
+                inspect(line.replace("\\n", "\n").as_bytes(), place).filter(|verdict| verdict.is_attack())
+            {
+                alarms.push(format!("{place:?} {line:?}: {verdict}"));
+            }
+        }
+    }
+    assert!(alarms.is_empty(), "{}", alarms.join("\n"));
+}
+
+#[test]
+fn work_is_bounded() {
+    // No input may cost more than so many looks a byte, whatever it repeats.
+    for piece in [
+        "'",
+        "(",
+        "or ",
+        "' or ",
+        "<",
+        "<a x='",
+        "${",
+        "$ne:",
+        "%25",
+        "&#",
+        "\\u",
+        "../",
+        "`a`;",
+        "case when ",
+        "select (",
+        "((((",
+        "1)--\n",
+        "\"[",
+        "{{",
+        "alert(",
+        "window['",
+        "://",
+        "O:1:",
+        "AAAA",
+        "+ADw-",
+    ] {
+        for place in [Place::Query, Place::Body] {
+            let value = piece.repeat(20_000 / piece.len());
+            let steps = portcullis_inspect::steps(value.as_bytes(), place);
+            assert!(
+                steps < 400 * value.len() as u64,
+                "{piece:?}: {} steps a byte",
+                steps / value.len() as u64
+            );
+        }
+    }
+}
