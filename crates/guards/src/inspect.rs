@@ -213,10 +213,28 @@ impl Protection for Inspect {
             }
             let classes: Result<Vec<Class>, Fault> =
                 except.classes.iter().map(|name| class(name, &format!("{at}/classes"))).collect();
-            let until = except.until.as_deref().map(|text| last_moment(text).ok_or_else(|| Fault::new(format!("{at}/until"), "expected a day, such as `2027-06-30`"))).transpose()?;
-            exceptions.push(Exception { field: except.field.as_str().into(), classes: classes?.into(), until });
+            let until = except
+                .until
+                .as_deref()
+                .map(|text| {
+                    last_moment(text).ok_or_else(|| {
+                        Fault::new(format!("{at}/until"), "expected a day, such as `2027-06-30`")
+                    })
+                })
+                .transpose()?;
+            exceptions.push(Exception {
+                field: except.field.as_str().into(),
+                classes: classes?.into(),
+                until,
+            });
         }
-        let rules = Rules { threshold: config.threshold, modes, malformed: config.malformed, uploads: config.uploads, exceptions };
+        let rules = Rules {
+            threshold: config.threshold,
+            modes,
+            malformed: config.malformed,
+            uploads: config.uploads,
+            exceptions,
+        };
         Ok(vec![Part::new(Stage::Inspect, rules)])
     }
 }
@@ -263,7 +281,9 @@ struct Found {
 impl Rules {
     /// Judges one leaf; what is to be refused ends the search.
     fn judge(&self, leaf: &Leaf<'_>, now: u64, found: &mut Vec<Found>) -> ControlFlow<()> {
-        let Some(verdict) = inspect(&leaf.bytes, leaf.place).filter(|verdict| verdict.score >= self.threshold) else {
+        let Some(verdict) =
+            inspect(&leaf.bytes, leaf.place).filter(|verdict| verdict.score >= self.threshold)
+        else {
             return ControlFlow::Continue(());
         };
         let mode = self.modes.get(verdict.class as usize).copied().unwrap_or(GuardMode::Enforce);
@@ -301,7 +321,11 @@ impl Rules {
         if self.uploads == GuardMode::Off {
             return;
         }
-        let Some(parts) = leaves::boundary(content_type).and_then(|boundary| leaves::parts(body, boundary).ok()) else { return };
+        let Some(parts) =
+            leaves::boundary(content_type).and_then(|boundary| leaves::parts(body, boundary).ok())
+        else {
+            return;
+        };
         for part in parts.iter().filter(|part| part.filename.is_some()) {
             if let Some(why) = upload::judge(part) {
                 let name = leaves::Name::Plain(part.name);
@@ -356,12 +380,17 @@ impl Guard for Rules {
         if format == Format::Multipart {
             self.files(bytes, text, &mut found);
         }
-        let read = leaves::body(bytes, format, text, &mut |leaf: Leaf<'_>| self.judge(&leaf, now, &mut found));
+        let read =
+            leaves::body(bytes, format, text, &mut |leaf: Leaf<'_>| self.judge(&leaf, now, &mut found));
         if let Err(malformed) = read
             && self.malformed != GuardMode::Off
         {
             let reason = format!("expected {} at byte {}", malformed.expected, malformed.at);
-            found.push(Found { code: &INSPECT_MALFORMED, reason, enforced: self.malformed == GuardMode::Enforce });
+            found.push(Found {
+                code: &INSPECT_MALFORMED,
+                reason,
+                enforced: self.malformed == GuardMode::Enforce,
+            });
         }
         Ok(Rules::answer(found, cx))
     }

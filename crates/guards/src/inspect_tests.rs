@@ -45,30 +45,40 @@ fn attacks_are_refused_and_people_are_not() {
 fn bodies_are_read_by_their_type() {
     let post = |body: &str| call("POST", "/posts").json(body);
     assert_eq!(went(json!({}), &post(r#"{"title":"Select a plan from the list","n":1}"#)), "permitted");
-    assert_eq!(went(json!({}), &post(r#"{"a":[{"b":"x' UNION SELECT password FROM users-- "}]}"#)), "inspect-sql");
+    assert_eq!(
+        went(json!({}), &post(r#"{"a":[{"b":"x' UNION SELECT password FROM users-- "}]}"#)),
+        "inspect-sql"
+    );
     assert_eq!(went(json!({}), &post(r#"{"__proto__":{"admin":true}}"#)), "inspect-prototype");
 }
 
 #[test]
 fn modes_and_exceptions() {
     let attack = call("POST", "/posts").json(r#"{"post":{"html":"<script>alert(1)</script>"}}"#);
-    let except = |until: &str| {
-        json!({ "inspect": { "except": [{ "field": "/post/html", "classes": ["xss"], "reason": "editors write HTML", "until": until }] } })
-    };
+    let except = |until: &str| json!({ "inspect": { "except": [{ "field": "/post/html", "classes": ["xss"], "reason": "editors write HTML", "until": until }] } });
     assert_eq!(went(json!({}), &attack), "inspect-xss");
     assert_eq!(went(except("2099-12-31"), &attack), "permitted");
     assert_eq!(went(except("2020-12-31"), &attack), "inspect-xss");
     let monitored = json!({ "inspect": { "classes": { "xss": "monitor" } } });
     let went = send(&build(FORUM, &monitored, false).unwrap().engine, &attack);
     assert_eq!((went.code(), went.found()), ("permitted", vec!["inspect-xss"]));
-    assert!(!went.record.findings.iter().any(|finding| finding.reason.contains("alert")), "no value in a reason");
+    assert!(
+        !went.record.findings.iter().any(|finding| finding.reason.contains("alert")),
+        "no value in a reason"
+    );
 }
 
 #[test]
 fn mistakes_are_named() {
-    let found = errors(SHOP, json!({ "inspect": { "classes": { "sqli": "off" } }, "authenticate": { "schemes": { "user": "upstream" } } }));
+    let found = errors(
+        SHOP,
+        json!({ "inspect": { "classes": { "sqli": "off" } }, "authenticate": { "schemes": { "user": "upstream" } } }),
+    );
     assert!(found.iter().any(|error| error.contains("there is no kind of attack `sqli`")), "{found:?}");
-    let found = errors(SHOP, json!({ "inspect": { "except": [{ "field": "a", "reason": " " }] }, "authenticate": { "schemes": { "user": "upstream" } } }));
+    let found = errors(
+        SHOP,
+        json!({ "inspect": { "except": [{ "field": "a", "reason": " " }] }, "authenticate": { "schemes": { "user": "upstream" } } }),
+    );
     assert!(found.iter().any(|error| error.contains("expected a reason")), "{found:?}");
 }
 
@@ -76,7 +86,9 @@ fn mistakes_are_named() {
 fn uploads_are_what_they_say() {
     let file = |name: &str, kind: &str, content: &str| {
         let mut call = call("POST", "/posts").with("content-type", "multipart/form-data; boundary=b");
-        call.body = Some(format!("--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"{name}\"\r\nContent-Type: {kind}\r\n\r\n{content}\r\n--b--\r\n"));
+        call.body = Some(format!(
+            "--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"{name}\"\r\nContent-Type: {kind}\r\n\r\n{content}\r\n--b--\r\n"
+        ));
         went(json!({}), &call)
     };
     assert_eq!(file("a.txt", "text/plain", "hello"), "permitted");
