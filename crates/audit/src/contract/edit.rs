@@ -149,7 +149,7 @@ fn indent_step(before: &str) -> &str {
     if before.starts_with('\t') {
         return "\t";
     }
-    if before.len() % 4 == 0 && before.len() % 6 != 0 { "    " } else { "  " }
+    if before.len().is_multiple_of(4) && !before.len().is_multiple_of(6) { "    " } else { "  " }
 }
 
 /// JSON over several lines, the first one where it stands already.

@@ -30,7 +30,7 @@ use findings::Out;
 use model::Description;
 
 /// How an audit is done.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
     /// Today's date, as year, month and day: sunset dates are compared with it. Without it they are not.
     pub today: Option<(i32, u8, u8)>,
@@ -38,12 +38,6 @@ pub struct Options {
     pub edits: bool,
     /// What the reader of the documents accepts.
     pub limits: Limits,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { today: None, edits: false, limits: Limits::default() }
-    }
 }
 
 /// What an audit found.

@@ -729,9 +729,9 @@ impl<'t> Description<'t> {
                 "items" | "contains" => {
                     let about = (name, member.key_span, Role::Items);
                     match inner.node.as_array() {
-                        Some(_) => {
-                            inner.items().for_each(|item| self.walk(item, about, None, walk, depth + 1))
-                        }
+                        Some(_) => inner.items().for_each(|item| {
+                            self.walk(item, about, None, walk, depth + 1);
+                        }),
                         None => self.walk(inner, about, None, walk, depth + 1),
                     }
                 }

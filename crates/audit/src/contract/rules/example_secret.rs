@@ -32,14 +32,8 @@ fn check<'t>(description: &Description<'t>, out: &mut Out<'_, 't>) {
             match &node.kind {
                 Kind::Object(members) => open.extend(members.iter().rev().map(|member| &member.value)),
                 Kind::Array(items) => open.extend(items.iter().rev()),
-                Kind::String(text) if text.len() >= 20 && text.len() < 100_000 => {
-                    if text
-                        .split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-')))
-                        .any(is_live)
-                        || holds_private_key(text)
-                    {
-                        out.place(Spot { file, node }, "", &[]);
-                    }
+                Kind::String(text) if text.len() >= 20 && text.len() < 100_000 && holds_secret(text) => {
+                    out.place(Spot { file, node }, "", &[]);
                 }
                 _ => {}
             }
@@ -62,6 +56,11 @@ const MARKS: &[&str] = &[
     "glpat-",
     "PRIVATE KEY-----",
 ];
+
+fn holds_secret(text: &str) -> bool {
+    let mut words = text.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-')));
+    words.any(is_live) || holds_private_key(text)
+}
 
 fn is_live(word: &str) -> bool {
     let upper = |text: &str| text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());

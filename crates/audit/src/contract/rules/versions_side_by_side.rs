@@ -28,7 +28,7 @@ fn check<'t>(description: &Description<'t>, out: &mut Out<'_, 't>) {
     let rest = |path: &str| {
         let parts: Vec<&str> = path
             .split('/')
-            .filter(|part| !part.strip_prefix(['v', 'V']).is_some_and(|number| number.parse::<u32>().is_ok()))
+            .filter(|part| part.strip_prefix(['v', 'V']).is_none_or(|number| number.parse::<u32>().is_err()))
             .collect();
         parts.join("/")
     };
