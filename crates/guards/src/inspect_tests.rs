@@ -1,6 +1,5 @@
 use serde_json::json;
 
-use super::*;
 use crate::testing::{SHOP, build, call, errors, send};
 
 const FORUM: &str = r#"

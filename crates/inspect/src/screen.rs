@@ -153,6 +153,7 @@ pub(crate) fn screen(bytes: &[u8], kinds: Bytes) -> Marks {
     if kinds.0 & !plain == 0
         && !(kinds.has(B::DOT) && bytes.windows(2).any(|pair| pair == b".."))
         && bytes.len() < 96
+        && !bytes.starts_with(b"__")
     {
         // Letters, digits and what names, dates and addresses have: no word of an attack stands alone.
         return marks;

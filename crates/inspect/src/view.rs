@@ -20,7 +20,7 @@ const FORMS: usize = 16;
 pub fn inspect(value: &[u8], place: Place) -> Option<Verdict> {
     let kinds = Bytes::of(value);
     // What has only letters, digits and underscores, and is short, is neither statement nor encoded statement.
-    if kinds.0 == 0 && value.len() < 12 {
+    if kinds.0 == 0 && value.len() < 12 && !value.starts_with(b"__") {
         return None;
     }
     Search::default().run(value, place, kinds)
