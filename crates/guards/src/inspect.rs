@@ -149,7 +149,7 @@ pub(crate) struct Config {
     threshold: u8,
     /// Kinds of attack with a mode of their own, by name (`sql`, `xss`, `command`, …).
     classes: BTreeMap<String, GuardMode>,
-    /// Bodies that are not what their content type says.
+    /// Multipart and XML bodies that are not what their content type says; for JSON see `validate.body`.
     malformed: GuardMode,
     /// Uploaded files that are programs, scripts or not what they say.
     uploads: GuardMode,
@@ -382,7 +382,11 @@ impl Guard for Rules {
         }
         let read =
             leaves::body(bytes, format, text, &mut |leaf: Leaf<'_>| self.judge(&leaf, now, &mut found));
-        if let Err(malformed) = read
+        if read.is_err() && format == Format::Json {
+            // Whether broken JSON passes is the `validate` guard's business; what passes is judged as text.
+            let mut visit = |leaf: Leaf<'_>| self.judge(&leaf, now, &mut found);
+            let _ = leaves::body(bytes, Format::Text, text, &mut visit);
+        } else if let Err(malformed) = read
             && self.malformed != GuardMode::Off
         {
             let reason = format!("expected {} at byte {}", malformed.expected, malformed.at);

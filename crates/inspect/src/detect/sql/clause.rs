@@ -553,15 +553,15 @@ impl Reading<'_> {
                     self.add(hits, base + bonus, "a condition on the statement's groups", index);
                 }
             }
-            Some(Word::Limit) if matches!(lead, Lead::Broken | Lead::Escaped | Lead::Number) => {
-                if self.is(next, Kind::Number)
+            Some(Word::Limit)
+                if matches!(lead, Lead::Broken | Lead::Escaped | Lead::Number)
+                    && self.is(next, Kind::Number)
                     && (self.ends(next + 1)
                         || self.is(next + 1, Kind::Comma)
                         || self.word(next + 1) == Some(Word::Into)
-                        || self.word(next + 1) == Some(Word::Tail))
-                {
-                    self.add(hits, 50 + bonus, "limits the statement's rows", index);
-                }
+                        || self.word(next + 1) == Some(Word::Tail)) =>
+            {
+                self.add(hits, 50 + bonus, "limits the statement's rows", index);
             }
             Some(Word::Into)
                 if (self.reads(next, "outfile") || self.reads(next, "dumpfile"))
