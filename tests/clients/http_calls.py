@@ -150,7 +150,7 @@ async def with_httpx(url, expected):
             async for data in response.aiter_bytes():
                 digest.update(data)
         assert digest.hexdigest() == expected
-        answer = (await client.post(f"{url}/upload", content=bulk())).json()
+        answer = (await client.post(f"{url}/upload", content=bulk(), headers={"Content-Type": "application/octet-stream"})).json()
         assert answer["digest"] == expected, answer
         head = await client.head(f"{url}/echo")
         assert head.status_code == 200 and not head.content and int(head.headers["content-length"]) > 10

@@ -40,6 +40,7 @@ use time::Date;
 use time::macros::format_description;
 
 use crate::codes::codes;
+use crate::media::is_opaque;
 use crate::policies::GuardMode;
 use crate::protection::{CompileCx, Fault, Part, Protection};
 
@@ -363,8 +364,8 @@ impl Guard for Rules {
         Ok(Rules::answer(found, cx))
     }
 
-    fn reads_request_body(&self, _cx: &Cx<'_>) -> BodyNeed {
-        BodyNeed::Bytes
+    fn reads_request_body(&self, cx: &Cx<'_>) -> BodyNeed {
+        if is_opaque(cx.request) { BodyNeed::Nothing } else { BodyNeed::Bytes }
     }
 
     fn request_body(&self, cx: &mut Cx<'_>, body: &Body) -> Result<Verdict, GuardError> {

@@ -45,6 +45,7 @@ mod headers;
 mod inspect;
 mod limit;
 mod mask;
+mod media;
 mod place;
 mod policies;
 mod properties;

@@ -187,7 +187,8 @@ impl Shared {
         let provided = self.provided.borrow();
         let mut errors: Vec<CompileError> = Vec::new();
         for (kind, name, place) in self.asked_for.borrow().iter() {
-            if provided.contains(&(*kind, name.clone())) || errors.iter().any(|known| known.pointer == *place) {
+            if provided.contains(&(*kind, name.clone())) || errors.iter().any(|known| known.pointer == *place)
+            {
                 continue;
             }
             let known = provided.iter().filter(|(other, _)| other == kind).map(|(_, name)| &**name);

@@ -304,7 +304,7 @@ impl Need {
                     found = needed.check(cx, std::str::from_utf8(&text).unwrap_or("\u{fffd}"));
                 }
                 Place::Query(_) => {
-                    leaves::query(cx.request.query().unwrap_or_default().as_bytes(), &mut visit)
+                    leaves::query(cx.request.query().unwrap_or_default().as_bytes(), &mut visit);
                 }
                 Place::Header(name) => {
                     for value in cx.request.headers.get_all(name) {

@@ -31,6 +31,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::codes::codes;
+use crate::media::is_opaque;
 use crate::place::{Place, member_name};
 use crate::protection::{CompileCx, Fault, Part, Protection};
 
@@ -118,7 +119,8 @@ impl Outward {
     /// link that it gave out.
     fn judge(&self, leaf: &Leaf<'_>, own: &[u8]) -> Option<url::Reason> {
         let declared = self.config.parameters.iter().any(|place| place.holds(leaf));
-        if !declared && !(self.config.names && says_url(&leaf.name)) {
+        let named = self.config.names && says_url(&leaf.name);
+        if !declared && !named {
             return None;
         }
         if self.config.ignore.iter().any(|place| place.holds(leaf)) {
@@ -158,7 +160,7 @@ fn says_url(name: &Name<'_>) -> bool {
     last.map(member_name).is_some_and(|name| {
         // Names are short; a long one says nothing.
         let has = |word: &&[u8]| name.windows(word.len()).any(|part| part.eq_ignore_ascii_case(word));
-        name.len() <= 64 && WORDS.iter().any(|word| has(word)) && !NOT.iter().any(|word| has(word))
+        name.len() <= 64 && WORDS.iter().any(has) && !NOT.iter().any(has)
     })
 }
 
@@ -208,8 +210,8 @@ impl Guard for Outward {
         Ok(found.map_or(Verdict::Pass, |(name, reason)| refuse(&name, reason)))
     }
 
-    fn reads_request_body(&self, _cx: &Cx<'_>) -> BodyNeed {
-        if self.wants_body() { BodyNeed::Bytes } else { BodyNeed::Nothing }
+    fn reads_request_body(&self, cx: &Cx<'_>) -> BodyNeed {
+        if self.wants_body() && !is_opaque(cx.request) { BodyNeed::Bytes } else { BodyNeed::Nothing }
     }
 
     fn request_body(&self, cx: &mut Cx<'_>, body: &Body) -> Result<Verdict, GuardError> {

@@ -52,7 +52,8 @@ pub(crate) fn run(args: &Args) -> Result {
 }
 
 fn import(folder: &Path, files: &[PathBuf]) -> Result {
-    let incomplete = |path: &Path, error: std::io::Error| Failure::Incomplete(format!("{}: {error}", path.display()));
+    let incomplete =
+        |path: &Path, error: std::io::Error| Failure::Incomplete(format!("{}: {error}", path.display()));
     fs::create_dir_all(folder).map_err(|error| incomplete(folder, error))?;
     for path in files {
         // Nothing is wanted of it yet; what counts is whether it reads.
@@ -61,9 +62,8 @@ fn import(folder: &Path, files: &[PathBuf]) -> Result {
         if let (0, Some(broken)) = (advisories.seen() + advisories.exploited(), advisories.broken().first()) {
             return Err(Failure::Usage(format!("no advisory in it: {broken}")));
         }
-        let name = path.file_name().ok_or_else(|| {
-            Failure::Usage(format!("`{}` names no file", path.display()))
-        })?;
+        let name =
+            path.file_name().ok_or_else(|| Failure::Usage(format!("`{}` names no file", path.display())))?;
         // Written aside and renamed: a reader sees the old file or the new one, and a full disk loses neither.
         let target = folder.join(name);
         let mut aside = name.to_owned();
@@ -73,7 +73,10 @@ fn import(folder: &Path, files: &[PathBuf]) -> Result {
         fs::rename(&aside, &target).map_err(|error| incomplete(&target, error))?;
         term::say(format_args!("{}: {} advisories", path.display(), advisories.seen()));
         if !advisories.broken().is_empty() {
-            term::note(format_args!("{} in it could not be read, and are passed over", advisories.broken().len()));
+            term::note(format_args!(
+                "{} in it could not be read, and are passed over",
+                advisories.broken().len()
+            ));
         }
     }
     term::say(format_args!("kept in {}", folder.display()));

@@ -11,6 +11,7 @@ mod docs;
 mod doctor;
 mod explain;
 mod init;
+mod inspect;
 mod keys;
 mod log;
 mod replay;
@@ -57,6 +58,7 @@ enum Command {
     #[command(subcommand)]
     Contract(contract::Args),
     Explain(explain::Args),
+    Inspect(inspect::Args),
     Completions(completions::Args),
     #[command(hide = true)]
     Docs(docs::Args),
@@ -97,6 +99,7 @@ fn run(command: Command) -> Result {
         Command::Config(args) => config::run(&args),
         Command::Contract(args) => contract::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Docs(args) => docs::run(&args),
     }

@@ -199,7 +199,7 @@ fn finding(out: &mut String, report: &Report, item: &Item) {
     }
     evidence(out, item);
     if let Some(script) = item.script() {
-        let _ = write!(out, "<h3>Reproduce</h3>\n");
+        let _ = writeln!(out, "<h3>Reproduce</h3>");
         let names =
             redact::variables(&Report { items: vec![item.clone()], ..Report::new("", "", report.started) });
         if !names.is_empty() {
@@ -239,19 +239,19 @@ fn evidence(out: &mut String, item: &Item) {
     for Exchange { label, request, response, expected, millis, .. } in &evidence.exchanges {
         let status = response.as_ref().map_or("no answer".to_owned(), |response| response.status.to_string());
         let label = if label.is_empty() { &request.method } else { label };
-        let _ = write!(
+        let _ = writeln!(
             out,
             "<details class=\"exchange\"{open}><summary>{} <span class=\"quiet\">{status}, {millis:.0} ms</span>\
-             </summary>\n",
+             </summary>",
             escaped(label)
         );
         if !expected.is_empty() {
             let _ = writeln!(out, "<p>Expected: {}</p>", escaped(expected));
         }
         let answer = response.as_ref().map_or("no answer".to_owned(), super::Response::text);
-        let _ = write!(
+        let _ = writeln!(
             out,
-            "<div class=\"pair\"><div><pre>{}</pre></div><div><pre>{}</pre></div></div></details>\n",
+            "<div class=\"pair\"><div><pre>{}</pre></div><div><pre>{}</pre></div></div></details>",
             escaped(&request.text()),
             escaped(&answer)
         );

@@ -158,7 +158,7 @@ pub fn run(options: &Options) -> Outcome {
         {
             match &found {
                 Some((class, why)) => {
-                    println!("{} FALSE ALARM {class}: {why}\n    {}", sample.set, sample.show())
+                    println!("{} FALSE ALARM {class}: {why}\n    {}", sample.set, sample.show());
                 }
                 None => println!("{}/{} MISSED\n    {}", sample.set, sample.class, sample.show()),
             }

@@ -171,10 +171,8 @@ impl<'v> Walk<'v> {
         let named = !text("name").is_empty();
         match (text("in"), self.legacy) {
             ("body", Legacy::Swagger) => self.open.extend(parameter.get("schema")),
-            ("formData", Legacy::Swagger) => {
-                if !has_body && named {
-                    self.open.push(parameter);
-                }
+            ("formData", Legacy::Swagger) if !has_body && named => {
+                self.open.push(parameter);
             }
             ("header", _) if elsewhere.iter().any(|name| name.eq_ignore_ascii_case(text("name"))) => {}
             ("path" | "query" | "header" | "cookie", Legacy::Swagger) if named => {

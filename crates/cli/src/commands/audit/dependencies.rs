@@ -81,8 +81,8 @@ pub(crate) fn collect(report: &mut Report, files: &[PathBuf], sources: &[PathBuf
     report.fact("packages", inventories.iter().map(|(_, inventory)| inventory.len()).sum::<usize>());
     if known.seen() == 0 {
         report.incomplete = Some(
-            "there are no advisories to compare with; get them with `portcullis advisories sync`, bring them with \
-             `portcullis advisories import FILE`, or name a folder with `--advisories`"
+            "there are no advisories to compare with; bring them with `portcullis advisories import FILE`, or name a \
+             folder with `--advisories`"
                 .into(),
         );
     }

@@ -345,7 +345,9 @@ fn errors(probe: &Probe<'_>, _: &mut Report) -> Result<Outcome> {
     let inner = format!("{}/abc", probe.args.path.trim_end_matches('/'));
     let quoted = format!("{}/1'%22", probe.args.path.trim_end_matches('/'));
     let path = probe.args.path.as_str();
-    let probes: Vec<(&str, &str, &str, Vec<(String, String)>, &[u8])> = vec![
+    // Label, method, path, fields, body.
+    type Probe<'a> = (&'a str, &'a str, &'a str, Vec<(String, String)>, &'a [u8]);
+    let probes: Vec<Probe<'_>> = vec![
         ("unknown path", "GET", nowhere, with(&[]), b""),
         ("JSON that breaks off", "POST", path, with(&[json]), b"{\"a\":"),
         ("JSON of another type", "POST", path, with(&[json]), b"[[[1,\"x\"]]]"),

@@ -54,7 +54,8 @@ pub(super) fn run(args: &Args) -> Result {
             "changes": changes,
         })),
         Format::Text => {
-            let groups: [(&str, Style, fn(&Change) -> bool); 4] = [
+            type Group = (&'static str, Style, fn(&Change) -> bool);
+            let groups: [Group; 4] = [
                 ("breaks clients and weakens protection", Style::Red, |one| one.breaking && one.weaker),
                 ("weakens protection", Style::Red, |one| !one.breaking && one.weaker),
                 ("breaks clients", Style::Yellow, |one| one.breaking && !one.weaker),

@@ -178,7 +178,7 @@ fn place(payload: &str, encoder: &str, placeholder: &Node) -> Whole {
             format!("--x7f\r\nContent-Disposition: form-data; name=\"a1b2c3\"\r\n\r\n{text}\r\n--x7f--\r\n"),
         ),
         "JSONRequest" | "JSONBody" => {
-            typed("application/json", json!({ "test": true, "a1b2c3": text }).to_string())
+            typed("application/json", json!({ "test": true, "a1b2c3": text }).to_string());
         }
         "XMLBody" => typed("application/xml", text),
         "SOAPBody" => {
@@ -194,9 +194,9 @@ fn place(payload: &str, encoder: &str, placeholder: &Node) -> Whole {
             let post = placeholder.get("GraphQL").and_then(|node| node.get("method")).and_then(Node::as_str)
                 == Some("POST");
             if post {
-                typed("application/json", text)
+                typed("application/json", text);
             } else {
-                whole.target = format!("/?query={escaped}").into_bytes()
+                whole.target = format!("/?query={escaped}").into_bytes();
             }
         }
         "UserAgent" => whole.headers.push(("User-Agent".into(), text.into_bytes())),

@@ -1,0 +1,39 @@
+//! What a request says that its body is.
+
+use http::header;
+use portcullis_engine::{MediaType, Request};
+
+/// Whether the body is declared as something that holds no texts for an interpreter: pictures, archives, messages of
+/// gRPC, bytes of no known kind. Such a body streams past guards that look for texts: it may be larger than any buffer,
+/// and of a gRPC call it may wait for what comes back. Whether an operation takes it at all, the contract says.
+pub(crate) fn is_opaque(request: &Request) -> bool {
+    const WHOLE: [&str; 12] = [
+        "application/octet-stream",
+        "application/zip",
+        "application/gzip",
+        "application/x-gzip",
+        "application/x-tar",
+        "application/x-7z-compressed",
+        "application/pdf",
+        "application/protobuf",
+        "application/x-protobuf",
+        "application/vnd.google.protobuf",
+        "application/wasm",
+        "application/cbor",
+    ];
+    let Some(text) = request.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
+        return false;
+    };
+    let essence = MediaType { text }.essence();
+    let begins =
+        |prefix: &str| essence.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix));
+    let ends = |suffix: &str| {
+        let at = essence.len().checked_sub(suffix.len());
+        at.and_then(|at| essence.get(at..)).is_some_and(|tail| tail.eq_ignore_ascii_case(suffix))
+    };
+    // A picture may be a document, such as `image/svg+xml`; so may be a message, such as `application/grpc+json`.
+    let document = ends("+xml") || ends("+json");
+    WHOLE.iter().any(|known| essence.eq_ignore_ascii_case(known))
+        || begins("application/grpc")
+        || !document && ["image/", "audio/", "video/", "font/"].iter().any(|prefix| begins(prefix))
+}
