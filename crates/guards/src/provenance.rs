@@ -17,6 +17,9 @@
 //!     provenance: { needs: { order: path.orderId } }
 //! ```
 //!
+//! Where users are known to the API alone, by a session that the gateway cannot check, `by: header.Authorization` (or
+//! `cookie.NAME`) takes the session for the user: who makes up another session was shown nothing.
+//!
 //! In `shows` stand JSON pointers into the response, `*` for every element of an array, and `location` for the last part
 //! of the path in the `Location` field. It suits clients that list before they read. A client that keeps ids for days
 //! has to list them anew: what was shown is remembered in this process, and ends with it.
@@ -25,7 +28,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use http::header;
+use http::header::{self, HeaderName};
 use portcullis_engine::memory::{Mark, Memory};
 use portcullis_engine::{
     Body, BodyNeed, Code, Cx, Denial, Guard, GuardError, Hooks, MediaType, Period, Stage, Verdict,
@@ -65,6 +68,9 @@ pub(crate) struct Config {
     needs: BTreeMap<Box<str>, Places>,
     /// How long an id counts as shown. Default 24 h.
     remember: Option<Period>,
+    /// Where the API's own session stands, where it is what tells users apart: `header.NAME` or `cookie.NAME`.
+    /// Default: the principal that was proved here.
+    by: Option<Place>,
 }
 
 /// One place or several.
@@ -93,7 +99,10 @@ impl Protection for Provenance {
     fn compile(config: &Config, cx: &CompileCx<'_>) -> Result<Vec<Part>, Fault> {
         let Some((_, operation)) = cx.operation else { return Ok(Vec::new()) };
         let mut parts = Vec::new();
-        if cx.public && !(config.needs.is_empty() && config.shows.is_empty()) {
+        if !matches!(config.by, None | Some(Place::Header(_) | Place::Cookie(_))) {
+            return Err(Fault::new("/by", "expected `header.NAME` or `cookie.NAME`"));
+        }
+        if cx.public && config.by.is_none() && !(config.needs.is_empty() && config.shows.is_empty()) {
             return Err(Fault::new(
                 "",
                 "a policy says `public: true` of an operation whose callers must be known",
@@ -114,7 +123,7 @@ impl Protection for Provenance {
                 .remember
                 .map_or(DAY_NS, |period| u64::try_from(period.0.as_nanos()).unwrap_or(u64::MAX));
             // It only watches: a response that it cannot read goes its way.
-            let guard = Box::new(Show { shown, ttl_ns });
+            let guard = Box::new(Show { shown, ttl_ns, by: config.by.clone() });
             parts.push(Part { stage: Stage::Authorize, monitor: true, guard });
         }
         let mut needed = Vec::new();
@@ -135,10 +144,30 @@ impl Protection for Provenance {
             }
         }
         if !needed.is_empty() {
-            parts.push(Part::new(Stage::Authorize, Need { needed }));
+            parts.push(Part::new(Stage::Authorize, Need { needed, by: config.by.clone() }));
         }
         Ok(parts)
     }
+}
+
+/// Whose ids they are; `None` where nobody is known.
+fn whose<'a>(by: Option<&Place>, cx: &'a Cx<'_>) -> Option<Who<'a>> {
+    let single = |name: &HeaderName| {
+        let mut values = cx.request.headers.get_all(name).iter();
+        values.next().filter(|_| values.next().is_none()).map(|value| value.as_bytes())
+    };
+    let value = match by {
+        None => return cx.facts.principal.is_some().then(|| Who::of(cx)),
+        Some(Place::Header(name)) => single(name),
+        Some(Place::Cookie(name)) => single(&header::COOKIE).and_then(|cookies| {
+            let mut values = cookies
+                .split(|byte| *byte == b';')
+                .filter_map(|pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="));
+            values.next().filter(|_| values.next().is_none())
+        }),
+        Some(_) => None,
+    };
+    value.filter(|value| !value.is_empty()).map(Who::Session)
 }
 
 fn mark(memory: &Memory, who: &Who<'_>, kind: &str, id: &str) -> Mark {
@@ -197,13 +226,14 @@ fn id(value: &Value) -> Option<Cow<'_, str>> {
 struct Show {
     shown: Vec<(Box<str>, Source)>,
     ttl_ns: u64,
+    by: Option<Place>,
 }
 
 impl Show {
     fn remember(&self, cx: &Cx<'_>, kind: &str, id: &str) {
-        if cx.facts.principal.is_some() && !id.is_empty() {
+        if let Some(who) = whose(self.by.as_ref(), cx).filter(|_| !id.is_empty()) {
             let memory = &cx.state.memory;
-            memory.remember(mark(memory, &Who::of(cx), kind, id), self.ttl_ns, cx.now);
+            memory.remember(mark(memory, &who, kind, id), self.ttl_ns, cx.now);
         }
     }
 }
@@ -267,10 +297,10 @@ struct Needed {
 }
 
 impl Needed {
-    fn check(&self, cx: &Cx<'_>, id: &str) -> Option<Denial> {
+    fn check(&self, by: Option<&Place>, cx: &Cx<'_>, id: &str) -> Option<Denial> {
         let memory = &cx.state.memory;
-        let known = cx.facts.principal.is_some()
-            && memory.age(mark(memory, &Who::of(cx), &self.kind, id), cx.now).is_some();
+        let known =
+            whose(by, cx).is_some_and(|who| memory.age(mark(memory, &who, &self.kind, id), cx.now).is_some());
         (!known).then(|| {
             Denial::new(
                 &OBJECT_UNKNOWN,
@@ -284,6 +314,7 @@ impl Needed {
 #[derive(Debug)]
 struct Need {
     needed: Vec<Needed>,
+    by: Option<Place>,
 }
 
 impl Need {
@@ -293,7 +324,11 @@ impl Need {
             let mut visit = |leaf: Leaf<'_>| {
                 if needed.place.holds(&leaf) {
                     // What is not UTF-8 was never shown.
-                    found = needed.check(cx, std::str::from_utf8(&leaf.bytes).unwrap_or("\u{fffd}"));
+                    found = needed.check(
+                        self.by.as_ref(),
+                        cx,
+                        std::str::from_utf8(&leaf.bytes).unwrap_or("\u{fffd}"),
+                    );
                 }
                 if found.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             };
@@ -301,15 +336,17 @@ impl Need {
                 Place::Path(_) => {
                     let raw = cx.request.param(needed.index).unwrap_or_default();
                     let text: Vec<u8> = crate::text::decode_path(raw).collect();
-                    found = needed.check(cx, std::str::from_utf8(&text).unwrap_or("\u{fffd}"));
+                    found =
+                        needed.check(self.by.as_ref(), cx, std::str::from_utf8(&text).unwrap_or("\u{fffd}"));
                 }
                 Place::Query(_) => {
                     leaves::query(cx.request.query().unwrap_or_default().as_bytes(), &mut visit);
                 }
                 Place::Header(name) => {
                     for value in cx.request.headers.get_all(name) {
-                        found =
-                            found.or_else(|| needed.check(cx, value.to_str().unwrap_or("\u{fffd}").trim()));
+                        found = found.or_else(|| {
+                            needed.check(self.by.as_ref(), cx, value.to_str().unwrap_or("\u{fffd}").trim())
+                        });
                     }
                 }
                 Place::Cookie(_) => {
@@ -356,7 +393,7 @@ impl Guard for Need {
             walk(document, members, &mut |value| {
                 if denial.is_none() && !value.is_null() {
                     let id = id(value).unwrap_or(Cow::Borrowed("\u{fffd}"));
-                    denial = needed.check(cx, &id);
+                    denial = needed.check(self.by.as_ref(), cx, &id);
                 }
             });
             if let Some(denial) = denial {

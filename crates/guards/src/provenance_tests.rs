@@ -90,6 +90,26 @@ fn what_was_shown_is_forgotten_and_failures_show_nothing() {
 }
 
 #[test]
+fn a_session_of_the_api_tells_users_apart() {
+    for (by, name) in [("header.Authorization", "authorization"), ("cookie.sid", "cookie")] {
+        let engine = shop(json!({ "policies": [
+            { "match": { "operation": "putOrder" }, "provenance": { "by": by, "needs": { "order": "path.id" } } },
+            { "match": { "operation": "getOrder" }, "provenance": { "by": by, "shows": { "order": "/id" } } },
+        ] }))
+        .engine;
+        let session =
+            |who: &str| if name == "cookie" { format!("a=b; sid={who}") } else { format!("Bearer {who}") };
+        let put = |who: &str| put("alice-key", "/orders/17", r#"{ "total": 1 }"#).with(name, &session(who));
+        let status = |call: &Call| send(&engine, call).status;
+        assert_eq!(status(&put("one")), 404);
+        send(&engine, &shows("alice-key", r#"{ "id": 17 }"#).with(name, &session("one")));
+        assert_eq!(status(&put("one")), 204, "{by}");
+        assert_eq!(status(&put("two")), 404, "{by}");
+        assert_ne!(status(&put("one").with(name, &session("two"))), 204, "two sessions are none: {by}");
+    }
+}
+
+#[test]
 fn mistakes_are_found_at_load() {
     let of = |section: serde_json::Value| {
         errors(SHOP, json!({ "authenticate": { "schemes": { "user": "upstream" } }, "policies": [{ "match": { "operation": "putOrder" }, "provenance": section }] })).join("\n")
@@ -105,4 +125,5 @@ fn mistakes_are_found_at_load() {
             .contains("no parameter `order`")
     );
     assert!(of(json!({ "needs": { "order": "order" } })).contains("names no place"));
+    assert!(of(json!({ "by": "query.sid", "shows": { "order": "/id" } })).contains("/provenance/by"));
 }

@@ -12,6 +12,8 @@ pub(crate) enum Who<'a> {
     Principal(Option<&'a str>, &'a str),
     /// An address: of IPv6 the /64, which is one client's.
     Client(IpAddr),
+    /// Whoever holds the session that the API itself gave out: the value of a field or cookie.
+    Session(&'a [u8]),
 }
 
 impl<'a> Who<'a> {
@@ -35,6 +37,7 @@ impl Hash for Who<'_> {
         match self {
             Who::Principal(issuer, name) => (0u8, issuer, name).hash(state),
             Who::Client(address) => (1u8, address).hash(state),
+            Who::Session(value) => (2u8, value).hash(state),
         }
     }
 }

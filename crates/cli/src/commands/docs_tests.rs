@@ -51,11 +51,15 @@ fn settings_in_the_guide_are_settings() {
     let mut count = 0;
     let overrides = crate::config::Overrides { upstream_optional: true, ..Default::default() };
     let token = "0123456789abcdef";
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("assertion.pem"), token).unwrap();
     for (file, text) in guide() {
         for block in blocks(&text, "yaml").into_iter().filter(|block| !block.starts_with("security:")) {
             count += 1;
-            let block = block.replace("${ADMIN_TOKEN}", token);
-            if let Err(error) = crate::config::load_text(&file, &block, Path::new("."), &overrides) {
+            let block = ["${ADMIN_TOKEN}", "${INTROSPECTION_SECRET}"]
+                .iter()
+                .fold(block.to_owned(), |block, secret| block.replace(secret, token));
+            if let Err(error) = crate::config::load_text(&file, &block, folder.path(), &overrides) {
                 panic!("{error}");
             }
         }

@@ -4,11 +4,13 @@ use std::fmt;
 use std::fs::{DirBuilder, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use portcullis_engine::CredentialKind;
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, named_params};
+use rusqlite::{
+    Connection, ErrorCode, OptionalExtension, Row, Transaction, TransactionBehavior, named_params,
+};
 
 use super::{Imported, KeyError, KeyRow, KeyStore, MAX_APP_KEYS, Replacement, check};
 
@@ -57,6 +59,25 @@ const MIGRATIONS: &[&str] = &["
     CREATE INDEX key_consumer ON key (consumer);
 "];
 
+/// How long a writer waits for others.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Tries again while another process has the file to itself. While a file becomes one with a write-ahead log, SQLite
+/// says that it is busy without asking its busy handler.
+fn patiently<T>(mut attempt: impl FnMut() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+    let began = Instant::now();
+    loop {
+        match attempt() {
+            Err(rusqlite::Error::SqliteFailure(error, _))
+                if error.code == ErrorCode::DatabaseBusy && began.elapsed() < PATIENCE =>
+            {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            other => return other,
+        }
+    }
+}
+
 impl SqliteKeys {
     /// Opens the store at `path`; makes it, with mode 0600, and its folder, with mode 0700, where they are
     /// missing.
@@ -85,17 +106,17 @@ impl SqliteKeys {
             return Err("can be read or written by others: `chmod 600` it".to_owned());
         }
         let mut connection = Connection::open(path).map_err(sql)?;
-        connection.busy_timeout(Duration::from_secs(5)).map_err(sql)?;
+        connection.busy_timeout(PATIENCE).map_err(sql)?;
         connection.pragma_update(None, "trusted_schema", false).map_err(sql)?;
         // In this order: one that another process is just making gets its tables and its mark together.
-        let tables: i64 =
-            connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(sql)?;
-        let application: i64 =
-            connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(sql)?;
+        let count = || connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0));
+        let tables: i64 = patiently(count).map_err(sql)?;
+        let application = || connection.pragma_query_value(None, "application_id", |row| row.get(0));
+        let application: i64 = patiently(application).map_err(sql)?;
         if application != APPLICATION && (application != 0 || tables != 0) {
             return Err("is the database of another program: name another file".to_owned());
         }
-        connection.pragma_update(None, "journal_mode", "wal").map_err(sql)?;
+        patiently(|| connection.pragma_update(None, "journal_mode", "wal")).map_err(sql)?;
         connection.pragma_update(None, "synchronous", "full").map_err(sql)?;
         connection.pragma_update(None, "foreign_keys", true).map_err(sql)?;
         migrate(&mut connection)?;
