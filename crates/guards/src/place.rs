@@ -6,10 +6,13 @@ use std::fmt;
 use std::str::FromStr;
 
 use http::HeaderName;
+use portcullis_engine::Request;
 use portcullis_inspect::Place as Part;
 use portcullis_inspect::leaves::{Leaf, Name};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
+
+use crate::protection::CompileCx;
 
 /// A place.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -29,7 +32,7 @@ pub(crate) enum Place {
 
 impl Place {
     /// Whether `leaf` stood there. Path parameters are no leaves with names of their own: see
-    /// [`Request::param`](portcullis_engine::Request::param).
+    /// [`PathParameter`].
     pub(crate) fn holds(&self, leaf: &Leaf<'_>) -> bool {
         match (self, leaf.place) {
             (Place::Query(name), Part::Query) | (Place::Cookie(name), Part::Cookie) => is(leaf, name),
@@ -47,6 +50,32 @@ impl Place {
             },
             _ => false,
         }
+    }
+}
+
+/// A parameter of an operation's path. It is counted from the end: a base path may have parameters of its own, and the
+/// router puts those before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PathParameter {
+    from_end: usize,
+}
+
+impl PathParameter {
+    /// The parameter `name` of the operation that is being compiled; `None` where its path has none of that name.
+    pub(crate) fn of(cx: &CompileCx<'_>, name: &str) -> Option<PathParameter> {
+        let captures = cx.operation.map_or(&[][..], |(_, operation)| &operation.captures);
+        let at = captures.iter().rposition(|capture| **capture == *name)?;
+        Some(PathParameter { from_end: captures.len() - at })
+    }
+
+    /// Its value as it stands in the path, percent-encoded.
+    pub(crate) fn raw(self, request: &Request) -> Option<&str> {
+        request.param(request.params().spans.len().checked_sub(self.from_end)?)
+    }
+
+    /// Its value, decoded; what is missing is empty.
+    pub(crate) fn value(self, request: &Request) -> Vec<u8> {
+        crate::text::decode_path(self.raw(request).unwrap_or_default()).collect()
     }
 }
 

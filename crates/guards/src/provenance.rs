@@ -39,7 +39,7 @@ use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
 
 use crate::codes::codes;
-use crate::place::Place;
+use crate::place::{PathParameter, Place};
 use crate::policies::OneOrMany;
 use crate::protection::{CompileCx, Fault, Part, Protection};
 use crate::who::Who;
@@ -97,7 +97,9 @@ impl Protection for Provenance {
     type Config = Config;
 
     fn compile(config: &Config, cx: &CompileCx<'_>) -> Result<Vec<Part>, Fault> {
-        let Some((_, operation)) = cx.operation else { return Ok(Vec::new()) };
+        if cx.operation.is_none() {
+            return Ok(Vec::new());
+        }
         let mut parts = Vec::new();
         if !matches!(config.by, None | Some(Place::Header(_) | Place::Cookie(_))) {
             return Err(Fault::new("/by", "expected `header.NAME` or `cookie.NAME`"));
@@ -131,16 +133,13 @@ impl Protection for Provenance {
             let pointer = format!("/needs/{}", crate::config::escape(kind));
             cx.asks_for("kind of object", kind, &pointer);
             for place in &places.0 {
-                let index = match place {
-                    Place::Path(name) => {
-                        let index = operation.captures.iter().position(|capture| capture == name);
-                        index.ok_or_else(|| {
-                            Fault::new(pointer.clone(), format!("the path has no parameter `{name}`"))
-                        })?
-                    }
-                    _ => 0,
+                let path = match place {
+                    Place::Path(name) => Some(PathParameter::of(cx, name).ok_or_else(|| {
+                        Fault::new(pointer.clone(), format!("the path has no parameter `{name}`"))
+                    })?),
+                    _ => None,
                 };
-                needed.push(Needed { kind: kind.clone(), place: place.clone(), index });
+                needed.push(Needed { kind: kind.clone(), place: place.clone(), path });
             }
         }
         if !needed.is_empty() {
@@ -292,8 +291,8 @@ impl Guard for Show {
 struct Needed {
     kind: Box<str>,
     place: Place,
-    /// Of a path parameter: its place in the path.
-    index: usize,
+    /// Of a place in the path: the parameter.
+    path: Option<PathParameter>,
 }
 
 impl Needed {
@@ -334,8 +333,7 @@ impl Need {
             };
             match &needed.place {
                 Place::Path(_) => {
-                    let raw = cx.request.param(needed.index).unwrap_or_default();
-                    let text: Vec<u8> = crate::text::decode_path(raw).collect();
+                    let text = needed.path.map(|parameter| parameter.value(cx.request)).unwrap_or_default();
                     found =
                         needed.check(self.by.as_ref(), cx, std::str::from_utf8(&text).unwrap_or("\u{fffd}"));
                 }

@@ -110,6 +110,32 @@ fn a_session_of_the_api_tells_users_apart() {
 }
 
 #[test]
+fn parameters_of_a_base_path_are_no_parameters_of_the_operation() {
+    let contract =
+        SHOP.replacen("paths:", "servers: [{ url: 'https://api.example.com/{tenant}/v1' }]\npaths:", 1);
+    let engine = crate::testing::build(
+        &contract,
+        &json!({ "authenticate": { "schemes": { "user": "upstream" } }, "policies": [
+            { "match": { "operation": "putOrder" }, "provenance": { "needs": { "order": "path.id" } } },
+            { "match": { "operation": "getOrder" }, "provenance": { "shows": { "order": "/id" } } },
+        ] }),
+        false,
+    )
+    .unwrap()
+    .engine;
+    let json = [("content-type", "application/json")];
+    let list = by("alice-key", call("GET", "/17/v1/orders/1").answered(200, &json, r#"{ "id": 17 }"#));
+    assert_eq!(send(&engine, &list).status, 200);
+    let plain = r#"{ "total": 1 }"#;
+    assert_eq!(send(&engine, &put("alice-key", "/17/v1/orders/17", plain)).status, 204);
+    assert_eq!(
+        send(&engine, &put("alice-key", "/17/v1/orders/18", plain)).status,
+        404,
+        "the tenant is no order"
+    );
+}
+
+#[test]
 fn mistakes_are_found_at_load() {
     let of = |section: serde_json::Value| {
         errors(SHOP, json!({ "authenticate": { "schemes": { "user": "upstream" } }, "policies": [{ "match": { "operation": "putOrder" }, "provenance": section }] })).join("\n")

@@ -32,7 +32,7 @@ use serde::Deserialize;
 
 use crate::codes::codes;
 use crate::media::is_opaque;
-use crate::place::{Place, member_name};
+use crate::place::{PathParameter, Place, member_name};
 use crate::protection::{CompileCx, Fault, Part, Protection};
 
 mod url;
@@ -97,11 +97,10 @@ impl Protection for Ssrf {
         let mut paths = Vec::new();
         for (at, place) in config.parameters.iter().enumerate() {
             let Place::Path(name) = place else { continue };
-            let captures = cx.operation.map_or(&[][..], |(_, operation)| &operation.captures);
-            let index = captures.iter().position(|capture| capture == name).ok_or_else(|| {
+            let parameter = PathParameter::of(cx, name).ok_or_else(|| {
                 Fault::new(format!("/parameters/{at}"), format!("the path has no parameter `{name}`"))
             })?;
-            paths.push(index);
+            paths.push(parameter);
         }
         Ok(vec![Part::new(Stage::Inspect, Outward { config: config.clone(), paths })])
     }
@@ -110,8 +109,8 @@ impl Protection for Ssrf {
 #[derive(Debug)]
 struct Outward {
     config: Config,
-    /// Path parameters among `parameters`, by their index in the path.
-    paths: Vec<usize>,
+    /// Path parameters among `parameters`.
+    paths: Vec<PathParameter>,
 }
 
 impl Outward {
@@ -170,9 +169,8 @@ impl Guard for Outward {
     }
 
     fn request_head(&self, cx: &mut Cx<'_>) -> Result<Verdict, GuardError> {
-        for index in &self.paths {
-            let raw = cx.request.param(*index).unwrap_or_default();
-            let text: Vec<u8> = crate::text::decode_path(raw).collect();
+        for parameter in &self.paths {
+            let text = parameter.value(cx.request);
             let Ok(text) = String::from_utf8(text) else {
                 return Ok(refuse("path", "a URL that is not UTF-8"));
             };

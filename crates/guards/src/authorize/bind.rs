@@ -10,8 +10,9 @@ use serde_json::Value;
 use super::PARAMETER_NOT_OWN;
 use super::caller::{Caller, text};
 use crate::config::{escape, unknown};
+use crate::place::PathParameter;
 use crate::protection::{CompileCx, Fault};
-use crate::text::{decode, decode_path};
+use crate::text::decode;
 
 /// Bound parameters of one operation.
 #[derive(Debug)]
@@ -29,8 +30,7 @@ struct Binding {
 
 #[derive(Debug, PartialEq, Eq)]
 enum Place {
-    /// The path parameter so many places before the end of what the router captured.
-    Path(usize),
+    Path(PathParameter),
     Query,
     Header(HeaderName),
     /// A JSON pointer into the body.
@@ -46,17 +46,12 @@ impl Bound {
             let who = Caller::parse(who).map_err(wrong)?;
             let (place, name) = match label.split_once('.') {
                 Some(("path", name)) => {
-                    let captures = cx.operation.map_or(&[][..], |(_, operation)| &operation.captures);
-                    let place = captures.iter().rev().position(|capture| **capture == *name);
-                    let place = place.ok_or_else(|| {
-                        let what = format!(
-                            "{}: {}",
-                            cx.label,
-                            unknown("path parameter", name, captures.iter().map(|c| &**c))
-                        );
-                        wrong(what)
+                    let parameter = PathParameter::of(cx, name).ok_or_else(|| {
+                        let captures = cx.operation.map_or(&[][..], |(_, operation)| &operation.captures);
+                        let known = captures.iter().map(|capture| &**capture);
+                        wrong(format!("{}: {}", cx.label, unknown("path parameter", name, known)))
                     })?;
-                    (Place::Path(place + 1), name)
+                    (Place::Path(parameter), name)
                 }
                 Some(("query", name)) => (Place::Query, name),
                 Some(("header", name)) => {
@@ -114,10 +109,8 @@ impl Binding {
 
     fn head(&self, cx: &Cx<'_>) -> Result<(), Denial> {
         match &self.place {
-            Place::Path(from_end) => {
-                let count = cx.request.params().spans.len();
-                let raw = count.checked_sub(*from_end).and_then(|index| cx.request.param(index));
-                self.check(cx, &lossy(decode_path(raw.unwrap_or_default())), "path")?;
+            Place::Path(parameter) => {
+                self.check(cx, &String::from_utf8_lossy(&parameter.value(cx.request)), "path")?;
             }
             Place::Header(name) => {
                 let value = cx.request.headers.get(name).ok_or_else(|| self.missing())?;

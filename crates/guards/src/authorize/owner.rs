@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::OWNER_MISMATCH;
 use super::caller::{Caller, text};
+use crate::place::PathParameter;
 use crate::protection::{CompileCx, Fault};
 
 /// Whose an object must be.
@@ -53,8 +54,7 @@ struct Template {
 #[derive(Debug)]
 enum Piece {
     Text(String),
-    /// The parameter so many places before the end of what the router captured.
-    Parameter(usize),
+    Parameter(PathParameter),
 }
 
 impl Owned {
@@ -125,13 +125,12 @@ fn template(owner: &Owner, operation: &Operation, cx: &CompileCx<'_>) -> Result<
         let mut rest = path;
         while let Some((text, after)) = rest.split_once('{') {
             let Some((name, tail)) = after.split_once('}') else { break };
-            let place = operation.captures.iter().rev().position(|capture| **capture == *name);
-            let place = place.ok_or_else(|| {
+            let parameter = PathParameter::of(cx, name).ok_or_else(|| {
                 let known = operation.captures.iter().map(|capture| &**capture);
                 Fault::new("/owner/read", crate::config::unknown("path parameter", name, known))
             })?;
             pieces.push(Piece::Text(text.to_owned()));
-            pieces.push(Piece::Parameter(place + 1));
+            pieces.push(Piece::Parameter(parameter));
             rest = tail;
         }
         pieces.push(Piece::Text(rest.to_owned()));
@@ -148,10 +147,7 @@ impl Template {
             for piece in pieces {
                 match piece {
                     Piece::Text(text) => out.push_str(text),
-                    Piece::Parameter(from_end) => {
-                        let index = cx.request.params().spans.len().checked_sub(*from_end)?;
-                        out.push_str(cx.request.param(index)?);
-                    }
+                    Piece::Parameter(parameter) => out.push_str(parameter.raw(cx.request)?),
                 }
             }
             Some(out)
