@@ -54,22 +54,7 @@ const NAMES: &[(&str, u8)] = &[
 
 /// `bytes` with its references replaced; nothing where there was none.
 pub(super) fn decode(bytes: &[u8]) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(bytes.len());
-    let (mut index, mut changed) = (0, false);
-    while index < bytes.len() {
-        let byte = at(bytes, index);
-        if byte == b'&'
-            && let Some((code, end)) = reference(bytes, index)
-        {
-            super::unicode::push(&mut out, code);
-            index = end;
-            changed = true;
-            continue;
-        }
-        out.push(byte);
-        index += 1;
-    }
-    changed.then_some(out)
+    super::unicode::replace(bytes, b'&', reference)
 }
 
 /// The character that the reference at `index` names, and where it ends.

@@ -5,22 +5,7 @@ use crate::text::{at, slice};
 
 /// `bytes` with its escapes replaced; nothing where there was none.
 pub(super) fn decode(bytes: &[u8]) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(bytes.len());
-    let (mut index, mut changed) = (0, false);
-    while index < bytes.len() {
-        let byte = at(bytes, index);
-        if byte == b'\\'
-            && let Some((code, end)) = escape(bytes, index)
-        {
-            super::unicode::push(&mut out, code);
-            index = end;
-            changed = true;
-            continue;
-        }
-        out.push(byte);
-        index += 1;
-    }
-    changed.then_some(out)
+    super::unicode::replace(bytes, b'\\', escape)
 }
 
 fn escape(bytes: &[u8], index: usize) -> Option<(u32, usize)> {

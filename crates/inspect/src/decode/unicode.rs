@@ -3,6 +3,31 @@
 
 use crate::text::{at, from, is_space, slice};
 
+/// `bytes` with what begins with `mark` replaced by the character that `read` makes of it, where it makes one and says
+/// where it ends; nothing where there was none.
+pub(super) fn replace(
+    bytes: &[u8],
+    mark: u8,
+    read: impl Fn(&[u8], usize) -> Option<(u32, usize)>,
+) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(bytes.len());
+    let (mut index, mut changed) = (0, false);
+    while index < bytes.len() {
+        let byte = at(bytes, index);
+        if byte == mark
+            && let Some((code, end)) = read(bytes, index)
+        {
+            push(&mut out, code);
+            index = end;
+            changed = true;
+            continue;
+        }
+        out.push(byte);
+        index += 1;
+    }
+    changed.then_some(out)
+}
+
 /// Appends a character as UTF-8; what is none as U+FFFD.
 pub(super) fn push(out: &mut Vec<u8>, code: u32) {
     let character = char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
