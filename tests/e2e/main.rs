@@ -16,6 +16,8 @@ mod foreign_clients;
 #[cfg(test)]
 mod guards;
 #[cfg(test)]
+mod guide;
+#[cfg(test)]
 mod http2;
 #[cfg(test)]
 mod identity;

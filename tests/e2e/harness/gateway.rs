@@ -193,25 +193,25 @@ impl Drop for Gateway {
     }
 }
 
-/// The gateway's binary, built once a run with the profile and target folder of the tests. Naming the whole
-/// workspace gives its dependencies the features that they were just built with, so nothing is built twice.
+/// The gateway's binary; `PORTCULLIS_BIN` names another one than the workspace's.
 pub(crate) fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
-        if let Some(given) = std::env::var_os("PORTCULLIS_BIN") {
-            return given.into();
-        }
+    BINARY.get_or_init(|| match std::env::var_os("PORTCULLIS_BIN") {
+        Some(given) => given.into(),
+        None => built("portcullis"),
+    })
+}
+
+/// One of the workspace's programs, all built once a run with the profile and target folder of the tests. Naming the
+/// whole workspace gives its dependencies the features that they were just built with, so nothing is built twice.
+pub(crate) fn built(name: &str) -> PathBuf {
+    static BUILT: OnceLock<Vec<(String, PathBuf)>> = OnceLock::new();
+    let built = BUILT.get_or_init(|| {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut build = Command::new(cargo);
         build
-            .args([
-                "build",
-                "--quiet",
-                "--workspace",
-                "--bin",
-                "portcullis",
-                "--message-format=json-render-diagnostics",
-            ])
+            .args(["build", "--quiet", "--workspace", "--bin", "portcullis", "--bin", "portcullis-demo"])
+            .arg("--message-format=json-render-diagnostics")
             .current_dir(portcullis_dev::cache::workspace())
             .stdin(Stdio::null());
         if !cfg!(debug_assertions) {
@@ -220,14 +220,18 @@ pub(crate) fn binary() -> &'static Path {
         let output = build.output().unwrap();
         assert!(
             output.status.success(),
-            "cannot build the gateway:\n{}",
+            "cannot build the programs:\n{}",
             String::from_utf8_lossy(&output.stderr)
         );
         String::from_utf8_lossy(&output.stdout)
             .lines()
             .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-            .filter(|message| message["target"]["name"] == "portcullis")
-            .find_map(|message| message["executable"].as_str().map(PathBuf::from))
-            .expect("cargo names the executable that it built")
-    })
+            .filter_map(|message| {
+                let name = message["target"]["name"].as_str()?;
+                Some((name.to_owned(), PathBuf::from(message["executable"].as_str()?)))
+            })
+            .collect()
+    });
+    let found = built.iter().find(|(known, _)| known == name);
+    found.unwrap_or_else(|| panic!("cargo names no executable `{name}`")).1.clone()
 }

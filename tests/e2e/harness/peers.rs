@@ -35,6 +35,14 @@ pub(crate) fn free_address() -> SocketAddr {
     server::free_address().unwrap()
 }
 
+/// The demo shop; its weak twin, unless `fixed`.
+pub(crate) fn shop(fixed: bool) -> Peer {
+    let address = free_address();
+    let mut command = Command::new(super::gateway::built("portcullis-demo"));
+    command.args(["--listen", &address.to_string()]).args(fixed.then_some("--fixed"));
+    Peer::start(command, tempfile::tempdir().unwrap(), address)
+}
+
 /// nginx with these lines in its `server` block.
 pub(crate) fn nginx(program: &Path, server: &str) -> Peer {
     let folder = tempfile::tempdir().unwrap();

@@ -1,0 +1,2 @@
+# The released one had a path that is gone.
+sed 's|^  /health:|  /status:|' openapi.yaml > released.yaml
