@@ -251,6 +251,7 @@ impl Scene {
             let ended = child.try_wait().unwrap();
             if ended.is_some() || Instant::now() > deadline {
                 let _ = child.kill();
+                let _ = child.wait();
                 panic!("`{command}` does not serve ({ended:?}): {}", fs::read_to_string(&log).unwrap());
             }
             thread::sleep(Duration::from_millis(10));
@@ -276,17 +277,16 @@ impl Scene {
         let path = self.folder.path().join(".said");
         let file = fs::File::create(&path).unwrap();
         let mut child = self.bash(&script).stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap();
-        let began = Instant::now();
-        let mut ended = None;
-        while ended.is_none() && began.elapsed() < most {
-            ended = child.try_wait().unwrap();
+        let deadline = Instant::now() + most;
+        while Instant::now() < deadline && child.try_wait().unwrap().is_none() {
             thread::sleep(Duration::from_millis(10));
         }
+        let ended = child.try_wait().unwrap();
         if ended.is_none() {
             let group = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
             let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-            let _ = child.wait();
         }
+        let _ = child.wait();
         let said = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
         (ended.and_then(|ended| ended.code()), said)
     }
