@@ -1,8 +1,10 @@
 //! The engine: compiled policy, ready to inspect exchanges.
 
+use std::cell::RefCell;
+use std::ops::Deref;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Cache};
 use http::header::HeaderName;
 
 use crate::body::Bounds;
@@ -58,8 +60,7 @@ impl Engine {
         })
     }
 
-    /// Begins to inspect an exchange: normalises its head and routes it. Never fails; a head that must be
-    /// refused is refused by [`Inspection::request_head`].
+    /// Begins to inspect an exchange, as [`EngineRef::begin`] does.
     pub fn begin(
         self: Arc<Self>,
         head: RequestHead,
@@ -67,7 +68,7 @@ impl Engine {
         id: ExchangeId,
         now: Now,
     ) -> Inspection {
-        Inspection::begin(self, head, connection, id, now, None)
+        EngineRef::new(self).begin(head, connection, id, now)
     }
 
     /// As [`Engine::begin`], for a recording: `recorded` is what the recording knows beside the head.
@@ -79,20 +80,7 @@ impl Engine {
         now: Now,
         recorded: Recorded,
     ) -> Inspection {
-        Inspection::begin(self, head, connection, id, now, Some(Box::new(recorded)))
-    }
-
-    /// An exchange whose head could not even be parsed: its reply, and the inspection to finish. `target` is
-    /// what is known of the request target, for the record.
-    pub fn refuse(
-        self: Arc<Self>,
-        denial: &Denial,
-        target: &[u8],
-        connection: &Connection,
-        id: ExchangeId,
-        now: Now,
-    ) -> (Inspection, LocalReply) {
-        Inspection::refused(self, denial, target, connection, id, now)
+        Inspection::begin(EngineRef::new(self), head, connection, id, now, Some(Box::new(recorded)))
     }
 
     /// The counters.
@@ -108,6 +96,11 @@ impl Engine {
     /// The plan of requests that match no operation.
     pub fn unmatched(&self) -> &Plan {
         &self.unmatched
+    }
+
+    /// The plan of that index; without one, that of requests that match no operation.
+    pub(crate) fn plan(&self, index: Option<usize>) -> &Plan {
+        index.and_then(|index| self.plans.get(index)).unwrap_or(&self.unmatched)
     }
 
     /// What holds for every exchange.
@@ -142,6 +135,45 @@ impl EngineBuilder {
     }
 }
 
+/// A thread's own hold on an engine. Exchanges that begin through it count their references in memory that no other
+/// thread writes to: a count that all threads share would move from core to core with every call.
+#[derive(Debug, Clone)]
+pub struct EngineRef(Arc<Arc<Engine>>);
+
+impl EngineRef {
+    /// A hold of its own on `engine`.
+    pub fn new(engine: Arc<Engine>) -> EngineRef {
+        EngineRef(Arc::new(engine))
+    }
+
+    /// Begins to inspect an exchange: normalises its head and routes it. Never fails; a head that must be
+    /// refused is refused by [`Inspection::request_head`].
+    pub fn begin(&self, head: RequestHead, connection: &Connection, id: ExchangeId, now: Now) -> Inspection {
+        Inspection::begin(self.clone(), head, connection, id, now, None)
+    }
+
+    /// An exchange whose head could not even be parsed: its reply, and the inspection to finish. `target` is
+    /// what is known of the request target, for the record.
+    pub fn refuse(
+        &self,
+        denial: &Denial,
+        target: &[u8],
+        connection: &Connection,
+        id: ExchangeId,
+        now: Now,
+    ) -> (Inspection, LocalReply) {
+        Inspection::refused(self.clone(), denial, target, connection, id, now)
+    }
+}
+
+impl Deref for EngineRef {
+    type Target = Engine;
+
+    fn deref(&self) -> &Engine {
+        &self.0
+    }
+}
+
 /// The engine in force, swapped whole by a reload; exchanges under way keep the one they began with.
 #[derive(Debug, Clone)]
 pub struct EngineHandle(Arc<ArcSwap<Engine>>);
@@ -152,13 +184,31 @@ impl EngineHandle {
         EngineHandle(Arc::new(ArcSwap::new(engine)))
     }
 
-    /// The engine in force.
-    pub fn load(&self) -> Arc<Engine> {
-        self.0.load_full()
+    /// The engine in force, for one thread.
+    pub fn watch(&self) -> EngineWatch {
+        let latest = Cache::new(Arc::clone(&self.0));
+        let held = EngineRef::new(Arc::clone(latest.arc_swap().load().deref()));
+        EngineWatch(RefCell::new((latest, held)))
     }
 
     /// Puts `engine` in force for exchanges that begin from now on.
     pub fn swap(&self, engine: Arc<Engine>) {
         self.0.store(engine);
+    }
+}
+
+/// One thread's view of the engine in force.
+#[derive(Debug)]
+pub struct EngineWatch(RefCell<(Cache<Arc<ArcSwap<Engine>>, Arc<Engine>>, EngineRef)>);
+
+impl EngineWatch {
+    /// The engine in force. Costs nothing that other threads feel while it stays the same.
+    pub fn load(&self) -> EngineRef {
+        let (latest, held) = &mut *self.0.borrow_mut();
+        let latest = latest.load();
+        if !Arc::ptr_eq(latest, &held.0) {
+            *held = EngineRef::new(Arc::clone(latest));
+        }
+        held.clone()
     }
 }

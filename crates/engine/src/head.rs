@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use bytestring::ByteString;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 
 use crate::routes::PathParams;
@@ -141,7 +142,7 @@ pub struct RequestHead {
 pub struct Request {
     /// The method.
     pub method: Method,
-    pub(crate) target: Bytes,
+    pub(crate) target: ByteString,
     pub(crate) path_len: usize,
     /// Host and port that the client asked for, lower case; empty where HTTP/1.0 sent none.
     pub authority: HeaderValue,
@@ -161,22 +162,22 @@ pub struct Request {
 impl Request {
     /// The canonical target in origin-form (or `*`): path and query, ASCII.
     pub fn target(&self) -> &str {
-        ascii(&self.target)
+        &self.target
     }
 
     /// The canonical target's bytes, shared.
     pub fn target_bytes(&self) -> &Bytes {
-        &self.target
+        self.target.as_bytes()
     }
 
     /// The canonical path, percent-encoded, without the query.
     pub fn path(&self) -> &str {
-        ascii(self.target.get(..self.path_len).unwrap_or_default())
+        self.target.get(..self.path_len).unwrap_or_default()
     }
 
     /// The query without its `?`, where there is one.
     pub fn query(&self) -> Option<&str> {
-        self.target.get(self.path_len + 1..).map(ascii)
+        self.target.get(self.path_len + 1..)
     }
 
     /// Drops the query parameters that `keep` does not want. It is given each one's name as it stands,
@@ -219,9 +220,4 @@ pub struct ResponseHead {
     pub headers: HeaderMap,
     /// What is known of the body.
     pub body: BodyLength,
-}
-
-/// Canonical targets are ASCII by construction; anything else would read as empty.
-fn ascii(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).unwrap_or_default()
 }

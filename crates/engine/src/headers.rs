@@ -237,13 +237,15 @@ pub(crate) struct Origin<'a> {
 /// Sets the trusted fields.
 pub(crate) fn set_forwarded(headers: &mut HeaderMap, which: ForwardedHeaders, origin: Origin<'_>) {
     if which.x_forwarded {
-        let mut list = origin.chain.unwrap_or_default();
-        list.reserve(40);
-        if !list.is_empty() {
-            list.push_str(", ");
+        let mut list: SmallVec<[u8; 48]> = SmallVec::new();
+        if let Some(chain) = origin.chain.filter(|chain| !chain.is_empty()) {
+            list.extend_from_slice(chain.as_bytes());
+            list.extend_from_slice(b", ");
         }
         push_address(&mut list, origin.peer.ip().to_canonical());
-        insert(headers, X_FORWARDED_FOR, list);
+        if let Ok(value) = HeaderValue::from_bytes(&list) {
+            headers.insert(X_FORWARDED_FOR, value);
+        }
         headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(origin.scheme.as_str()));
         if !origin.authority.is_empty() {
             headers.insert(X_FORWARDED_HOST, origin.authority.clone());
@@ -255,11 +257,10 @@ pub(crate) fn set_forwarded(headers: &mut HeaderMap, which: ForwardedHeaders, or
             IpAddr::V6(address) => format!("for=\"[{address}]\""),
         };
         let host = origin.authority.to_str().unwrap_or_default();
-        insert(
-            headers,
-            header::FORWARDED,
-            format!("{client};host=\"{host}\";proto={}", origin.scheme.as_str()),
-        );
+        let text = format!("{client};host=\"{host}\";proto={}", origin.scheme.as_str());
+        if let Ok(value) = HeaderValue::try_from(text) {
+            headers.insert(header::FORWARDED, value);
+        }
     }
 }
 
@@ -324,30 +325,22 @@ fn write_hex(out: &mut [u8], at: usize, digits: usize, value: u128) {
 }
 
 /// Appends an address; IPv4, the usual case, without the formatter's padding machinery.
-fn push_address(out: &mut String, address: IpAddr) {
-    use std::fmt::Write as _;
+fn push_address(out: &mut SmallVec<[u8; 48]>, address: IpAddr) {
     match address {
         IpAddr::V4(address) => {
             for (i, octet) in address.octets().into_iter().enumerate() {
                 if i > 0 {
-                    out.push('.');
+                    out.push(b'.');
                 }
                 for divisor in [100, 10] {
                     if octet >= divisor {
-                        out.push(char::from(b'0' + octet / divisor % 10));
+                        out.push(b'0' + octet / divisor % 10);
                     }
                 }
-                out.push(char::from(b'0' + octet % 10));
+                out.push(b'0' + octet % 10);
             }
         }
-        // Writing to a string cannot fail.
-        IpAddr::V6(address) => _ = write!(out, "{address}"),
-    }
-}
-
-fn insert(headers: &mut HeaderMap, name: HeaderName, text: String) {
-    if let Ok(value) = HeaderValue::try_from(text) {
-        headers.insert(name, value);
+        IpAddr::V6(address) => out.extend_from_slice(address.to_string().as_bytes()),
     }
 }
 
@@ -436,9 +429,9 @@ mod tests {
     #[test]
     fn addresses_are_written_as_the_formatter_writes_them() {
         for text in ["0.0.0.0", "1.10.100.255", "192.0.2.7", "99.9.109.200", "2001:db8::1", "::1"] {
-            let mut out = String::new();
+            let mut out = SmallVec::new();
             push_address(&mut out, text.parse().unwrap());
-            assert_eq!(out, text);
+            assert_eq!(out.as_slice(), text.as_bytes());
         }
     }
 

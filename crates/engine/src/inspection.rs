@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use bytestring::ByteString;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, StatusCode, Version};
 use smallvec::SmallVec;
@@ -11,7 +12,7 @@ use smallvec::SmallVec;
 use crate::body::{self, Body, MediaType};
 use crate::code;
 use crate::denial::{Denial, LocalReply};
-use crate::engine::Engine;
+use crate::engine::EngineRef;
 use crate::facts::Facts;
 use crate::guard::{BodyNeed, Finding};
 use crate::head::{BodyLength, Connection, ExchangeId, Now, Request, RequestHead, ResponseHead};
@@ -124,9 +125,10 @@ pub struct Recorded {
 /// One exchange, from head to record.
 #[derive(Debug)]
 pub struct Inspection {
-    engine: Arc<Engine>,
+    engine: EngineRef,
     plan: Option<usize>,
-    scene: Scene,
+    /// Apart, since an inspection is moved from hand to hand.
+    scene: Box<Scene>,
     began: Now,
     decision: Decision,
     refusal: Option<Box<Denial>>,
@@ -157,7 +159,7 @@ const PROTOCOL: &str = "protocol";
 
 impl Inspection {
     pub(crate) fn begin(
-        engine: Arc<Engine>,
+        engine: EngineRef,
         head: RequestHead,
         connection: &Connection,
         id: ExchangeId,
@@ -167,7 +169,7 @@ impl Inspection {
         let (request, facts, refusal) = normalise(&engine.settings, head, connection, id);
         let mut inspection = Inspection {
             plan: None,
-            scene: Scene {
+            scene: Box::new(Scene {
                 request,
                 response: None,
                 local_reply: false,
@@ -182,7 +184,7 @@ impl Inspection {
                 answers: Vec::new(),
                 lookups: 0,
                 replacement: None,
-            },
+            }),
             began: now,
             decision: Decision::Permitted,
             refusal: refusal.map(Box::new),
@@ -198,7 +200,7 @@ impl Inspection {
     }
 
     pub(crate) fn refused(
-        engine: Arc<Engine>,
+        engine: EngineRef,
         denial: &Denial,
         target: &[u8],
         connection: &Connection,
@@ -261,7 +263,7 @@ impl Inspection {
     }
 
     fn plan(&self) -> &Plan {
-        plan_of(&self.engine, self.plan)
+        self.engine.plan(self.plan)
     }
 
     /// Judges the request's head.
@@ -504,24 +506,23 @@ impl Inspection {
     /// Ends the exchange.
     pub fn finish(self, outcome: Outcome) -> Record {
         let Inspection { engine, plan, scene, began, decision, .. } = self;
-        let Scene { request, id, facts, findings, masked, .. } = scene;
+        let Scene { request, id, facts, findings, masked, .. } = *scene;
         let query = request.query().map(|query| match redact(query, &engine.settings.secret_parameters) {
-            Some(redacted) => Bytes::from(redacted),
-            None => request.target.slice(request.path_len + 1..),
+            Some(redacted) => ByteString::from(redacted),
+            None => request.target.slice_ref(query),
         });
-        let field = |name: HeaderName| request.headers.get(name).cloned();
         Record {
             id,
             began,
             duration_ns: outcome.now.mono_ns.saturating_sub(began.mono_ns),
             client: facts.client,
-            content_type: field(header::CONTENT_TYPE),
-            user_agent: field(header::USER_AGENT),
             path_len: request.path_len,
             query,
             authority: request.authority,
             version: request.version,
-            operation: plan_of(&engine, plan).operation.clone(),
+            engine,
+            plan,
+            headers: request.headers,
             method: request.method,
             target: request.target,
             principal: facts.principal,
@@ -602,7 +603,7 @@ impl Inspection {
     fn dress(&mut self, reply: LocalReply) -> LocalReply {
         let body = BodyLength::Exact(reply.body.len() as u64);
         let head = ResponseHead { status: reply.status, headers: reply.headers, body };
-        let plan = plan_of(&self.engine, self.plan);
+        let plan = self.engine.plan(self.plan);
         let ResponseHead { status, headers, .. } = self.scene.dress(&self.engine, plan, head, self.began);
         LocalReply { status, headers, ..reply }
     }
@@ -615,7 +616,7 @@ impl Inspection {
             Phase::ResponseBody => self.response_needs.as_ref(),
         };
         let needs = needs.map_or(&[][..], |needs| &needs.each);
-        let plan = plan_of(&self.engine, self.plan);
+        let plan = self.engine.plan(self.plan);
         let run = Run { engine: &self.engine, plan, phase, now, needs };
         match run.guards(&mut self.scene, next, &mut carried) {
             Ran::Through => Walked::Through(carried),
@@ -642,7 +643,7 @@ impl Inspection {
 
     /// What all guards together need of a body, and what those in enforce mode do. They are asked once.
     fn needs(&mut self, phase: Phase) -> (BodyNeed, BodyNeed) {
-        let plan = plan_of(&self.engine, self.plan);
+        let plan = self.engine.plan(self.plan);
         let kept = match phase {
             Phase::RequestBody => &mut self.request_needs,
             _ => &mut self.response_needs,
@@ -655,10 +656,6 @@ impl Inspection {
 /// The refusal of a host that calls the steps out of their order.
 fn out_of_turn() -> Denial {
     Denial::new(&code::GUARD_FAILED, "the host went on out of turn")
-}
-
-fn plan_of(engine: &Engine, index: Option<usize>) -> &Plan {
-    index.and_then(|index| engine.plans.get(index)).unwrap_or(&engine.unmatched)
 }
 
 fn text(headers: &HeaderMap, name: HeaderName) -> Result<Option<&str>, ()> {

@@ -7,6 +7,7 @@ use crate::record::{End, Masked};
 use crate::routes::Routes;
 use crate::state::State;
 use crate::{Bounds, OperationInfo as Info};
+use crate::{Engine, EngineRef};
 use crate::{PathParams, Scheme};
 
 #[derive(Debug, Default)]
@@ -171,7 +172,7 @@ fn a_permitted_exchange() {
     let record = inspection.finish(outcome(200));
     assert_eq!((record.path(), record.query()), ("/orders/7", Some("a=1&api_key=***")));
     assert_eq!(record.decision, Decision::Permitted);
-    assert_eq!(record.operation.as_ref().unwrap().id.as_ref(), "getOrder");
+    assert_eq!(record.operation().unwrap().id.as_ref(), "getOrder");
     assert_eq!(record.duration_ns, 5);
 }
 
@@ -328,12 +329,17 @@ fn upgrades_pass_only_where_offered() {
 fn unparsable_heads_have_a_record() {
     let engine = engine(vec![]);
     let denial = Denial::new(&code::REQUEST_MALFORMED, "bare LF").close();
-    let (inspection, reply) =
-        engine.refuse(&denial, b"/\x00<x>?token=1", &connection(), ExchangeId(1), Now::default());
+    let (inspection, reply) = EngineRef::new(engine).refuse(
+        &denial,
+        b"/\x00<x>?token=1",
+        &connection(),
+        ExchangeId(1),
+        Now::default(),
+    );
     assert_eq!(reply.status, 400);
     let record = inspection.finish(outcome(400));
     assert_eq!(record.path(), r"/\x00<x>");
-    let _: Option<&OperationInfo> = record.operation.as_deref();
+    let _: Option<&OperationInfo> = record.operation();
 }
 
 const RESPONSE_BODY: Hooks =

@@ -46,7 +46,7 @@ pub use body::{Body, Bounds, MediaType};
 pub use client::TrustedHops;
 pub use code::{Code, Owasp, Severity};
 pub use denial::{Denial, LocalReply, ProblemError};
-pub use engine::{Engine, EngineBuilder, EngineHandle, Settings};
+pub use engine::{Engine, EngineBuilder, EngineHandle, EngineRef, EngineWatch, Settings};
 pub use facts::{Claims, CredentialKind, Facts, Principal};
 pub use guard::{BodyNeed, Cx, Finding, Guard, GuardError, Hooks, Stage, Verdict};
 pub use head::{

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use bytestring::ByteString;
 use http::header::{HeaderValue, RETRY_AFTER};
 use http::{HeaderMap, Method, StatusCode};
 
@@ -151,8 +152,8 @@ impl UpstreamRead {
         for name in gone {
             headers.remove(name);
         }
-        let target = Bytes::copy_from_slice(target.as_bytes());
-        let path_len = target.iter().position(|byte| *byte == b'?').unwrap_or(target.len());
+        let target = ByteString::from(target);
+        let path_len = target.find('?').unwrap_or(target.len());
         let request = Request {
             method: Method::GET,
             target,

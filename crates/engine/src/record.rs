@@ -4,11 +4,13 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::{HeaderValue, Method, StatusCode, Version};
+use bytestring::ByteString;
+use http::header;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use smallvec::SmallVec;
 
 use crate::code::Code;
+use crate::engine::EngineRef;
 use crate::facts::Principal;
 use crate::guard::Finding;
 use crate::head::{ExchangeId, Now};
@@ -133,19 +135,16 @@ pub struct Record {
     pub client: IpAddr,
     /// The method.
     pub method: Method,
-    pub(crate) target: Bytes,
+    pub(crate) target: ByteString,
     pub(crate) path_len: usize,
-    pub(crate) query: Option<Bytes>,
+    pub(crate) query: Option<ByteString>,
     /// The authority that was asked for.
     pub authority: HeaderValue,
     /// The protocol version.
     pub version: Version,
-    /// The request's content type.
-    pub content_type: Option<HeaderValue>,
-    /// The client's `User-Agent`.
-    pub user_agent: Option<HeaderValue>,
-    /// The operation.
-    pub operation: Option<Arc<OperationInfo>>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) engine: EngineRef,
+    pub(crate) plan: Option<usize>,
     /// Who called.
     pub principal: Option<Arc<Principal>>,
     /// What was decided.
@@ -171,14 +170,34 @@ pub struct Record {
 }
 
 impl Record {
+    /// The operation; none for a request that matched none.
+    pub fn operation(&self) -> Option<&OperationInfo> {
+        self.engine.plan(self.plan).operation()
+    }
+
+    /// The request's content type.
+    pub fn content_type(&self) -> Option<&HeaderValue> {
+        self.headers.get(header::CONTENT_TYPE)
+    }
+
+    /// The client's `User-Agent`.
+    pub fn user_agent(&self) -> Option<&HeaderValue> {
+        self.headers.get(header::USER_AGENT)
+    }
+
+    /// The request's fields, as an allocation to use again.
+    pub fn into_fields(self) -> HeaderMap {
+        self.headers
+    }
+
     /// The canonical path (the raw one, escaped and cut, where it was refused for its form).
     pub fn path(&self) -> &str {
-        std::str::from_utf8(self.target.get(..self.path_len).unwrap_or_default()).unwrap_or_default()
+        self.target.get(..self.path_len).unwrap_or_default()
     }
 
     /// The query, values of secret-looking parameters replaced by `***`.
     pub fn query(&self) -> Option<&str> {
-        self.query.as_ref().map(|query| std::str::from_utf8(query).unwrap_or_default())
+        self.query.as_deref()
     }
 }
 

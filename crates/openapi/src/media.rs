@@ -43,11 +43,13 @@ pub struct MediaType<'a> {
 impl<'a> MediaType<'a> {
     /// Reads a `Content-Type` value. Nothing if it is not one (RFC 9110, section 8.3.1).
     pub fn parse(text: &'a str) -> Option<Self> {
-        let (essence, mut rest) = match text.find(';') {
+        let (essence, mut rest) = match memchr::memchr(b';', text.as_bytes()) {
             Some(at) => (text.get(..at)?, text.get(at + 1..)?),
             None => (text, ""),
         };
-        let (kind, subtype) = essence.trim_matches([' ', '\t']).split_once('/')?;
+        let essence = essence.trim_matches([' ', '\t']);
+        let slash = memchr::memchr(b'/', essence.as_bytes())?;
+        let (kind, subtype) = (essence.get(..slash)?, essence.get(slash + 1..)?);
         if !is_token(kind) || !is_token(subtype) {
             return None;
         }
@@ -176,12 +178,14 @@ fn suffix_of(subtype: &str) -> Option<&str> {
 
 fn format_of(kind: &str, subtype: &str) -> BodyFormat {
     let is = |a: &str, b: &str| kind.eq_ignore_ascii_case(a) && subtype.eq_ignore_ascii_case(b);
+    if is("application", "json") {
+        return BodyFormat::Json;
+    }
     let lines = ["x-ndjson", "jsonl", "x-jsonlines", "x-json-stream", "json-seq", "stream+json"];
     if kind.eq_ignore_ascii_case("application") && lines.iter().any(|line| subtype.eq_ignore_ascii_case(line))
     {
         BodyFormat::JsonLines
-    } else if is("application", "json")
-        || is("text", "json")
+    } else if is("text", "json")
         || is("text", "x-json")
         || is("application", "x-json")
         || suffix_of(subtype).is_some_and(|suffix| suffix.eq_ignore_ascii_case("json"))
@@ -203,9 +207,26 @@ fn format_of(kind: &str, subtype: &str) -> BodyFormat {
     }
 }
 
+/// The characters of a token (RFC 9110, section 5.6.2).
+static TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        #[expect(clippy::indexing_slicing, reason = "below 256; evaluated at compile time")]
+        {
+            table[byte] = (byte as u8).is_ascii_alphanumeric()
+                || matches!(
+                    byte as u8,
+                    b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+                );
+        }
+        byte += 1;
+    }
+    table
+};
+
 fn is_token(text: &str) -> bool {
-    !text.is_empty()
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+    !text.is_empty() && text.bytes().all(|byte| TOKEN.get(usize::from(byte)).is_some_and(|is| *is))
 }
 
 #[cfg(test)]

@@ -79,7 +79,6 @@ struct InFlight<'a>(&'a Worker);
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         self.0.stats.in_flight.down();
-        self.0.shared.in_flight.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
     }
 }
 
@@ -87,7 +86,6 @@ impl<'a> Account<'a> {
     fn new(worker: &'a Worker, inspection: Inspection) -> Self {
         worker.stats.requests_total.up();
         worker.stats.in_flight.up();
-        worker.shared.in_flight.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         Self {
             worker,
             inspection: Some(inspection),
@@ -118,6 +116,7 @@ impl<'a> Account<'a> {
             now: self.worker.now(),
         });
         self.worker.observer.observe(&record);
+        self.worker.recycle_fields(record.into_fields());
     }
 }
 
@@ -185,9 +184,7 @@ impl<'a, C: Client> Exchange<'a, C> {
 
     async fn run(&mut self) -> Result<(), Gone> {
         let Some(inspection) = self.account.inspection.as_mut() else { return Ok(()) };
-        if self.worker.shared.in_flight.load(std::sync::atomic::Ordering::Relaxed)
-            > self.worker.limits().in_flight
-        {
+        if self.worker.is_over_capacity() {
             self.worker.stats.shed_total.up();
             let reply = inspection.refuse(&overloaded("too many exchanges at the same time"));
             return self.reply(reply).await;
@@ -311,7 +308,7 @@ impl<'a, C: Client> Exchange<'a, C> {
         let Answer { head: UpstreamHead { status, headers, body, content_length }, exchange } = answer;
         let mut outbound = Some(exchange);
         if let Some(outbound) = &outbound {
-            self.account.upstream = Some(Arc::clone(&outbound.lease.origin.label));
+            self.account.upstream = Some(Arc::clone(&outbound.lease.instance.label));
             self.account.bytes_in += outbound.upload.received;
         }
         let Some(inspection) = self.account.inspection.as_mut() else { return Ok(()) };

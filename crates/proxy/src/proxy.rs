@@ -67,7 +67,6 @@ pub struct Proxy {
 #[derive(Clone, Debug)]
 pub struct ProxyHandle {
     shared: Arc<Shared>,
-    stats: ProxyStats,
     control: Arc<Mutex<Control>>,
     deadline: Arc<Mutex<Option<Instant>>>,
     drained: Arc<tokio::sync::Notify>,
@@ -98,7 +97,7 @@ impl Proxy {
         if let Some(without) = listen.iter().find(|l| l.tls && tls.is_none()) {
             return Err(BindError::NoCertificate(without.address));
         }
-        let group = Group::new(upstream)?;
+        let group = Group::new(upstream, workers)?;
         let control = Control::start(&group)?;
         raise_file_limit(limits.connections.saturating_mul(2).saturating_add(1024));
         let mut local = Vec::new();
@@ -122,7 +121,7 @@ impl Proxy {
             workers,
             gate: Arc::new(Gate::default()),
             memory: Memory::new(limits.buffered_bytes.bytes()),
-            in_flight: AtomicUsize::new(0),
+            stats: ProxyStats::new(workers),
             settings: ArcSwap::from_pointee(Settings { limits, timeouts, trusted_hops, group }),
             tls,
             draining: AtomicBool::new(false),
@@ -131,7 +130,6 @@ impl Proxy {
         });
         let handle = ProxyHandle {
             shared,
-            stats: ProxyStats::new(workers),
             control: Arc::new(Mutex::new(control)),
             deadline: Arc::default(),
             drained: Arc::default(),
@@ -160,7 +158,7 @@ impl Proxy {
     /// The counters.
     #[must_use]
     pub fn stats(&self) -> ProxyStats {
-        self.handle.stats.clone()
+        self.handle.stats()
     }
 
     /// Serves until `shutdown` is ready or [`ProxyHandle::drain`] was called, and all connections have ended or
@@ -171,21 +169,20 @@ impl Proxy {
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> Result<(), BindError> {
         let Self { listeners, engine, observer, lookups, handle, .. } = self;
         let mut ended = Vec::new();
-        for (index, (listeners, stats)) in listeners.into_iter().zip(handle.stats.workers.iter()).enumerate()
-        {
+        for (index, listeners) in listeners.into_iter().enumerate() {
             let (done, wait) = oneshot::channel::<()>();
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
                 .map_err(BindError::Thread)?;
-            let (shared, stats) = (Arc::clone(&handle.shared), Arc::clone(stats));
+            let shared = Arc::clone(&handle.shared);
             let (engine, observer, lookups) = (engine.clone(), Arc::clone(&observer), Arc::clone(&lookups));
             thread::Builder::new()
                 .name(format!("worker-{index}"))
                 .spawn(move || {
                     let local = tokio::task::LocalSet::new();
                     local.block_on(&runtime, async move {
-                        let worker = Worker::new(shared, stats, engine, observer, lookups);
+                        let worker = Worker::new(shared, index, &engine, observer, lookups);
                         let listeners = listeners
                             .into_iter()
                             .filter_map(|(listener, listen)| {
@@ -239,7 +236,7 @@ impl ProxyHandle {
         let group = if old.group.config == config.upstream {
             None
         } else {
-            let group = Group::new(config.upstream.clone())?;
+            let group = Group::new(config.upstream.clone(), self.shared.workers)?;
             let control = Control::start(&group)?;
             Some((group, control))
         };
@@ -300,13 +297,13 @@ impl ProxyHandle {
     /// Exchanges at work now.
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        self.shared.in_flight.load(Ordering::Relaxed)
+        self.shared.stats.in_flight()
     }
 
     /// The counters.
     #[must_use]
     pub fn stats(&self) -> ProxyStats {
-        self.stats.clone()
+        self.shared.stats.clone()
     }
 }
 

@@ -138,4 +138,10 @@ impl ProxyStats {
     pub(crate) fn new(workers: usize) -> Self {
         Self { workers: (0..workers).map(|_| Arc::default()).collect() }
     }
+
+    /// Exchanges at work now.
+    pub(crate) fn in_flight(&self) -> usize {
+        let sum = self.workers.iter().fold(0u64, |sum, worker| sum.wrapping_add(worker.in_flight.get()));
+        usize::try_from(sum).unwrap_or(usize::MAX)
+    }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use arc_swap::ArcSwap;
 use bytes::BytesMut;
 use http::{HeaderMap, HeaderValue};
-use portcullis_engine::{Engine, EngineHandle, ExchangeId, Now, Observer, TrustedHops};
+use portcullis_engine::{EngineHandle, EngineRef, EngineWatch, ExchangeId, Now, Observer, TrustedHops};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::alarm::{Alarms, TICK};
@@ -19,7 +19,7 @@ use crate::io::{Outbox, READ, READ_MOST};
 use crate::limits::{Gate, Memory};
 use crate::lookup::Lookups;
 use crate::server;
-use crate::stats::WorkerStats;
+use crate::stats::{ProxyStats, WorkerStats};
 use crate::upstream::{Group, Upstream};
 
 /// What all workers share.
@@ -30,7 +30,7 @@ pub(crate) struct Shared {
     pub(crate) workers: usize,
     pub(crate) gate: Arc<Gate>,
     pub(crate) memory: Arc<Memory>,
-    pub(crate) in_flight: AtomicUsize,
+    pub(crate) stats: ProxyStats,
     /// What a reload may change.
     pub(crate) settings: ArcSwap<Settings>,
     pub(crate) tls: Option<Arc<crate::tls::Server>>,
@@ -55,18 +55,21 @@ pub(crate) struct Settings {
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Worker {
+    pub(crate) index: usize,
     pub(crate) alarms: Rc<Alarms>,
     pub(crate) stats: Arc<WorkerStats>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) lookups: Arc<dyn Lookups>,
-    engine: EngineHandle,
+    engine: EngineWatch,
     settings: RefCell<Arc<Settings>>,
     upstream: RefCell<Rc<Upstream>>,
     /// When this worker saw that it is to drain, on its coarse clock.
     draining_since: Cell<Option<u64>>,
     /// Connections that wait for a request with their buffers in hand.
     pub(crate) warm: Cell<usize>,
+    /// Exchanges at work on all workers, as of the last tick.
+    in_flight: Cell<usize>,
     random: Cell<u64>,
     spare: RefCell<Vec<(BytesMut, Outbox)>>,
     spare_fields: RefCell<Vec<HeaderMap>>,
@@ -84,23 +87,26 @@ const SPARE: usize = 256;
 impl Worker {
     pub(crate) fn new(
         shared: Arc<Shared>,
-        stats: Arc<WorkerStats>,
-        engine: EngineHandle,
+        index: usize,
+        engine: &EngineHandle,
         observer: Arc<dyn Observer>,
         lookups: Arc<dyn Lookups>,
     ) -> Rc<Self> {
         let settings = shared.settings.load_full();
-        let upstream = Upstream::new(Arc::clone(&settings.group));
+        let upstream = Upstream::new(Arc::clone(&settings.group), index);
+        let stats = shared.stats.workers.get(index).map(Arc::clone).unwrap_or_default();
         let worker = Rc::new(Self {
+            index,
             alarms: Alarms::new(shared.start),
             stats,
             observer,
             lookups,
-            engine,
+            engine: engine.watch(),
             settings: RefCell::new(settings),
             upstream: RefCell::new(upstream),
             draining_since: Cell::new(None),
             warm: Cell::new(0),
+            in_flight: Cell::new(0),
             random: Cell::new(seed()),
             spare: RefCell::default(),
             spare_fields: RefCell::default(),
@@ -142,6 +148,7 @@ impl Worker {
 
     fn tick(&self) {
         self.alarms.tick();
+        self.in_flight.set(self.shared.stats.in_flight());
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
         let mono = self.shared.start.elapsed().as_nanos();
         self.unix_offset.set(u64::try_from(unix.saturating_sub(mono)).unwrap_or(u64::MAX));
@@ -149,7 +156,7 @@ impl Worker {
         if !Arc::ptr_eq(&settings, &self.settings.borrow()) {
             let settings = Arc::clone(&settings);
             if !Arc::ptr_eq(&settings.group, &self.upstream.borrow().group) {
-                *self.upstream.borrow_mut() = Upstream::new(Arc::clone(&settings.group));
+                *self.upstream.borrow_mut() = Upstream::new(Arc::clone(&settings.group), self.index);
             }
             *self.settings.borrow_mut() = settings;
         }
@@ -209,7 +216,7 @@ impl Worker {
 
     /// The engine in force.
     #[inline]
-    pub(crate) fn engine(&self) -> Arc<Engine> {
+    pub(crate) fn engine(&self) -> EngineRef {
         self.engine.load()
     }
 
@@ -279,6 +286,15 @@ impl Worker {
             out.clear();
             spare.push((buffer, out));
         }
+    }
+
+    /// Whether more exchanges are at work than may be. Counting them all reads what other cores write, so it is done
+    /// only where the last tick or this worker's own share says that the bound may be near.
+    pub(crate) fn is_over_capacity(&self) -> bool {
+        let most = self.limits().in_flight;
+        let own = usize::try_from(self.stats.in_flight.get()).unwrap_or(usize::MAX);
+        let near = self.in_flight.get() > most / 2 || own > most / (2 * self.shared.workers.max(1));
+        near && self.shared.stats.in_flight() > most
     }
 
     /// An empty map with room for the fields of a usual message.

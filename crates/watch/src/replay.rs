@@ -263,7 +263,7 @@ impl Replay<'_> {
             self.report.then.count(past.decision);
         }
         self.report.changes.count(change);
-        let operation = record.operation.as_ref().map(|operation| operation.id.to_string());
+        let operation = record.operation().map(|operation| operation.id.to_string());
         let tally = self.operations.entry(operation.clone()).or_default();
         tally.now.count(decision);
         tally.changes.count(change);

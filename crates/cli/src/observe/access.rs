@@ -134,7 +134,7 @@ fn text(record: &Record) -> String {
         record.version,
         record.status.as_u16(),
         record.bytes_out,
-        clean(record.user_agent.as_ref()),
+        clean(record.user_agent()),
         record.decision.word(),
         record.duration_ns as f64 / 1e6,
     );
@@ -184,7 +184,7 @@ fn json(record: &Record) -> String {
         method: record.method.as_str(),
         path: record.path(),
         query: record.query(),
-        operation: record.operation.as_ref().map(|operation| &*operation.id),
+        operation: record.operation().map(|operation| &*operation.id),
         status: record.status.as_u16(),
         decision: record.decision.word(),
         guard: refusal.map(|(_, guard, _)| guard),
@@ -194,7 +194,7 @@ fn json(record: &Record) -> String {
         bytes_out: record.bytes_out,
         duration_ms: (record.duration_ns / 1000) as f64 / 1000.0,
         upstream: record.upstream.as_deref(),
-        user_agent: clean(record.user_agent.as_ref()),
+        user_agent: clean(record.user_agent()),
         trace_id: format!("{:032x}", record.trace_id),
     };
     let mut text = serde_json::to_string(&line).unwrap_or_default();

@@ -69,7 +69,7 @@ impl Metrics {
         let class = usize::from(record.status.as_u16() / 100);
         let mut counts = lock(&shard.counts);
         let counts = &mut *counts;
-        let row = match &record.operation {
+        let row = match record.operation() {
             None => &mut counts.unmatched,
             Some(operation) => {
                 let full = counts.operations.len() >= MAX_OPERATIONS;

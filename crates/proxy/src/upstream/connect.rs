@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 
 use super::call::H1Call;
 use super::pool::{Multiplexed, Pool, Slot};
-use super::{Origin, Upstream};
+use super::{Instance, Origin, Upstream};
 use crate::config::Protocol;
 use crate::io::Io;
 use crate::worker::Worker;
@@ -31,17 +31,15 @@ pub(super) enum Ready {
 }
 
 impl Upstream {
-    /// A connection to the instance at `index`; `fresh` refuses pooled ones.
+    /// A connection to `instance`; `fresh` refuses pooled ones.
     pub(super) async fn connection(
         &self,
         worker: &Rc<Worker>,
-        index: usize,
+        instance: &Instance,
         fresh: bool,
         h1_only: bool,
     ) -> Result<Ready, ConnectError> {
-        let (Some(origin), Some(pool)) = (self.group.origins.get(index), self.pools.get(index)) else {
-            return Err(ConnectError::Failed("there is no such instance".into()));
-        };
+        let Instance { origin, pool, .. } = instance;
         let protocol = self.group.config.protocol;
         let multiplexed = !h1_only
             && match protocol {

@@ -45,7 +45,8 @@ pub(crate) struct Control {
 }
 
 impl Group {
-    pub(crate) fn new(config: UpstreamConfig) -> Result<Arc<Self>, UpstreamError> {
+    /// The upstream as so many workers will call it.
+    pub(crate) fn new(config: UpstreamConfig, workers: usize) -> Result<Arc<Self>, UpstreamError> {
         if config.origins.is_empty() {
             return Err(UpstreamError::Empty);
         }
@@ -57,7 +58,7 @@ impl Group {
         let origins = config
             .origins
             .iter()
-            .map(|o| Origin::new(o, &config.circuit).map(Arc::new))
+            .map(|o| Origin::new(o, &config.circuit, workers).map(Arc::new))
             .collect::<Result<Vec<_>, _>>()?;
         let tls = match origins.iter().any(|o| o.tls.is_some()) {
             true => Some(tls::client(config.ca.as_deref(), config.protocol)?),

@@ -1,7 +1,6 @@
 //! Forwarding one permitted exchange: pick, send, wait for the answer, try again where that is safe.
 
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -10,7 +9,7 @@ use portcullis_engine::{BodyLength, ForwardBody, Permit, Request, UpstreamFailur
 
 use super::call::{CallError, Head, SendBody, UpstreamHead};
 use super::connect::Ready;
-use super::{Call, Origin, Upstream, failure};
+use super::{Call, Instance, Origin, Upstream, failure};
 use crate::alarm::{Alarm, Patience};
 use crate::config::HostHeader;
 use crate::http1::fields::may_be_request_trailer;
@@ -52,15 +51,15 @@ pub(crate) struct Outbound {
 /// The load of one call on its instance.
 #[derive(Debug)]
 pub(crate) struct Lease {
-    pub(crate) origin: Arc<Origin>,
+    pub(crate) instance: Rc<Instance>,
     trial: bool,
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.origin.leave();
+        self.instance.leave();
         if self.trial {
-            self.origin.release_trial();
+            self.instance.origin.release_trial();
         }
     }
 }
@@ -172,14 +171,13 @@ impl Upstream {
                 worker.stats.upstream_unavailable_total.up();
                 return Err(ForwardError::Upstream(last));
             };
-            let Some(origin) = self.group.origins.get(index) else {
+            let Some(instance) = self.instances.get(index) else {
                 return Err(ForwardError::Upstream(last));
             };
-            origin.enter();
-            let trial = origin.availability(worker.alarms.now()) != super::Availability::Yes;
-            let lease = Lease { origin: Arc::clone(origin), trial };
-            let attempt =
-                self.attempt(&permit, request, client, worker, alarm, lease, (index, fresh), &mut consumed);
+            instance.enter();
+            let trial = instance.origin.availability(worker.alarms.now()) != super::Availability::Yes;
+            let lease = Lease { instance: Rc::clone(instance), trial };
+            let attempt = self.attempt(&permit, request, client, worker, alarm, lease, fresh, &mut consumed);
             let (why, safe, stale) = match attempt.await {
                 Ok(answer) => return Ok(answer),
                 Err(Attempt::Final(error)) => return Err(error),
@@ -217,12 +215,13 @@ impl Upstream {
         worker: &Rc<Worker>,
         alarm: &Alarm,
         lease: Lease,
-        (index, fresh): (usize, bool),
+        fresh: bool,
         consumed: &mut bool,
     ) -> Result<Answer, Attempt> {
-        let origin = Arc::clone(&lease.origin);
+        let instance = Rc::clone(&lease.instance);
+        let origin = &instance.origin;
         let upgrade = if permit.upgrade() { request.upgrade.clone() } else { None };
-        let ready = match self.connection(worker, index, fresh, upgrade.is_some()).await {
+        let ready = match self.connection(worker, &instance, fresh, upgrade.is_some()).await {
             Ok(ready) => ready,
             Err(error) => {
                 if !matches!(error, super::ConnectError::QueueFull) {
@@ -271,7 +270,7 @@ impl Upstream {
                 };
                 match H2Call::start(&mut connection, request, scheme, host, framing) {
                     Ok(call) => Call::H2(Box::new(call)),
-                    Err(error) => return Err(self.failed(worker, &origin, error, false)),
+                    Err(error) => return Err(self.failed(worker, origin, error, false)),
                 }
             }
         };
@@ -289,7 +288,7 @@ impl Upstream {
                 origin.succeeded();
                 Ok(Answer { head, exchange: Outbound { call, lease, upload } })
             }
-            Err(Waited::Call(error)) => Err(self.failed(worker, &origin, error, reused)),
+            Err(Waited::Call(error)) => Err(self.failed(worker, origin, error, reused)),
             Err(Waited::Timeout) => {
                 worker.stats.upstream_failures_total.up();
                 Err(Attempt::Final(ForwardError::Upstream(UpstreamFailure::Timeout)))

@@ -41,32 +41,57 @@ pub(crate) struct Group {
 #[derive(Debug)]
 pub(crate) struct Upstream {
     pub(crate) group: Arc<Group>,
-    pools: Vec<Rc<Pool>>,
+    instances: Vec<Rc<Instance>>,
     /// Retries that may be made, in hundredths.
     retries: Cell<u64>,
+}
+
+/// One worker's view of an instance.
+#[derive(Debug)]
+pub(crate) struct Instance {
+    pub(crate) origin: Arc<Origin>,
+    pub(crate) pool: Rc<Pool>,
+    /// The origin's label, in memory of this worker's own: references to it are counted with every call.
+    pub(crate) label: Arc<str>,
+    worker: usize,
+}
+
+impl Instance {
+    fn enter(&self) {
+        self.origin.enter(self.worker);
+    }
+
+    fn leave(&self) {
+        self.origin.leave(self.worker);
+    }
 }
 
 /// Retries that are always possible, in hundredths, so that a quiet gateway can retry too.
 const RETRY_FLOOR: u64 = 1_000;
 
 impl Upstream {
-    pub(crate) fn new(group: Arc<Group>) -> Rc<Self> {
-        let pools = group.origins.iter().map(|_| Rc::new(Pool::default())).collect();
-        Rc::new(Self { group, pools, retries: Cell::new(RETRY_FLOOR) })
+    /// That of the worker of this index.
+    pub(crate) fn new(group: Arc<Group>, worker: usize) -> Rc<Self> {
+        let instance = |origin: &Arc<Origin>| {
+            let label = Arc::from(&*origin.label);
+            Rc::new(Instance { origin: Arc::clone(origin), pool: Rc::default(), label, worker })
+        };
+        let instances = group.origins.iter().map(instance).collect();
+        Rc::new(Self { group, instances, retries: Cell::new(RETRY_FLOOR) })
     }
 
     /// Closes connections that were not used for too long.
     pub(crate) fn sweep(&self, now: u64) {
         let oldest = now.saturating_sub(self.group.config.idle.millis());
-        for pool in &self.pools {
-            pool.sweep(oldest);
+        for instance in &self.instances {
+            instance.pool.sweep(oldest);
         }
     }
 
     /// Closes all unused connections.
     pub(crate) fn clear(&self) {
-        for pool in &self.pools {
-            pool.clear();
+        for instance in &self.instances {
+            instance.pool.clear();
         }
     }
 

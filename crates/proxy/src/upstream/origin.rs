@@ -33,8 +33,8 @@ pub(crate) struct Origin {
     addresses: ArcSwap<Vec<SocketAddr>>,
     /// What active checks say.
     healthy: AtomicBool,
-    /// Calls under way, over all workers.
-    active: AtomicUsize,
+    /// Calls under way, by worker.
+    active: Box<[Active]>,
     circuit: Circuit,
     failures: AtomicU32,
     /// Milliseconds of the shared clock until which the circuit is open; 0 while it is closed.
@@ -43,6 +43,11 @@ pub(crate) struct Origin {
     /// A trial call is under way.
     trial: AtomicBool,
 }
+
+/// The calls of one worker, on a cache line of its own.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Active(AtomicUsize);
 
 /// How one instance of the upstream stands.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -67,7 +72,7 @@ pub(crate) enum Availability {
 }
 
 impl Origin {
-    pub(crate) fn new(config: &OriginConfig, circuit: &Circuit) -> Result<Self, OriginError> {
+    pub(crate) fn new(config: &OriginConfig, circuit: &Circuit, workers: usize) -> Result<Self, OriginError> {
         let error = |why| OriginError { url: config.url.clone(), why };
         let uri: http::Uri = config.url.parse().map_err(|_| error("it cannot be parsed"))?;
         let secure = match uri.scheme_str() {
@@ -106,7 +111,7 @@ impl Origin {
             weight: config.weight,
             addresses: ArcSwap::from_pointee(addresses),
             healthy: AtomicBool::new(true),
-            active: AtomicUsize::new(0),
+            active: (0..workers).map(|_| Active::default()).collect(),
             circuit: circuit.clone(),
             failures: AtomicU32::new(0),
             open_until: AtomicU64::new(0),
@@ -121,7 +126,7 @@ impl Origin {
             url: Arc::clone(&self.label),
             healthy: self.healthy.load(Ordering::Relaxed),
             circuit_open: self.open_until.load(Ordering::Relaxed) != 0,
-            active: self.active.load(Ordering::Relaxed),
+            active: self.active(),
         }
     }
 
@@ -175,15 +180,23 @@ impl Origin {
 
     /// Calls under way per unit of weight, scaled.
     pub(crate) fn load(&self) -> u64 {
-        (self.active.load(Ordering::Relaxed) as u64 + 1) * 1024 / u64::from(self.weight)
+        (self.active() as u64 + 1) * 1024 / u64::from(self.weight)
     }
 
-    pub(crate) fn enter(&self) {
-        self.active.fetch_add(1, Ordering::Relaxed);
+    fn active(&self) -> usize {
+        self.active.iter().fold(0usize, |sum, worker| sum.saturating_add(worker.0.load(Ordering::Relaxed)))
     }
 
-    pub(crate) fn leave(&self) {
-        self.active.fetch_sub(1, Ordering::Relaxed);
+    pub(crate) fn enter(&self, worker: usize) {
+        if let Some(active) = self.active.get(worker) {
+            active.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn leave(&self, worker: usize) {
+        if let Some(active) = self.active.get(worker) {
+            active.0.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 
     /// It answered.
@@ -228,7 +241,7 @@ mod tests {
     use super::*;
 
     fn origin(url: &str) -> Result<Origin, OriginError> {
-        Origin::new(&OriginConfig { url: url.into(), weight: 1 }, &Circuit::default())
+        Origin::new(&OriginConfig { url: url.into(), weight: 1 }, &Circuit::default(), 1)
     }
 
     #[test]

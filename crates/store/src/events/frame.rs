@@ -86,9 +86,9 @@ pub(super) fn encode(record: &Record, out: &mut Vec<u8>) {
     text.some(record.path(), TARGET);
     text.maybe(record.query(), TARGET);
     text.some(record.authority.as_bytes(), NAME);
-    text.maybe(record.content_type.as_ref().map(|value| value.as_bytes()), NAME);
-    text.maybe(record.user_agent.as_ref().map(|value| value.as_bytes()), NAME);
-    text.maybe(record.operation.as_ref().map(|operation| operation.id.as_bytes()), NAME);
+    text.maybe(record.content_type().map(|value| value.as_bytes()), NAME);
+    text.maybe(record.user_agent().map(|value| value.as_bytes()), NAME);
+    text.maybe(record.operation().map(|operation| operation.id.as_bytes()), NAME);
     text.maybe(principal.map(|principal| principal.consumer.as_bytes()), NAME);
     text.maybe(principal.map(|principal| principal.credential.as_bytes()), NAME);
     text.maybe(code, NAME);
