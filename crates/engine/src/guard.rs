@@ -142,7 +142,7 @@ pub struct Cx<'a> {
     pub(crate) findings: &'a mut SmallVec<[Finding; 1]>,
     pub(crate) held: &'a mut SmallVec<[Held; 1]>,
     pub(crate) masked: &'a mut Option<Box<Masked>>,
-    pub(crate) reply_headers: &'a mut Vec<(http::HeaderName, http::HeaderValue)>,
+    pub(crate) reply_headers: &'a mut crate::run::ReplyHeaders,
     pub(crate) answers: &'a [Answered],
     pub(crate) replacement: &'a mut Option<Bytes>,
 }

@@ -68,8 +68,6 @@ static PROTECTED: [&str; 22] = [
     "x-http-method-override",
 ];
 
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -146,6 +144,13 @@ pub(crate) fn sanitise(headers: &mut HeaderMap, extra: &[HeaderName]) -> Result<
         }
     }
     if gone.is_empty() {
+        return Ok(stripped);
+    }
+    // Nearly every request has a Host, and nothing else of all this.
+    if let [only] = gone.as_slice()
+        && *only == header::HOST
+    {
+        headers.remove(header::HOST);
         return Ok(stripped);
     }
     let trailers =
@@ -344,27 +349,38 @@ fn push_address(out: &mut SmallVec<[u8; 48]>, address: IpAddr) {
     }
 }
 
+/// Fields of a response that speak of the upstream's connection alone (RFC 9110 section 7.6.1).
+fn ends_with_the_connection(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "upgrade"
+            | "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "transfer-encoding"
+            | "proxy-authenticate"
+    )
+}
+
 /// Strips what belongs to the upstream's connection from a response.
 pub(crate) fn sanitise_response(headers: &mut HeaderMap) {
     let mut gone: SmallVec<[HeaderName; 4]> = SmallVec::new();
-    for value in headers.get_all(header::CONNECTION) {
+    for (name, value) in headers.iter() {
+        if !ends_with_the_connection(name) {
+            continue;
+        }
+        gone.push(name.clone());
+        // `keep-alive` is taken out by its own name, and `close` is the name of no field (RFC 9110 section 7.6.1).
+        let usual = [&b"keep-alive"[..], b"close"];
+        if *name != header::CONNECTION || usual.iter().any(|usual| value.as_bytes() == *usual) {
+            continue;
+        }
         for option in value.to_str().unwrap_or_default().split(',') {
             if let Ok(name) = HeaderName::from_bytes(option.trim().as_bytes())
                 && name != header::CONTENT_LENGTH
             {
                 gone.push(name);
             }
-        }
-    }
-    for name in headers.keys() {
-        let hop = *name == header::CONNECTION
-            || *name == header::TRANSFER_ENCODING
-            || *name == header::UPGRADE
-            || *name == header::PROXY_AUTHENTICATE
-            || *name == KEEP_ALIVE
-            || *name == PROXY_CONNECTION;
-        if hop {
-            gone.push(name.clone());
         }
     }
     for name in gone {

@@ -22,7 +22,7 @@ use crate::normalise::{escape, normalise, redact};
 use crate::plan::Plan;
 use crate::record::{Decision, Outcome, Record};
 use crate::routes::Routed;
-use crate::run::{Carried, Needs, Phase, Ran, Run, Scene, finding, forget_bytes, read};
+use crate::run::{Carried, Needs, Phase, Ran, ReplyHeaders, Run, Scene, finding, forget_bytes, read};
 
 /// What the host does next with a request.
 #[derive(Debug)]
@@ -179,7 +179,7 @@ impl Inspection {
                 findings: SmallVec::new(),
                 held: SmallVec::new(),
                 masked: None,
-                reply_headers: Vec::new(),
+                reply_headers: ReplyHeaders::new(),
                 recorded,
                 answers: Vec::new(),
                 lookups: 0,

@@ -21,6 +21,9 @@ use crate::plan::{FailMode, Mode, Plan, Planned};
 use crate::record::Masked;
 use crate::state::Held;
 
+/// Fields for whatever the client will get.
+pub(crate) type ReplyHeaders = SmallVec<[(HeaderName, HeaderValue); 4]>;
+
 /// What guards see and change of one exchange.
 #[derive(Debug)]
 pub(crate) struct Scene {
@@ -33,7 +36,7 @@ pub(crate) struct Scene {
     pub(crate) findings: SmallVec<[Finding; 1]>,
     pub(crate) held: SmallVec<[Held; 1]>,
     pub(crate) masked: Option<Box<Masked>>,
-    pub(crate) reply_headers: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) reply_headers: ReplyHeaders,
     pub(crate) recorded: Option<Box<Recorded>>,
     pub(crate) answers: Vec<Answered>,
     pub(crate) lookups: u8,

@@ -1,6 +1,6 @@
 //! Counters that outlive policy: rate limits, windows and concurrency. Bounded in memory, sharded, in-process.
 
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
 use std::sync::Arc;
 
 use hashbrown::{DefaultHashBuilder, HashMap};
@@ -41,11 +41,33 @@ pub struct Taken {
 pub struct Key(u64);
 
 #[derive(Debug, Default)]
+#[repr(align(64))]
 struct Shard {
     // GCRA: theoretical arrival time. Window: count in the low half, window number in `at`.
-    counters: HashMap<Key, Counter>,
-    slots: HashMap<Key, u32>,
+    counters: HashMap<Key, Counter, BuildHasherDefault<Hashed>>,
+    slots: HashMap<Key, u32, BuildHasherDefault<Hashed>>,
     swept_ns: u64,
+}
+
+/// The hash of a [`Key`], which is one already.
+#[derive(Debug, Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        // The low bits are the same for a whole shard.
+        self.0 = hash.rotate_right(SHARDS.trailing_zeros());
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -102,7 +124,8 @@ impl State {
         let tolerance = interval.saturating_mul(u64::from(rate.burst.max(1)));
         let mut shard = self.shard(key).lock();
         let shard = &mut *shard;
-        let at = shard.counters.get(&key).map_or(0, |counter| counter.at).max(now.mono_ns);
+        let known = shard.counters.get_mut(&key);
+        let at = known.as_ref().map_or(0, |counter| counter.at).max(now.mono_ns);
         let next = at.saturating_add(interval);
         let ahead = next - now.mono_ns;
         if ahead > tolerance {
@@ -114,7 +137,11 @@ impl State {
             };
         }
         let remaining = u32::try_from((tolerance - ahead) / interval).unwrap_or(u32::MAX);
-        self.store(shard, key, Counter { at: next, count: 0, expires_ns: next }, now);
+        let counter = Counter { at: next, count: 0, expires_ns: next };
+        match known {
+            Some(known) => *known = counter,
+            None => self.store(shard, key, counter, now),
+        }
         Taken { allowed: true, remaining, reset_ns: ahead, retry_ns: 0 }
     }
 
@@ -125,16 +152,17 @@ impl State {
         let left = window_ns - now.unix_ns % window_ns;
         let mut shard = self.shard(key).lock();
         let shard = &mut *shard;
-        let count = shard
-            .counters
-            .get(&key)
-            .filter(|counter| counter.at == window)
-            .map_or(0, |counter| counter.count);
+        let known = shard.counters.get_mut(&key);
+        let count = known.as_ref().filter(|counter| counter.at == window).map_or(0, |counter| counter.count);
         if count >= limit {
             return Taken { allowed: false, remaining: 0, reset_ns: left, retry_ns: left };
         }
         let expires_ns = now.mono_ns.saturating_add(left);
-        self.store(shard, key, Counter { at: window, count: count + 1, expires_ns }, now);
+        let counter = Counter { at: window, count: count + 1, expires_ns };
+        match known {
+            Some(known) => *known = counter,
+            None => self.store(shard, key, counter, now),
+        }
         let remaining = u32::try_from(limit - count - 1).unwrap_or(u32::MAX);
         Taken { allowed: true, remaining, reset_ns: left, retry_ns: 0 }
     }
@@ -166,8 +194,9 @@ impl State {
         &self.shards[index]
     }
 
+    /// Begins to count for a key that has no counter.
     fn store(&self, shard: &mut Shard, key: Key, counter: Counter, now: Now) {
-        if shard.counters.len() >= self.per_shard && !shard.counters.contains_key(&key) {
+        if shard.counters.len() >= self.per_shard {
             // A full sweep is dear: at most one a second, so that a flood cannot buy one a call.
             if now.mono_ns.saturating_sub(shard.swept_ns) >= 1_000_000_000 {
                 shard.swept_ns = now.mono_ns;

@@ -94,7 +94,12 @@ fn claims_identity(name: &str) -> bool {
         "client-cert-chain",
         "x-jwt-assertion",
     ];
-    if !matches!(name.as_bytes().first(), Some(b'x' | b's' | b'r' | b'c')) {
+    // `x`, `ssl`, `remote` and `client`, each before a hyphen.
+    let maybe = matches!(
+        name.as_bytes(),
+        [b'x', b'-' | b'_', ..] | [b's', b's', b'l', ..] | [b'r', b'e', b'm', ..] | [b'c', b'l', b'i', ..]
+    );
+    if !maybe {
         return false;
     }
     let told = |name: &str| PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || NAMES.contains(&name);
