@@ -138,6 +138,7 @@ impl EngineBuilder {
 /// A thread's own hold on an engine. Exchanges that begin through it count their references in memory that no other
 /// thread writes to: a count that all threads share would move from core to core with every call.
 #[derive(Debug, Clone)]
+#[expect(clippy::redundant_allocation, reason = "the outer count is one that no other thread writes to")]
 pub struct EngineRef(Arc<Arc<Engine>>);
 
 impl EngineRef {
@@ -188,7 +189,7 @@ impl EngineHandle {
     pub fn watch(&self) -> EngineWatch {
         let latest = Cache::new(Arc::clone(&self.0));
         let held = EngineRef::new(Arc::clone(latest.arc_swap().load().deref()));
-        EngineWatch(RefCell::new((latest, held)))
+        EngineWatch(RefCell::new(Watched { latest, held }))
     }
 
     /// Puts `engine` in force for exchanges that begin from now on.
@@ -199,12 +200,18 @@ impl EngineHandle {
 
 /// One thread's view of the engine in force.
 #[derive(Debug)]
-pub struct EngineWatch(RefCell<(Cache<Arc<ArcSwap<Engine>>, Arc<Engine>>, EngineRef)>);
+pub struct EngineWatch(RefCell<Watched>);
+
+#[derive(Debug)]
+struct Watched {
+    latest: Cache<Arc<ArcSwap<Engine>>, Arc<Engine>>,
+    held: EngineRef,
+}
 
 impl EngineWatch {
     /// The engine in force. Costs nothing that other threads feel while it stays the same.
     pub fn load(&self) -> EngineRef {
-        let (latest, held) = &mut *self.0.borrow_mut();
+        let Watched { latest, held } = &mut *self.0.borrow_mut();
         let latest = latest.load();
         if !Arc::ptr_eq(latest, &held.0) {
             *held = EngineRef::new(Arc::clone(latest));
