@@ -27,7 +27,8 @@
 //! | `write_only` | monitor | a member of the answer that only the client may send (`writeOnly`: a password) |
 //!
 //! An operation of which the document says something that cannot be enforced is closed (501), and listed at
-//! start, unless `unenforceable: open`.
+//! start, unless `unenforceable: open`. What is about its answers alone is listed; it closes the operation where a
+//! switch about answers is on `enforce` or `strip`.
 //!
 //! A path that is let through by `unknown_path: monitor` still needs a credential, unless a policy with
 //! `match: { unmatched: true }` says `public: true`.
@@ -53,7 +54,7 @@ use portcullis_engine::{
     Verdict, code,
 };
 use portcullis_openapi::{
-    BodyFormat, BodyLimits, Checks, Contract, In, Location, MediaType, Operation, Parameter, Route,
+    BodyFormat, BodyLimits, Checks, Contract, In, Location, MediaType, Operation, Parameter, Problem, Route,
     Violation, ViolationKind,
 };
 use schemars::JsonSchema;
@@ -250,6 +251,18 @@ impl Default for Config {
     }
 }
 
+impl Config {
+    /// The switches about an answer's head.
+    fn response_head(&self) -> [GuardMode; 3] {
+        [self.response_status, self.response_media_type, self.response_headers]
+    }
+
+    /// The switches about an answer's body.
+    fn response_body(&self) -> [GuardMode; 3] {
+        [self.response_body, self.response_property.as_mode(), self.write_only.as_mode()]
+    }
+}
+
 impl Protection for Validate {
     const NAME: &'static str = "validate";
     const CODES: &'static [&'static Code] = CODES;
@@ -273,9 +286,18 @@ impl Protection for Validate {
             return Ok(vec![Part::new(Stage::Authenticate, unrouted)]);
         };
         let mut parts = Vec::new();
-        if !operation.unenforced.is_empty() {
-            let what: Vec<String> = operation.unenforced.iter().map(ToString::to_string).collect();
-            let what = what.join("; ");
+        let refuses = |modes: &[GuardMode]| modes.contains(&GuardMode::Enforce);
+        let listed =
+            |problems: &[Problem]| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        let answers = listed(&operation.unenforced_responses);
+        let mut what = listed(&operation.unenforced);
+        if refuses(&config.response_head()) || refuses(&config.response_body()) {
+            let between = if what.is_empty() || answers.is_empty() { "" } else { "; " };
+            what = format!("{what}{between}{answers}");
+        } else if !answers.is_empty() {
+            cx.warn(format!("what the contract says of answers cannot be watched in full here: {answers}"));
+        }
+        if !what.is_empty() {
             if config.unenforceable == Unenforceable::Closed {
                 cx.warn(format!("closed, since the contract cannot be enforced here: {what}"));
                 parts.push(Part::new(Stage::Admit, Closed));
@@ -319,10 +341,7 @@ impl Protection for Validate {
             part.monitor = !any(&body, GuardMode::Enforce);
             parts.push(part);
         }
-        let response_head = [config.response_status, config.response_media_type, config.response_headers];
-        let response_body =
-            [config.response_body, config.response_property.as_mode(), config.write_only.as_mode()];
-        for (switches, reads_body) in [(response_head, false), (response_body, true)] {
+        for (switches, reads_body) in [(config.response_head(), false), (config.response_body(), true)] {
             let described = !reads_body || operation.reads_response_body();
             if described && (any(&switches, GuardMode::Enforce) || any(&switches, GuardMode::Monitor)) {
                 let mut part = Part::new(Stage::Validate, Response { rules: Arc::clone(&rules), reads_body });

@@ -151,6 +151,26 @@ fn what_cannot_be_enforced_is_closed() {
 }
 
 #[test]
+fn what_cannot_be_enforced_of_answers_closes_where_answers_are_refused() {
+    let document = r##"{openapi: 3.1.0, info: {title: t, version: '1'}, security: [], paths: {/a: {get: {parameters:
+        [{name: q, in: query, schema: {type: integer}}], responses: {'200': {description: ok, content:
+        {application/json: {schema: {properties: {a: {$ref: '#/components/schemas/Nowhere'}}}}}}}}}}}"##;
+    for (switch, mode, code) in [
+        ("response_body", "monitor", "permitted"),
+        ("response_body", "enforce", "contract-unenforceable"),
+        ("response_status", "enforce", "contract-unenforceable"),
+        ("write_only", "strip", "contract-unenforceable"),
+    ] {
+        let built = build(document, &json!({ "validate": { switch: mode } }), false).unwrap();
+        let warned = format!("{:?}", built.report);
+        assert!(warned.contains("Nowhere"), "{warned}");
+        assert_eq!(send(&built.engine, &call("GET", "/a?q=1")).code(), code, "{switch} {mode}");
+    }
+    let engine = build(document, &json!({}), false).unwrap().engine;
+    assert_eq!(send(&engine, &call("GET", "/a?q=b")).code(), "parameter-invalid");
+}
+
+#[test]
 fn response_refusals_do_not_describe_the_answer() {
     let engine = shop(json!({ "validate": { "response_property": "enforce" } })).engine;
     let leak = r#"{"id": 1, "password_hash": "x"}"#;

@@ -62,6 +62,7 @@ pub struct Contract {
     pub(crate) routes: Routes,
     pub(crate) schemas: Arena,
     pub(crate) keywords: BTreeMap<&'static str, usize>,
+    pub(crate) idle_marks: Vec<usize>,
 }
 
 impl Contract {
@@ -103,6 +104,12 @@ impl Contract {
     /// `dependencies` dependencies of any.
     pub fn keywords(&self) -> &BTreeMap<&'static str, usize> {
         &self.keywords
+    }
+
+    /// The indexes of those of [`Options::multi_segment`] that let no parameter hold slashes: there is no such path,
+    /// no star in it, or the parameter is no segment by itself.
+    pub fn idle_marks(&self) -> &[usize] {
+        &self.idle_marks
     }
 
     /// What is wrong with the document: everything that was left out, or read with good will.

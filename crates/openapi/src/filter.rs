@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 
 use crate::json_body::without;
 use crate::report::{MAX_VIOLATIONS, Violation};
-use crate::schema::{Arena, BodyLimits, Cutter, Direction, Lexer, Purpose, SchemaId, Text, Wanted};
+use crate::schema::{Arena, BodyLimits, Cutter, Direction, Pass, Passed, Path, Purpose, Wanted};
 
 /// Steps that a path may have.
 const MAX_STEPS: usize = 64;
@@ -151,104 +151,91 @@ impl PropertyFilter {
     /// If the body is no JSON, or beyond `limits`: it must not pass as if it had been filtered.
     pub fn apply(&self, body: &[u8], limits: BodyLimits) -> Result<Filtered, Violation> {
         let nothing = Wanted { undescribed: false, wrong_direction: false };
-        let read =
-            self.reader.read(SchemaId::ANY, body, Direction::Response, nothing, Purpose::Judge, limits);
+        let root = self.nodes.first().map(|root| (root.stays, root.goes));
+        let free = !self.listed || root.is_some_and(|(stays, _)| stays);
+        let (mut run, mut whole) = (Run { filter: self, cuts: Vec::new(), members: Vec::new() }, false);
+        let read = self.reader.pass(body, Direction::Response, nothing, Purpose::Judge, limits, |pass| {
+            whole = root.is_some_and(|(_, goes)| goes) || !free && !pass.at_container();
+            if whole { pass.skip() } else { run.value(pass, &[0], free, &Path::Root) }
+        });
         if let Err(unfit) = read {
             return Err(crate::json_body::unreadable(unfit));
         }
-        // That it is UTF-8 has just been seen.
-        let text = std::str::from_utf8(body).unwrap_or_default();
-        let mut run = Run { filter: self, lexer: Lexer::new(text), cuts: Vec::new(), members: Vec::new() };
-        let root = self.nodes.first().map(|root| (root.stays, root.goes));
-        let free = !self.listed || root.is_some_and(|(stays, _)| stays);
-        let container = matches!(run.lexer.peek(), b'{' | b'[');
-        if root.is_some_and(|(_, goes)| goes) || !free && !container {
-            return Ok(Filtered::Cut { bytes: b"null".to_vec(), members: vec![String::new()] });
-        }
-        run.value(&Here::from_slice(&[0]), free, &mut String::new());
-        if run.cuts.is_empty() {
-            return Ok(Filtered::Unchanged);
-        }
-        Ok(Filtered::Cut { bytes: without(body, &run.cuts), members: run.members })
+        Ok(if whole {
+            Filtered::Cut { bytes: b"null".to_vec(), members: vec![String::new()] }
+        } else if run.cuts.is_empty() {
+            Filtered::Unchanged
+        } else {
+            Filtered::Cut { bytes: without(body, &run.cuts), members: run.members }
+        })
     }
 
-    /// Where the paths lead from a place.
-    fn step(&self, here: &Here, name: &str) -> Here {
+    /// Where the paths lead from a place by the name of a member.
+    fn step(&self, here: &[usize], name: &str) -> Here {
         let mut next = Here::new();
         for node in here.iter().filter_map(|at| self.nodes.get(*at)) {
-            if let Ok(found) = node.named.binary_search_by(|(known, _)| (**known).cmp(name)) {
-                next.extend(node.named.get(found).map(|(_, at)| *at));
-            }
+            next.extend(node.named.iter().find(|(known, _)| **known == *name).map(|(_, at)| *at));
             next.extend(node.any);
         }
         next
     }
 
-    fn any(&self, here: &Here, holds: impl Fn(&Node) -> bool) -> bool {
+    /// The same by the index of an item.
+    fn step_at(&self, here: &[usize], index: usize) -> Here {
+        let named = self.any(here, |node| !node.named.is_empty());
+        self.step(here, if named { index.to_string() } else { String::new() }.as_str())
+    }
+
+    fn any(&self, here: &[usize], holds: impl Fn(&Node) -> bool) -> bool {
         here.iter().filter_map(|at| self.nodes.get(*at)).any(holds)
     }
 }
 
-/// A filter on its way through a body that has been found well-formed.
-struct Run<'f, 'b> {
+/// A filter on its way through a body.
+struct Run<'f> {
     filter: &'f PropertyFilter,
-    lexer: Lexer<'b>,
     cuts: Vec<(usize, usize)>,
     members: Vec<String>,
 }
 
-impl Run<'_, '_> {
+impl Run<'_> {
     /// `free`: what is not spoken of stays.
-    fn value(&mut self, here: &Here, free: bool, pointer: &mut String) {
-        let close = match self.lexer.peek() {
-            b'{' => b'}',
-            b'[' => b']',
-            _ => return self.lexer.hop(),
-        };
-        if here.is_empty() && free {
-            return self.lexer.hop();
+    fn value(&mut self, pass: &mut Pass<'_, '_>, here: &[usize], free: bool, path: &Path<'_>) -> Passed {
+        if !pass.at_container() || here.is_empty() && free {
+            return pass.skip();
         }
+        let close = if pass.lexer.peek() == b'{' { b'}' } else { b']' };
+        let (mark, mut more) = pass.opened(close)?;
         let mut cut = Cutter::default();
         let mut index = 0_usize;
-        let mut more = self.lexer.open(close);
         while more {
-            self.lexer.peek();
-            let start = self.lexer.at;
-            let mut name = String::new();
-            if close == b'}' {
-                let text = self.lexer.string().unwrap_or(Text { raw: "", escaped: false });
-                text.unescape(&mut name);
-                if self.lexer.expect(b':').is_err() {
-                    return;
-                }
+            pass.lexer.peek();
+            let start = pass.lexer.at;
+            let (next, path) = if close == b'}' {
+                let name = pass.name()?;
+                (pass.plainly(name, |name| self.filter.step(here, name)), Path::Token(path, name.raw))
             } else {
-                name = index.to_string();
-                index += 1;
-            }
-            let next = self.filter.step(here, &name);
-            let length = pointer.len();
-            crate::report::push_step(pointer, &name);
-            let free_below = free || self.filter.any(&next, |node| node.stays);
-            let container = matches!(self.lexer.peek(), b'{' | b'[');
-            let leads = container && self.filter.any(&next, |node| node.leads);
-            let goes = self.filter.any(&next, |node| node.goes) || !free_below && !leads;
-            if goes {
+                (self.filter.step_at(here, index), Path::Index(path, index))
+            };
+            index += 1;
+            let free = free || self.filter.any(&next, |node| node.stays);
+            let leads = self.filter.any(&next, |node| node.leads) && pass.at_container();
+            let goes = self.filter.any(&next, |node| node.goes) || !free && !leads;
+            if !goes {
+                self.value(pass, &next, free, &path)?;
+            } else {
                 if self.members.len() < MAX_VIOLATIONS {
-                    self.members.push(pointer.clone());
+                    self.members.push(path.pointer());
                 }
-                self.lexer.hop();
-            } else {
-                self.value(&next, free_below, pointer);
+                pass.skip()?;
             }
-            pointer.truncate(length);
-            let end = self.lexer.at;
-            more = self.lexer.more(close).unwrap_or(false);
-            let following = more.then(|| {
-                self.lexer.peek();
-                self.lexer.at
-            });
+            let end = pass.lexer.at;
+            more = pass.lexer.more(close)?;
+            pass.lexer.peek();
+            let following = more.then_some(pass.lexer.at);
             cut.member(goes, (start, end), following, &mut self.cuts);
         }
+        pass.closed(mark)
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Swagger 2.0 and OpenAPI 3.0, 3.1 and 3.2, in JSON or YAML. Reading is lenient: what is wrong with one node
 //! is a [`Problem`] of that node. Enforcing is strict: an operation of which something cannot be enforced says
-//! so in [`Operation::unenforced`], so that it can be refused instead of let through.
+//! so in [`Operation::unenforced`], so that it can be refused instead of let through; what is about responses alone is
+//! in [`Operation::unenforced_responses`].
 //!
 //! ```
 //! use portcullis_openapi::{Checks, Contract, Options, Route, Security};

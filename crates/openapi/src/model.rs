@@ -130,6 +130,9 @@ pub struct Operation {
     /// What the document says about this operation that cannot be enforced. If it is not empty, a gateway
     /// that enforces the contract has to refuse the operation's calls.
     pub unenforced: Vec<Problem>,
+    /// What it says about responses that cannot be enforced, beside that. Requests are judged in full; a gateway that
+    /// refuses responses which are not as described has to refuse the operation's calls.
+    pub unenforced_responses: Vec<Problem>,
     /// Names of the parameters in [`Operation::path`], in the order in which they stand there. A route's
     /// captures end with these; those of a base path come before.
     pub captures: Vec<Box<str>>,

@@ -2,6 +2,7 @@
 
 mod diff;
 mod lint;
+mod pin;
 mod show;
 
 use std::path::{Path, PathBuf};
@@ -21,6 +22,8 @@ pub(crate) enum Args {
     Show(show::Args),
     /// Say what a newer document breaks for clients, and what it protects less
     Diff(diff::Args),
+    /// List the URLs that a document refers to, and save copies of those that are named
+    Pin(pin::Args),
 }
 
 pub(crate) fn run(args: &Args) -> Result {
@@ -28,6 +31,7 @@ pub(crate) fn run(args: &Args) -> Result {
         Args::Lint(args) => lint::run(args),
         Args::Show(args) => show::run(args),
         Args::Diff(args) => diff::run(args),
+        Args::Pin(args) => pin::run(args),
     }
 }
 
@@ -52,6 +56,27 @@ pub(crate) struct Reading {
     format: Format,
 }
 
+impl Reading {
+    /// What may be read of a document's files.
+    fn folder(&self, file: &Path) -> Result<Folder> {
+        let (root, _) = root_and_name(file)?;
+        let folder = Folder::new(root);
+        Ok(match &self.pinned {
+            Some(pinned) => folder.pinned(pinned),
+            None => folder,
+        })
+    }
+}
+
+/// The folder that a document is in, and its name there.
+fn root_and_name(file: &Path) -> Result<(&Path, &str)> {
+    let root = file.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    match file.file_name().and_then(|name| name.to_str()) {
+        Some(name) => Ok((root, name)),
+        None => Err(Failure::Usage(format!("`{}` is not a file; name an OpenAPI document", file.display()))),
+    }
+}
+
 /// A document that was loaded, and the folder that the names of its files count from.
 struct Loaded {
     contract: Contract,
@@ -60,20 +85,10 @@ struct Loaded {
 
 impl Loaded {
     fn of(file: &Path, reading: &Reading) -> Result<Loaded> {
-        let folder = file.parent().unwrap_or(Path::new(""));
-        let root = if folder == Path::new("") { Path::new(".") } else { folder };
-        let Some(name) = file.file_name().and_then(|name| name.to_str()) else {
-            return Err(Failure::Usage(format!(
-                "`{}` is not a file; name an OpenAPI document",
-                file.display()
-            )));
-        };
-        let mut fetch = Folder::new(root);
-        if let Some(pinned) = &reading.pinned {
-            fetch = fetch.pinned(pinned);
-        }
-        let contract = Contract::load(name, &fetch, &Options::default())
+        let (_, name) = root_and_name(file)?;
+        let contract = Contract::load(name, &reading.folder(file)?, &Options::default())
             .map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))?;
+        let folder = file.parent().unwrap_or(Path::new(""));
         Ok(Loaded { contract, folder: folder.to_owned() })
     }
 

@@ -101,6 +101,8 @@ pub(crate) struct Admin {
 pub(crate) struct ContractSource {
     /// The document.
     pub(crate) file: PathBuf,
+    /// Where copies of URLs are, if not in the usual place.
+    pub(crate) pinned: Option<PathBuf>,
     /// How it is compiled.
     pub(crate) options: Options,
 }
@@ -276,12 +278,14 @@ pub(crate) fn admin(written: Option<AdminWritten>) -> Result<Option<Admin>, Wron
 }
 
 fn contract_source(written: ContractWritten, folder: &Path) -> ContractSource {
-    let ContractWritten { file, base_paths, ignore_trailing_slash, ignore_case } = written;
+    let ContractWritten { file, base_paths, ignore_trailing_slash, ignore_case, multi_segment, pinned } =
+        written;
     let options = Options {
         base_paths,
         trailing_slash: if ignore_trailing_slash { TrailingSlash::Ignore } else { TrailingSlash::Strict },
         case: if ignore_case { CaseOf::Insensitive } else { CaseOf::Sensitive },
+        multi_segment,
         ..Options::default()
     };
-    ContractSource { file: folder.join(file), options }
+    ContractSource { file: folder.join(file), pinned: pinned.map(|pinned| folder.join(pinned)), options }
 }

@@ -273,8 +273,9 @@ fn finish(
         gateway.data.clone_from(data);
     }
     if let Some(spec) = &overrides.spec {
-        let options = gateway.contract.take().map(|contract| contract.options).unwrap_or_default();
-        gateway.contract = Some(ContractSource { file: spec.clone(), options });
+        let (pinned, options) =
+            gateway.contract.take().map(|contract| (contract.pinned, contract.options)).unwrap_or_default();
+        gateway.contract = Some(ContractSource { file: spec.clone(), pinned, options });
     }
     if gateway.proxy.upstream.origins.is_empty() && !overrides.upstream_optional {
         let place = document.as_ref().map_or("command line", Document::name);

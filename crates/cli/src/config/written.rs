@@ -90,7 +90,7 @@ pub(crate) struct AdminWritten {
 #[schemars(rename = "Contract")]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ContractWritten {
-    /// The OpenAPI document, JSON or YAML; Swagger 2.0, OpenAPI 3.0 or 3.1.
+    /// The OpenAPI document, JSON or YAML; Swagger 2.0, OpenAPI 3.0, 3.1 or 3.2.
     pub(crate) file: PathBuf,
     /// Base paths that take the place of the document's own (`servers`, `basePath`). `[""]` is the root.
     #[serde(default)]
@@ -101,6 +101,15 @@ pub(crate) struct ContractWritten {
     /// Whether `/A` is `/a`.
     #[serde(default)]
     pub(crate) ignore_case: bool,
+    /// Paths of the document in which a parameter may hold slashes, that one marked with a star:
+    /// `/files/{path*}` for the document's `/files/{path}`.
+    #[serde(default)]
+    pub(crate) multi_segment: Vec<String>,
+    /// The folder of pinned copies of the URLs that the document refers to: `https://example.com/a.yaml` is read from
+    /// `example.com/a.yaml` in it. Nothing is fetched; `portcullis contract pin` makes the copies. Default: `pinned`
+    /// beside the document.
+    #[serde(default)]
+    pub(crate) pinned: Option<PathBuf>,
 }
 
 /// What is written down besides the event log.

@@ -10,6 +10,7 @@ use portcullis_openapi::{Contract, Fetch, FetchError, Folder};
 
 use crate::config::checked::ContractSource;
 use crate::config::{Config, ConfigError, ConfigErrors, Fault};
+use crate::nearest::nearest;
 
 /// Loads the contract and compiles the policies over it.
 pub(crate) fn compile(
@@ -44,14 +45,13 @@ pub(crate) fn compile_watched(
 
 /// The files of a folder, and which of them were read.
 struct Watched {
-    folder: PathBuf,
     inner: Folder,
     read: RefCell<Vec<PathBuf>>,
 }
 
 impl Fetch for Watched {
     fn fetch(&self, uri: &str) -> std::result::Result<Vec<u8>, FetchError> {
-        self.read.borrow_mut().push(self.folder.join(uri));
+        self.read.borrow_mut().extend(self.inner.path_of(uri));
         self.inner.fetch(uri)
     }
 }
@@ -61,7 +61,7 @@ pub(crate) fn load_contract(
     config: &Config,
     source: &ContractSource,
 ) -> std::result::Result<(Contract, Vec<PathBuf>), ConfigErrors> {
-    let ContractSource { file, options } = source;
+    let ContractSource { file, pinned, options } = source;
     let folder = match file.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
@@ -78,9 +78,29 @@ pub(crate) fn load_contract(
     let Some(name) = file.file_name() else {
         return Err(failed(format!("`{}` is not a file", file.display())).into());
     };
-    let fetch = Watched { folder: folder.to_owned(), inner: Folder::new(folder), read: RefCell::default() };
+    let mut inner = Folder::new(folder);
+    if let Some(pinned) = pinned {
+        inner = inner.pinned(pinned);
+    }
+    let fetch = Watched { inner, read: RefCell::default() };
     let contract = Contract::load(&name.to_string_lossy(), &fetch, options)
         .map_err(|error| failed(format!("the contract cannot be loaded: {error}")))?;
+    let idle = |index: &usize| {
+        let marked = options.multi_segment.get(*index).map_or("", String::as_str);
+        let what = format!("`{marked}` lets no parameter of the contract hold slashes");
+        let paths = contract.operations().iter().map(|operation| &*operation.path);
+        let hint = match nearest(marked, paths) {
+            Some(near) => format!(
+                "expected a path of the document with a star at one parameter, which is a segment by itself; is it \
+                 `{near}`?"
+            ),
+            None => "expected a path of the document with a star at one parameter: `/files/{path*}`".into(),
+        };
+        config.error_at(&format!("/contract/multi_segment/{index}"), Fault::new(what).hint(hint))
+    };
+    if !contract.idle_marks().is_empty() {
+        return Err(ConfigErrors::new(contract.idle_marks().iter().map(idle)));
+    }
     Ok((contract, fetch.read.into_inner()))
 }
 
@@ -105,5 +125,44 @@ mod tests {
         let keys = Keys::none().ring().clone();
         let (_, files) = compile_watched(&config, keys, Arc::new(State::new(64))).unwrap();
         assert!(files.contains(&folder.path().join("parts.yaml")), "{files:?}");
+    }
+
+    #[test]
+    fn paths_are_read_as_the_configuration_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let copies = folder.path().join("copies/example.com");
+        std::fs::create_dir_all(&copies).unwrap();
+        std::fs::write(copies.join("types.yaml"), "P: { type: string, maxLength: 9 }\n").unwrap();
+        let document = "openapi: 3.0.3\npaths:\n  /Files/{path}:\n    get:\n      security: []\n      responses: {}\n      \
+                        parameters: [{ name: path, in: path, required: true, schema: { $ref: 'https://example.com/types.yaml#/P' } }]\n";
+        std::fs::write(folder.path().join("openapi.yaml"), document).unwrap();
+        let contract = |settings: &str| {
+            let text = format!("contract: {{ file: openapi.yaml, {settings} }}\n");
+            let overrides = Overrides { upstream_optional: true, ..Overrides::default() };
+            let config = config::load_text("portcullis.yaml", &text, folder.path(), &overrides).unwrap();
+            load_contract(&config, config.gateway.contract.as_ref().unwrap())
+        };
+        let (plain, _) = contract("base_paths: ['']").unwrap();
+        assert_eq!(plain.operations()[0].unenforced.len(), 1, "the copy is not where it is looked for");
+        let (read, files) = contract(
+            "pinned: copies, multi_segment: ['/Files/{path*}'], ignore_case: true, ignore_trailing_slash: true",
+        )
+        .unwrap();
+        assert!(read.operations()[0].unenforced.is_empty());
+        assert!(files.contains(&copies.join("types.yaml")), "{files:?}");
+        for (path, strictly) in
+            [("/Files/a", true), ("/Files/a/b", false), ("/files/a", false), ("/Files/a/", false)]
+        {
+            let found = |contract: &Contract| {
+                !matches!(contract.route("GET", path, None), portcullis_openapi::Route::NotFound)
+            };
+            assert!(found(&read), "{path}");
+            assert_eq!(found(&plain), strictly, "{path}");
+        }
+        for wrong in ["/Files/{path}", "/File/{path*}", "/Files/{other*}"] {
+            let error = contract(&format!("multi_segment: ['{wrong}']")).unwrap_err().to_string();
+            assert!(error.contains("portcullis.yaml:1:") && error.contains(wrong), "{error}");
+            assert!(error.contains("/Files/{path}"), "{error}");
+        }
     }
 }

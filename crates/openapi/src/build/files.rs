@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet, VecDeque};
 
+use super::resources::{Resource, Survey};
 use crate::fetch::Fetch;
 use crate::model::{Place, Version};
 use crate::problem::{Problem, Severity};
@@ -54,6 +55,9 @@ pub(crate) struct Files {
     bases: Vec<Vec<String>>,
     /// Files that could not be had, and why.
     failed: HashMap<String, String>,
+    /// For each file: whether something in it has a URI or an anchor, or a reference that depends on where its schema
+    /// was entered from.
+    named: Vec<bool>,
     /// Problems so far: the first ones are located to the node, any further only to the line.
     problems: Cell<usize>,
 }
@@ -72,13 +76,14 @@ impl Files {
             names: Vec::new(),
             bases: Vec::new(),
             failed: HashMap::new(),
+            named: Vec::new(),
             problems: Cell::new(0),
         };
         files.add(name.to_owned(), Document::parse_with(name, bytes, limits)?);
         let mut open = VecDeque::from([0]);
         while let Some(index) = open.pop_front() {
-            for reference in files.external(index) {
-                for uri in files.candidates(index, &reference) {
+            for candidates in files.external(index) {
+                for uri in candidates {
                     if files.uris.contains_key(&uri) {
                         break;
                     }
@@ -120,6 +125,7 @@ impl Files {
         self.bases.push(own.into_iter().chain([uri.clone()]).collect());
         self.names.push(uri);
         self.documents.push(document);
+        self.named.push(false);
         index
     }
 
@@ -131,42 +137,32 @@ impl Files {
         list
     }
 
-    /// What stands before `#` in a file's references to other files, each once.
-    fn external(&self, index: usize) -> Vec<String> {
-        let Some(document) = self.documents.get(index) else { return Vec::new() };
-        let mut found = HashSet::new();
-        let mut open = vec![document.root()];
-        while let Some(node) = open.pop() {
-            match &node.kind {
-                Kind::Object(members) => {
-                    for member in members {
-                        match (&*member.key, &member.value.kind) {
-                            ("$ref", Kind::String(reference)) => {
-                                let (file, _) = reference.split_once('#').unwrap_or((reference, ""));
-                                if !file.is_empty() {
-                                    found.insert(file.to_owned());
-                                }
-                            }
-                            ("mapping", Kind::Object(kinds)) => {
-                                for reference in kinds.iter().filter_map(|kind| kind.value.as_str()) {
-                                    let (file, _) = reference.split_once('#').unwrap_or((reference, ""));
-                                    if looks_like_file(file) {
-                                        found.insert(file.to_owned());
-                                    }
-                                }
-                            }
-                            ("example" | "examples" | "x-examples", _) => {}
-                            _ => open.push(&member.value),
-                        }
-                    }
-                }
-                Kind::Array(items) => open.extend(items),
-                _ => {}
+    /// The URIs that a file's references to other files may mean, the likeliest first, for each of them.
+    fn external(&mut self, index: usize) -> Vec<Vec<String>> {
+        let Some(survey) = self.survey(index) else { return Vec::new() };
+        let named = survey.is_named || survey.is_dynamic;
+        let inside: HashSet<&str> = survey.resources.iter().map(|resource| &*resource.uri).collect();
+        let mut all = Vec::new();
+        for (resource, path) in &survey.references {
+            let base = survey.resources.get(*resource).map_or("", |resource| &*resource.uri);
+            let mut list = vec![join(base, path)];
+            list.extend(self.candidates(index, path));
+            list.dedup();
+            if !list.first().is_some_and(|first| inside.contains(&**first)) {
+                all.push(list);
             }
         }
-        let mut found: Vec<String> = found.into_iter().collect();
-        found.sort_unstable();
-        found
+        if let Some(slot) = self.named.get_mut(index) {
+            *slot = named;
+        }
+        all
+    }
+
+    fn survey(&self, index: usize) -> Option<Survey<'_>> {
+        let version = self.version_of(index).or(self.version_of(0));
+        let legacy = version.is_some_and(|version| !version.is_json_schema());
+        let name = self.names.get(index)?;
+        Some(Survey::of(self.documents.get(index)?, name, legacy))
     }
 
     pub(crate) fn root(&self) -> Option<At<'_>> {
@@ -268,28 +264,105 @@ impl Files {
 /// What a reference names, or what was expected there.
 type Found<'d> = Result<At<'d>, String>;
 
+/// A resource: its file, and its place in that file's survey.
+type Scope = (usize, usize);
+
 /// Finds what references point at, and remembers it.
 #[derive(Debug)]
 pub(crate) struct Resolver<'d> {
     pub(crate) files: &'d Files,
-    known: RefCell<HashMap<(usize, &'d str), Found<'d>>>,
+    known: RefCell<HashMap<(Scope, &'d str), Found<'d>>>,
     members: RefCell<HashMap<*const Node, HashMap<&'d str, &'d Node>>>,
     anchors: RefCell<HashMap<usize, HashMap<String, &'d Node>>>,
+    /// For each file in which something has a name.
+    surveys: Vec<Option<Survey<'d>>>,
+    /// Resources inside files, by URI.
+    inside: HashMap<String, Scope>,
+    /// Resources of dialects that do not validate.
+    mute: HashSet<Scope>,
+    /// A reference depends on where its schema was entered from.
+    pub(crate) is_dynamic: bool,
 }
 
 impl<'d> Resolver<'d> {
     pub(crate) fn new(files: &'d Files) -> Self {
         let (known, members, anchors) = Default::default();
-        Self { files, known, members, anchors }
+        let surveys: Vec<Option<Survey<'d>>> = files
+            .named
+            .iter()
+            .enumerate()
+            .map(|(index, named)| if *named { files.survey(index) } else { None })
+            .collect();
+        let mut inside = HashMap::new();
+        for (file, survey) in surveys.iter().enumerate() {
+            for (index, resource) in survey.iter().flat_map(|survey| &survey.resources).enumerate() {
+                inside.entry(resource.uri.clone()).or_insert((file, index));
+            }
+        }
+        let is_dynamic = surveys.iter().flatten().any(|survey| survey.is_dynamic);
+        let mut resolver =
+            Self { files, known, members, anchors, surveys, inside, mute: HashSet::new(), is_dynamic };
+        resolver.mute = resolver.silent_resources();
+        resolver
     }
 
-    /// The node that a reference names, seen from a file. An error says what was expected.
-    pub(crate) fn find(&self, file: usize, reference: &'d str) -> Result<At<'d>, String> {
-        if let Some(found) = self.known.borrow().get(&(file, reference)) {
+    /// The resources whose dialect has a vocabulary, and not the one of assertions (2020-12 core, section 8.1.2).
+    fn silent_resources(&self) -> HashSet<Scope> {
+        let mut mute = HashSet::new();
+        for (file, survey) in self.surveys.iter().enumerate() {
+            for (index, resource) in survey.iter().flat_map(|survey| &survey.resources).enumerate() {
+                let silent = match resource.dialect {
+                    Some(dialect) => self.is_silent((file, index), dialect),
+                    None => resource.parent.is_some_and(|parent| mute.contains(&(file, parent))),
+                };
+                if silent {
+                    mute.insert((file, index));
+                }
+            }
+        }
+        mute
+    }
+
+    fn is_silent(&self, scope: Scope, dialect: &str) -> bool {
+        let Ok(found) = self.look_up(scope, dialect, MAX_HOPS) else { return false };
+        let vocabulary = found.node.get("$vocabulary").and_then(Node::as_object);
+        vocabulary.is_some_and(|list| !list.iter().any(|one| one.key.ends_with("/vocab/validation")))
+    }
+
+    /// Whether the keywords that assert something say nothing at a place.
+    pub(crate) fn is_mute(&self, at: At<'_>) -> bool {
+        !self.mute.is_empty() && self.mute.contains(&self.scope(at))
+    }
+
+    /// The resource that a node is in.
+    fn scope(&self, at: At<'_>) -> Scope {
+        let survey = self.surveys.get(at.file).and_then(Option::as_ref);
+        (at.file, survey.map_or(0, |survey| survey.around(at.node.span)))
+    }
+
+    fn resource(&self, (file, index): Scope) -> Option<&Resource<'d>> {
+        self.surveys.get(file)?.as_ref()?.resources.get(index)
+    }
+
+    /// The dynamic anchors of the resource that a node is in; nothing for one that is there twice.
+    pub(crate) fn dynamic_anchors(&self, at: At<'_>) -> Vec<(&'d str, Option<At<'d>>)> {
+        let Some(resource) = self.resource(self.scope(at)) else { return Vec::new() };
+        let place = |node: &Option<&'d Node>| node.map(|node| At { file: at.file, node });
+        resource.dynamic.iter().map(|(name, node)| (*name, place(node))).collect()
+    }
+
+    /// The node that a reference names, seen from another. An error says what was expected.
+    pub(crate) fn find(&self, from: At<'_>, reference: &'d str) -> Result<At<'d>, String> {
+        self.find_in(self.scope(from), reference)
+    }
+
+    /// The node that a reference names, seen from a file as a whole. An error says what was expected.
+    pub(crate) fn find_in(&self, scope: Scope, reference: &'d str) -> Result<At<'d>, String> {
+        if let Some(found) = self.known.borrow().get(&(scope, reference)) {
             return found.clone();
         }
-        let found = self.look_up(file, reference, MAX_HOPS);
-        self.known.borrow_mut().insert((file, reference), found.clone());
+        let found = self.look_up(scope, reference, MAX_HOPS);
+        self.known.borrow_mut().insert((scope, reference), found.clone());
         found
     }
 
@@ -298,42 +371,58 @@ impl<'d> Resolver<'d> {
         let mut at = at;
         for _ in 0..MAX_HOPS {
             match at.str("$ref") {
-                Some(reference) => at = self.find(at.file, reference)?,
+                Some(reference) => at = self.find(at, reference)?,
                 None => return Ok(at),
             }
         }
         Err("a reference that does not lead back to itself".into())
     }
 
-    fn look_up(&self, file: usize, reference: &str, hops: usize) -> Result<At<'d>, String> {
+    fn look_up(&self, scope: Scope, reference: &str, hops: usize) -> Result<At<'d>, String> {
         let (path, fragment) = reference.split_once('#').unwrap_or((reference, ""));
-        let file = if path.is_empty() {
-            file
-        } else {
-            let candidates = self.files.candidates(file, path);
-            match candidates.iter().find_map(|uri| self.files.uris.get(uri)) {
-                Some(file) => *file,
-                None => {
-                    if let Some(node) = self.anchor(file, path) {
-                        let at = At { file, node };
-                        return self.walk(at, fragment, hops);
-                    }
-                    let why = candidates.iter().find_map(|uri| self.files.failed.get(uri)).cloned();
-                    return Err(why.unwrap_or_else(|| format!("a file that can be read at `{path}`")));
-                }
-            }
+        let (file, _) = scope;
+        if path.is_empty() {
+            let found = self.walk(scope, fragment, hops);
+            // Authors give a schema a URI, and count from the document all the same.
+            return match scope {
+                (_, 0) => found,
+                _ => found.or_else(|_| self.walk((file, 0), fragment, hops)),
+            };
+        }
+        let mut candidates: Vec<String> =
+            self.resource(scope).map(|resource| join(&resource.uri, path)).into_iter().collect();
+        candidates.extend(self.files.candidates(file, path));
+        let known = |uri: &String| {
+            self.inside.get(uri).copied().or_else(|| self.files.uris.get(uri).map(|file| (*file, 0)))
         };
-        let root = self.files.documents.get(file).map(Document::root).ok_or("a file that was loaded")?;
-        self.walk(At { file, node: root }, fragment, hops)
+        match candidates.iter().find_map(known) {
+            Some(scope) => self.walk(scope, fragment, hops),
+            None => {
+                if let Some(node) = self.anchor(file, path) {
+                    return self.walk_from(At { file, node }, scope, fragment, hops);
+                }
+                let why = candidates.iter().find_map(|uri| self.files.failed.get(uri)).cloned();
+                Err(why.unwrap_or_else(|| format!("a file that can be read at `{path}`")))
+            }
+        }
     }
 
-    fn walk(&self, root: At<'d>, fragment: &str, hops: usize) -> Result<At<'d>, String> {
+    /// What a fragment names in a resource.
+    fn walk(&self, scope: Scope, fragment: &str, hops: usize) -> Result<At<'d>, String> {
+        let (file, _) = scope;
+        let document = self.files.documents.get(file).ok_or("a file that was loaded")?;
+        let node = self.resource(scope).map_or(document.root(), |resource| resource.root);
+        self.walk_from(At { file, node }, scope, fragment, hops)
+    }
+
+    fn walk_from(&self, root: At<'d>, scope: Scope, fragment: &str, hops: usize) -> Result<At<'d>, String> {
         let fragment = percent_encoding::percent_decode_str(fragment).decode_utf8_lossy();
         if fragment.is_empty() {
             return Ok(root);
         }
         let Some(pointer) = fragment.strip_prefix('/') else {
-            let node = self.anchor(root.file, &fragment);
+            let own = self.resource(scope).and_then(|resource| resource.anchors.get(&*fragment).copied());
+            let node = own.or_else(|| self.anchor(root.file, &fragment));
             return node.map(|node| root.with(node)).ok_or_else(|| format!("an anchor named `{fragment}`"));
         };
         let mut at = root;
@@ -343,7 +432,7 @@ impl<'d> Resolver<'d> {
             // A pointer may lead through a reference.
             let next = next.or_else(|| {
                 let reference = at.str("$ref")?;
-                let target = self.look_up(at.file, reference, hops.checked_sub(1)?).ok()?;
+                let target = self.look_up(self.scope(at), reference, hops.checked_sub(1)?).ok()?;
                 self.member(target.node, &token).map(|node| target.with(node))
             });
             at = next.ok_or_else(|| format!("something at `#{fragment}`: there is no `{token}`"))?;
@@ -363,57 +452,6 @@ impl<'d> Resolver<'d> {
             Kind::Array(items) => items.get(array_index(token)?),
             _ => node.get(token),
         }
-    }
-
-    /// Where `$recursiveRef: '#'` leads: to the innermost schema around it with `$recursiveAnchor: true`.
-    pub(crate) fn recursive_anchor(&self, from: At<'d>) -> Option<At<'d>> {
-        let mut node = self.files.documents.get(from.file)?.root();
-        let mut found = None;
-        while node.span != from.node.span {
-            if node.get("$recursiveAnchor").and_then(Node::as_bool) == Some(true) {
-                found = Some(node);
-            }
-            let inside = |inner: &&Node| {
-                inner.span.start <= from.node.span.start && from.node.span.end <= inner.span.end
-            };
-            let next = match &node.kind {
-                Kind::Object(members) => members.iter().map(|member| &member.value).find(inside),
-                Kind::Array(items) => items.iter().find(inside),
-                _ => None,
-            };
-            let Some(next) = next else { break };
-            node = next;
-        }
-        found.map(|node| from.with(node))
-    }
-
-    /// Where a `$dynamicRef` leads if its anchor is there once in all files: the scope that it is used in
-    /// cannot change that.
-    pub(crate) fn only_anchor(&self, reference: &str) -> Option<At<'d>> {
-        let name = reference.strip_prefix('#').filter(|name| !name.is_empty() && !name.starts_with('/'))?;
-        let (mut found, mut open) = (None, Vec::new());
-        for (file, document) in self.files.documents.iter().enumerate() {
-            open.push(document.root());
-            while let Some(node) = open.pop() {
-                match &node.kind {
-                    Kind::Object(members) => {
-                        for member in members {
-                            let named = matches!(&*member.key, "$anchor" | "$dynamicAnchor");
-                            if named && member.value.as_str() == Some(name) {
-                                if found.is_some() {
-                                    return None;
-                                }
-                                found = Some(At { file, node });
-                            }
-                            open.push(&member.value);
-                        }
-                    }
-                    Kind::Array(items) => open.extend(items),
-                    _ => {}
-                }
-            }
-        }
-        found
     }
 
     /// A node by its `$anchor`, `$dynamicAnchor` or `$id`.
@@ -445,12 +483,15 @@ impl<'d> Resolver<'d> {
     }
 }
 
-/// Resolves a relative reference to a file against the file it stands in (RFC 3986, section 5.2, paths only).
+/// Resolves a relative reference to a file against the file it stands in (RFC 3986, section 5.2; queries aside).
 pub(crate) fn join(base: &str, reference: &str) -> String {
-    if reference.contains("://") {
+    if reference.is_empty() {
+        return base.to_owned();
+    }
+    if has_scheme(reference) {
         return reference.to_owned();
     }
-    let decoded = percent_encoding::percent_decode_str(reference).decode_utf8_lossy();
+    let base = base.split('?').next().unwrap_or_default();
     let (origin, path) = match base.find("://") {
         Some(at) => {
             let start =
@@ -459,10 +500,21 @@ pub(crate) fn join(base: &str, reference: &str) -> String {
         }
         None => ("", base),
     };
+    if let (Some(rest), Some((scheme, _))) = (reference.strip_prefix("//"), origin.split_once("://")) {
+        return format!("{scheme}://{rest}");
+    }
+    // The names of files are written in URIs with escapes; URIs keep theirs.
+    let decoded = match origin {
+        "" => percent_encoding::percent_decode_str(reference).decode_utf8_lossy(),
+        _ => reference.into(),
+    };
     let mut segments: Vec<&str> = Vec::new();
     if !decoded.starts_with('/') {
         segments.extend(path.split('/'));
         segments.pop();
+        if segments.is_empty() && !origin.is_empty() {
+            segments.push("");
+        }
     }
     for segment in decoded.split('/') {
         match segment {
@@ -476,8 +528,13 @@ pub(crate) fn join(base: &str, reference: &str) -> String {
     format!("{origin}{}", segments.join("/"))
 }
 
-fn looks_like_file(text: &str) -> bool {
-    [".json", ".yaml", ".yml"].iter().any(|end| text.ends_with(end)) || text.contains('/')
+/// Whether a reference is a URI, not one that is relative. A single letter is a drive of Windows.
+fn has_scheme(reference: &str) -> bool {
+    reference.split_once(':').is_some_and(|(scheme, _)| {
+        scheme.len() > 1
+            && scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+            && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+    })
 }
 
 #[cfg(test)]
@@ -494,6 +551,13 @@ mod tests {
             ("https://h/a/b.yaml", "../c.yaml", "https://h/c.yaml"),
             ("https://h/a/b.yaml", "/c.yaml", "https://h/c.yaml"),
             ("a.yaml", "https://h/c.yaml", "https://h/c.yaml"),
+            ("https://h", "c.yaml", "https://h/c.yaml"),
+            ("https://h/a/b.yaml", "//i/c.yaml", "https://i/c.yaml"),
+            ("https://h/a/b.yaml", "x%20y.yaml", "https://h/a/x%20y.yaml"),
+            ("https://h/a/b.yaml?c=/d/", "e.yaml", "https://h/a/e.yaml"),
+            ("https://h/a/b.yaml", "", "https://h/a/b.yaml"),
+            ("a.yaml", "urn:example:b", "urn:example:b"),
+            ("urn:example:a", "urn:example:b", "urn:example:b"),
         ] {
             assert_eq!(join(base, reference), expected, "{base} {reference}");
         }

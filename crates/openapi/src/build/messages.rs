@@ -232,6 +232,8 @@ impl<'d> Builder<'d> {
                 Ok(at) => at,
                 Err(problem) => {
                     unenforced.push(problem);
+                    // That there is such a response is known all the same.
+                    list.push(Response { status, headers: Vec::new(), content: Vec::new() });
                     continue;
                 }
             };

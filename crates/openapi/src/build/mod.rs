@@ -4,6 +4,7 @@ mod files;
 mod keywords;
 mod messages;
 mod operations;
+mod resources;
 mod schemas;
 mod security;
 mod swagger;
@@ -13,6 +14,8 @@ mod tree;
 mod tests;
 #[cfg(test)]
 mod tests_reading;
+#[cfg(test)]
+mod tests_resources;
 
 pub use tree::{References, Tree};
 
@@ -75,6 +78,7 @@ pub(crate) fn build(
         problems: Vec::new(),
         drafts: Vec::new(),
         multi_segment: &options.multi_segment,
+        idle_marks: (0..options.multi_segment.len()).collect(),
         keys: Vec::new(),
     };
     builder.compiler.keywords = options.count_keywords.then(keywords::Keywords::default);
@@ -108,6 +112,8 @@ struct Builder<'d> {
     problems: Vec<Problem>,
     drafts: Vec<Draft<'d>>,
     multi_segment: &'d [String],
+    /// Those of them that have had no effect so far.
+    idle_marks: Vec<usize>,
     /// The keys that lead to the operation that is being read.
     keys: Vec<(usize, Span)>,
 }
@@ -211,6 +217,7 @@ impl<'d> Builder<'d> {
                 }
             }
             draft.operation.unenforced.truncate(MAX_UNENFORCED);
+            draft.operation.unenforced_responses.truncate(MAX_UNENFORCED);
             operations.push(draft.operation);
         }
         self.note_fragments(&places, &mut operations, &mut problems);
@@ -233,43 +240,48 @@ impl<'d> Builder<'d> {
             routes,
             schemas: arena,
             keywords,
+            idle_marks: self.idle_marks,
         }
     }
 
     /// Compiles what needs the finished schemas, and notes what cannot be enforced.
     fn compile(&self, arena: &Arena, draft: &mut Draft<'d>) {
         let operation = &mut draft.operation;
-        let mut roots: Vec<SchemaId> = Vec::new();
+        let (mut sent, mut received): (Vec<SchemaId>, Vec<SchemaId>) = Default::default();
         for parameter in &mut operation.parameters {
             parameter.decoder = Decoder::compile(arena, parameter);
-            roots.push(parameter.schema);
+            sent.push(parameter.schema);
         }
-        let mut media = |media: &mut Media| {
+        let media = |media: &mut Media, roots: &mut Vec<SchemaId>| {
             media.fields = fields(arena, media);
             roots.extend(media.schema);
         };
         if let Some(body) = &mut operation.body {
-            body.content.iter_mut().for_each(&mut media);
-        }
-        for response in &mut operation.responses {
-            response.content.iter_mut().for_each(&mut media);
+            body.content.iter_mut().for_each(|one| media(one, &mut sent));
         }
         if let Some(query_string) = &mut operation.query_string {
-            media(&mut query_string.media);
+            media(&mut query_string.media, &mut sent);
         }
         for response in &mut operation.responses {
+            response.content.iter_mut().for_each(|one| media(one, &mut received));
             for header in &mut response.headers {
                 header.decoder = Decoder::compile(arena, header);
-                roots.push(header.schema);
+                received.push(header.schema);
             }
         }
+        self.note_flaws(arena, sent, &mut operation.unenforced);
+        self.note_flaws(arena, received, &mut operation.unenforced_responses);
+    }
+
+    /// Adds what cannot be enforced of schemas and of those that they lead to.
+    fn note_flaws(&self, arena: &Arena, mut roots: Vec<SchemaId>, unenforced: &mut Vec<Problem>) {
         roots.retain(|root| arena.reaches(*root).flawed);
         let mut seen = HashSet::new();
         while let Some(id) = roots.pop() {
-            if !seen.insert(id) || operation.unenforced.len() >= MAX_UNENFORCED {
+            if !seen.insert(id) || unenforced.len() >= MAX_UNENFORCED {
                 continue;
             }
-            operation.unenforced.extend(self.compiler.flaws.get(&id).into_iter().flatten().cloned());
+            unenforced.extend(self.compiler.flaws.get(&id).into_iter().flatten().cloned());
             arena.get(id).each_child(&mut |child| {
                 if arena.reaches(child).flawed {
                     roots.push(child);

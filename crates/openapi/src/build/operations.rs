@@ -161,7 +161,8 @@ impl<'d> Builder<'d> {
             }
         }
         let (fixed_query, fixed_headers) = fixed_places(&template, &parameters);
-        let responses = self.read_responses(at, &mut unenforced);
+        let mut unenforced_responses = Vec::new();
+        let responses = self.read_responses(at, &mut unenforced_responses);
         let text = |key: &str| at.str(key).map(Box::<str>::from);
         let sunset = at.get("x-sunset").map(|sunset| self.files.written(sunset).into());
         let tags = at.get("tags").and_then(|tags| tags.node.as_array()).unwrap_or_default();
@@ -183,6 +184,7 @@ impl<'d> Builder<'d> {
             security,
             extensions: extensions.map(|member| (member.key.clone(), member.value.to_json())).collect(),
             unenforced,
+            unenforced_responses,
             captures: template.names.clone(),
             capture_parameters,
             fixed_query,
@@ -198,11 +200,12 @@ impl<'d> Builder<'d> {
 
     /// Lets the parameters hold slashes of which the policy or the document says so.
     fn widen(&mut self, key: &str, template: &mut Template, nodes: &[At<'d>]) {
-        for marked in self.multi_segment {
+        for (index, marked) in self.multi_segment.iter().enumerate() {
             if Template::is_marked_copy(marked, key)
                 && let Some(name) = Template::parse(marked).rest
+                && template.widen(&name)
             {
-                template.widen(&name);
+                self.idle_marks.retain(|idle| *idle != index);
             }
         }
         for at in nodes {

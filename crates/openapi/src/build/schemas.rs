@@ -18,14 +18,28 @@ use crate::source::{Kind, Member, Node};
 /// References that are followed from one to the next.
 const MAX_HOPS: usize = 64;
 
+/// Combinations of anchors that schemas with `$dynamicRef` are compiled for.
+const MAX_ENVS: usize = 1_024;
+
+/// For each dynamic anchor, the outermost schema that has it on the way to where it is used (2020-12 core, section
+/// 8.2.3.2). A schema that is entered by two ways is compiled for each. Nothing for one that is there twice.
+type Env<'d> = Vec<(&'d str, Option<At<'d>>)>;
+
+/// An [`Env`] by its place.
+type EnvId = usize;
+
 /// Compiles schemas, each node once, and keeps what was wrong with them.
 #[derive(Debug)]
 pub(crate) struct Compiler<'d> {
     resolver: &'d Resolver<'d>,
     versions: Vec<Version>,
     pub(crate) arena: Arena,
-    memo: HashMap<*const Node, SchemaId>,
-    queue: Vec<(SchemaId, At<'d>)>,
+    memo: HashMap<(*const Node, EnvId), SchemaId>,
+    queue: Vec<(SchemaId, At<'d>, EnvId)>,
+    /// The anchors in force where the schema that is being read was entered from.
+    env: EnvId,
+    envs: Vec<Env<'d>>,
+    known_envs: HashMap<Vec<(&'d str, Option<*const Node>)>, EnvId>,
     patterns: HashMap<&'d str, Result<Arc<Pattern>, &'static str>>,
     /// Per flawed schema, what cannot be enforced.
     pub(crate) flaws: HashMap<SchemaId, Vec<Problem>>,
@@ -47,6 +61,9 @@ impl<'d> Compiler<'d> {
             arena: Arena::new(),
             memo: HashMap::new(),
             queue: Vec::new(),
+            env: 0,
+            envs: vec![Vec::new()],
+            known_envs: HashMap::new(),
             patterns: HashMap::new(),
             flaws: HashMap::new(),
             warnings: Vec::new(),
@@ -65,9 +82,10 @@ impl<'d> Compiler<'d> {
 
     /// The schema at a node. It is complete after [`Compiler::drain`].
     pub(crate) fn schema(&mut self, at: At<'d>) -> SchemaId {
-        let mut at = at;
+        let (mut at, mut env) = (at, self.env);
         for _ in 0..MAX_HOPS {
-            if let Some(known) = self.memo.get(&std::ptr::from_ref(at.node)) {
+            env = self.enter(env, at);
+            if let Some(known) = self.memo.get(&(std::ptr::from_ref(at.node), env)) {
                 return *known;
             }
             match &at.node.kind {
@@ -75,7 +93,7 @@ impl<'d> Compiler<'d> {
                 Kind::Bool(false) => return SchemaId::NEVER,
                 Kind::Object(members) => {
                     if let Some(reference) = pure_reference(members, self.version(at)) {
-                        match self.resolver.find(at.file, reference) {
+                        match self.resolver.find(at, reference) {
                             Ok(target) => at = target,
                             Err(expected) => {
                                 return self.flawed(at, format!("`{reference}` leads nowhere"), expected);
@@ -87,8 +105,8 @@ impl<'d> Compiler<'d> {
                         return SchemaId::ANY;
                     }
                     let id = self.add(Schema::default());
-                    self.memo.insert(at.node, id);
-                    self.queue.push((id, at));
+                    self.memo.insert((at.node, env), id);
+                    self.queue.push((id, at, env));
                     return id;
                 }
                 _ => {
@@ -111,7 +129,7 @@ impl<'d> Compiler<'d> {
     pub(crate) fn flawed(&mut self, at: At<'d>, what: String, expected: String) -> SchemaId {
         let id = self.add(Schema { flawed: true, ..Schema::default() });
         let problem = self.files().problem(at, Severity::Error, what, expected);
-        self.memo.insert(at.node, id);
+        self.memo.insert((at.node, self.env), id);
         self.flaws.entry(id).or_default().push(problem);
         id
     }
@@ -119,8 +137,9 @@ impl<'d> Compiler<'d> {
     /// Compiles everything that has been asked for, and what that leads to.
     pub(crate) fn drain(&mut self) {
         let mut places = Vec::new();
-        while let Some((id, at)) = self.queue.pop() {
+        while let Some((id, at, env)) = self.queue.pop() {
             self.current = id;
+            self.env = env;
             places.push((id, at));
             let schema = self.read(at);
             self.note_duplicates(at);
@@ -129,6 +148,7 @@ impl<'d> Compiler<'d> {
                 *slot = Schema { flawed, ..schema };
             }
         }
+        self.env = 0;
         for (id, at) in places {
             if self.arena.chooses_itself(id) {
                 self.current = id;
@@ -176,12 +196,16 @@ impl<'d> Compiler<'d> {
         let mut draft = Draft::default();
         let legacy = !self.version(at).is_json_schema();
         let members = at.node.as_object().unwrap_or_default();
+        let mute = self.resolver.is_mute(at);
         let referring = legacy && members.iter().any(|member| &*member.key == "$ref");
         for member in members {
             // Until 3.1 a reference stands alone; tools honour these few beside it.
             if referring
                 && !matches!(&*member.key, "$ref" | "nullable" | "x-nullable" | "readOnly" | "writeOnly")
             {
+                continue;
+            }
+            if mute && asserts(&member.key) {
                 continue;
             }
             self.keyword(&mut draft, &member.key, at.with(&member.value));
@@ -290,27 +314,64 @@ impl<'d> Compiler<'d> {
         }
     }
 
-    /// A reference whose target depends on where the schema was entered from. One that can only lead to one
-    /// place is an ordinary reference.
+    /// The anchors in force after entering the resource of a schema.
+    fn enter(&mut self, env: EnvId, at: At<'d>) -> EnvId {
+        if !self.resolver.is_dynamic {
+            return env;
+        }
+        let mut list = self.envs.get(env).cloned().unwrap_or_default();
+        let length = list.len();
+        for (name, anchor) in self.resolver.dynamic_anchors(at) {
+            if !list.iter().any(|(known, _)| *known == name) {
+                list.push((name, anchor));
+            }
+        }
+        if list.len() == length || self.envs.len() >= MAX_ENVS {
+            return env;
+        }
+        list.sort_by_key(|(name, _)| *name);
+        let key = list.iter().map(|(name, at)| (*name, at.map(|at| std::ptr::from_ref(at.node)))).collect();
+        let next = self.envs.len();
+        let id = *self.known_envs.entry(key).or_insert(next);
+        if id == next {
+            self.envs.push(list);
+        }
+        id
+    }
+
+    /// A reference whose target depends on where the schema was entered from.
     fn dynamic(&mut self, draft: &mut Draft<'d>, key: &str, value: At<'d>) {
         let reference = value.node.as_str().unwrap_or_default();
-        let target = match key {
-            "$recursiveRef" if reference == "#" => self.resolver.recursive_anchor(value),
-            "$dynamicRef" => self.resolver.only_anchor(reference),
-            _ => None,
+        let target = match self.resolver.find(value, reference) {
+            Ok(target) => target,
+            Err(expected) => return self.flaw(value, format!("`{reference}` leads nowhere"), expected),
         };
-        match target {
-            Some(target) => draft.applied().reference = Some(self.schema(target)),
-            None => self.flaw(
+        let name = match key {
+            "$recursiveRef" => target
+                .get("$recursiveAnchor")
+                .filter(|anchor| anchor.node.as_bool() == Some(true))
+                .map(|_| ""),
+            // Only an anchor that is dynamic itself stands for others of its name.
+            _ => target
+                .str("$dynamicAnchor")
+                .filter(|name| reference.split_once('#').is_some_and(|(_, own)| own == *name)),
+        };
+        let env = self.envs.get(self.env);
+        let outermost = name.and_then(|name| env?.iter().find(|(known, _)| *known == name));
+        let ambiguous = matches!(outermost, Some((_, None))) || name.is_some() && self.envs.len() >= MAX_ENVS;
+        if ambiguous {
+            return self.flaw(
                 value,
                 format!("a `{key}` that may lead to several places"),
-                "a `$ref`, or an anchor that is there once",
-            ),
+                "a `$ref`, or an anchor that is there once in each schema with a `$id`",
+            );
         }
+        let target = outermost.and_then(|(_, outermost)| *outermost).unwrap_or(target);
+        draft.dynamic = Some(self.schema(target));
     }
 
     fn reference(&mut self, at: At<'d>, reference: &'d str) -> SchemaId {
-        match self.resolver.find(at.file, reference) {
+        match self.resolver.find(at, reference) {
             Ok(target) => self.schema(target),
             Err(expected) => {
                 self.flaw(at, format!("`{reference}` leads nowhere"), expected);
@@ -502,21 +563,28 @@ impl<'d> Compiler<'d> {
             lower: draft.minimum.is_some() || draft.above.is_some(),
             upper: draft.maximum.is_some() || draft.below.is_some(),
         };
+        if let Some(dynamic) = draft.dynamic {
+            let applied = draft.applied();
+            match applied.reference {
+                None => applied.reference = Some(dynamic),
+                Some(_) => applied.all_of = applied.all_of.iter().copied().chain([dynamic]).collect(),
+            }
+        }
         self.discriminate(&mut draft);
         self.formats(&mut draft);
         if let Some(value) = draft.minimum.take() {
-            let bound = Bound { value, exclusive: draft.exclusive_minimum };
+            let bound = Bound::new(value, draft.exclusive_minimum);
             tighten(&mut draft.number().min, bound, std::cmp::Ordering::Greater);
         }
         if let Some(value) = draft.above.take() {
-            tighten(&mut draft.number().min, Bound { value, exclusive: true }, std::cmp::Ordering::Greater);
+            tighten(&mut draft.number().min, Bound::new(value, true), std::cmp::Ordering::Greater);
         }
         if let Some(value) = draft.maximum.take() {
-            let bound = Bound { value, exclusive: draft.exclusive_maximum };
+            let bound = Bound::new(value, draft.exclusive_maximum);
             tighten(&mut draft.number().max, bound, std::cmp::Ordering::Less);
         }
         if let Some(value) = draft.below.take() {
-            tighten(&mut draft.number().max, Bound { value, exclusive: true }, std::cmp::Ordering::Less);
+            tighten(&mut draft.number().max, Bound::new(value, true), std::cmp::Ordering::Less);
         }
         if let Some(additional) = draft.additional_items
             && !draft.array().prefix.is_empty()
@@ -568,8 +636,8 @@ impl<'d> Compiler<'d> {
             _ => None,
         };
         if let (Some((min, max)), true) = (range, numeric) {
-            draft.number().min = Some(Bound { value: min, exclusive: false });
-            draft.number().max = Some(Bound { value: max, exclusive: false });
+            draft.number().min = Some(Bound::new(min, false));
+            draft.number().max = Some(Bound::new(max, false));
         } else if draft.schema.types.has(Types::STRING)
             && let Some(format) = Format::from_name(name)
         {
@@ -637,7 +705,7 @@ impl<'d> Compiler<'d> {
 
     /// A schema by reference or by its bare name.
     fn named(&mut self, at: At<'d>, reference: &'d str) -> Option<SchemaId> {
-        if let Ok(target) = self.resolver.find(at.file, reference)
+        if let Ok(target) = self.resolver.find(at, reference)
             && reference.contains(['#', '/', '.'])
         {
             return Some(self.schema(target));
@@ -671,6 +739,8 @@ struct Draft<'d> {
     /// For each branch: whether it is of `allOf`, its reference, its schema.
     branches: Vec<(bool, Option<&'d str>, SchemaId)>,
     discriminator: Option<At<'d>>,
+    /// What `$dynamicRef` leads to.
+    dynamic: Option<SchemaId>,
 }
 
 impl Draft<'_> {
@@ -704,6 +774,33 @@ fn pure_reference(members: &[Member], version: Version) -> Option<&str> {
         key => !version.is_json_schema() || is_annotation(key),
     });
     alone.then_some(reference)
+}
+
+/// The keywords of the vocabulary for validation (2020-12 validation, section 6).
+fn asserts(key: &str) -> bool {
+    matches!(
+        key,
+        "type"
+            | "enum"
+            | "const"
+            | "multipleOf"
+            | "maximum"
+            | "exclusiveMaximum"
+            | "minimum"
+            | "exclusiveMinimum"
+            | "maxLength"
+            | "minLength"
+            | "pattern"
+            | "maxItems"
+            | "minItems"
+            | "uniqueItems"
+            | "maxContains"
+            | "minContains"
+            | "maxProperties"
+            | "minProperties"
+            | "required"
+            | "dependentRequired"
+    )
 }
 
 /// Keywords that demand nothing of a value.

@@ -49,7 +49,7 @@ impl<'t> References<'t> {
     /// # Errors
     /// What was expected, as a noun phrase.
     pub fn find(&self, file: usize, reference: &'t str) -> Result<(usize, &'t Node), String> {
-        self.resolver.find(file, reference).map(|at| (at.file, at.node))
+        self.resolver.find_in((file, 0), reference).map(|at| (at.file, at.node))
     }
 
     /// Follows `$ref` from a node until one that is none.

@@ -160,6 +160,10 @@ impl Pair<'_> {
             let what = "it says what cannot be enforced now: its calls are refused";
             self.note(changes, "operation", what, Effect::BREAKING);
         }
+        if old.unenforced_responses.is_empty() && !new.unenforced_responses.is_empty() {
+            let what = "it says what cannot be enforced of its responses now";
+            self.note(changes, "responses", what, Effect::WEAKER);
+        }
         if !old.deprecated && new.deprecated {
             self.note(changes, "operation", "it is deprecated now", Effect::NONE);
         }

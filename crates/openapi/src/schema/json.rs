@@ -45,13 +45,11 @@ impl Text<'_> {
 pub(crate) struct Lexer<'b> {
     text: &'b str,
     pub(crate) at: usize,
-    /// Whether the string taken last has escapes.
-    escaped: bool,
 }
 
 impl<'b> Lexer<'b> {
     pub(crate) fn new(text: &'b str) -> Self {
-        Self { text, at: 0, escaped: false }
+        Self { text, at: 0 }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -60,6 +58,12 @@ impl<'b> Lexer<'b> {
 
     fn bytes(&self) -> &'b [u8] {
         self.text.as_bytes()
+    }
+
+    /// What has not been taken yet.
+    #[inline(always)]
+    pub(crate) fn rest(&self) -> &'b [u8] {
+        self.bytes().get(self.at..).unwrap_or_default()
     }
 
     /// The bytes between two places.
@@ -119,40 +123,41 @@ impl<'b> Lexer<'b> {
     /// Takes a string, its opening quote being next.
     #[inline(always)]
     pub(crate) fn string(&mut self) -> Result<Text<'b>, Fault> {
-        let raw = self.quoted()?;
-        Ok(Text { raw, escaped: self.escaped })
-    }
-
-    /// What stands between quotes. It answers in two registers; with the flag it would go through memory.
-    fn quoted(&mut self) -> Result<&'b str, Fault> {
         if self.peek() != b'"' {
             return Err(Fault::Malformed);
         }
         let start = self.at + 1;
-        let mut at = start;
-        self.escaped = false;
+        let end = start + plain(self.bytes().get(start..).unwrap_or_default());
+        if self.bytes().get(end) == Some(&b'"') {
+            self.at = end + 1;
+            // Both ends are beside a quote, so they are between characters.
+            return Ok(Text { raw: self.text.get(start..end).unwrap_or_default(), escaped: false });
+        }
+        let raw = self.escaped(start, end)?;
+        Ok(Text { raw, escaped: true })
+    }
+
+    /// The rest of a string, from where it is not plain any more.
+    #[cold]
+    fn escaped(&mut self, start: usize, mut at: usize) -> Result<&'b str, Fault> {
         loop {
-            at += plain(self.bytes().get(at..).unwrap_or_default());
             match self.bytes().get(at) {
                 Some(b'"') => break,
-                Some(b'\\') => {
-                    self.escaped = true;
-                    match escape(self.bytes().get(at..).unwrap_or_default()) {
-                        Some((_, taken)) => at += taken,
-                        None => {
-                            self.at = at;
-                            return Err(Fault::Malformed);
-                        }
+                Some(b'\\') => match escape(self.bytes().get(at..).unwrap_or_default()) {
+                    Some((_, taken)) => at += taken,
+                    None => {
+                        self.at = at;
+                        return Err(Fault::Malformed);
                     }
-                }
+                },
                 _ => {
                     self.at = at;
                     return Err(Fault::Malformed);
                 }
             }
+            at += plain(self.bytes().get(at..).unwrap_or_default());
         }
         self.at = at + 1;
-        // Both ends are beside a quote, so they are between characters.
         Ok(self.text.get(start..at).unwrap_or_default())
     }
 
@@ -169,37 +174,45 @@ impl<'b> Lexer<'b> {
     /// Takes a number.
     #[inline]
     pub(crate) fn number(&mut self) -> Result<Num, Fault> {
-        let start = self.at;
-        let negative = self.bytes().get(start) == Some(&b'-');
-        self.at += usize::from(negative);
-        let first = self.at;
-        let mut mantissa = self.digits(0)?;
-        let mut count = self.at - first;
-        if count > 1 && self.bytes().get(first) == Some(&b'0') {
-            self.at = first;
+        let (bytes, start) = (self.bytes(), self.at);
+        let byte = |at: usize| bytes.get(at).copied().unwrap_or_default();
+        let negative = byte(start) == b'-';
+        let first = start + usize::from(negative);
+        let (mut mantissa, mut at) = digits(bytes, first, 0);
+        let mut count = at - first;
+        if count == 0 || count > 1 && byte(first) == b'0' {
+            self.at = if count == 0 { at } else { first };
             return Err(Fault::Malformed);
         }
         let mut exponent = 0_i64;
         let mut is_integer = true;
-        if self.bytes().get(self.at) == Some(&b'.') {
+        if byte(at) == b'.' {
             is_integer = false;
-            self.at += 1;
-            let from = self.at;
-            mantissa = self.digits(mantissa)?;
-            count += self.at - from;
-            exponent = -i64::try_from(self.at - from).unwrap_or(i64::MAX);
+            let from = at + 1;
+            (mantissa, at) = digits(bytes, from, mantissa);
+            if at == from {
+                self.at = at;
+                return Err(Fault::Malformed);
+            }
+            count += at - from;
+            exponent = -i64::try_from(at - from).unwrap_or(i64::MAX);
         }
-        if let Some(b'e' | b'E') = self.bytes().get(self.at) {
+        if let b'e' | b'E' = byte(at) {
             is_integer = false;
-            self.at += 1;
-            let sign = self.bytes().get(self.at).copied();
-            self.at += usize::from(matches!(sign, Some(b'+' | b'-')));
-            let from = self.at;
-            let written = self.digits(0)?;
+            at += 1;
+            let sign = byte(at);
+            let from = at + usize::from(matches!(sign, b'+' | b'-'));
+            let written;
+            (written, at) = digits(bytes, from, 0);
+            if at == from {
+                self.at = at;
+                return Err(Fault::Malformed);
+            }
             // Beyond any double either way; longer ones are judged by their digits below.
-            let written = if self.at - from > 8 { 99_999_999 } else { i64::try_from(written).unwrap_or(0) };
-            exponent += if sign == Some(b'-') { -written } else { written };
+            let written = if at - from > 8 { 99_999_999 } else { i64::try_from(written).unwrap_or(0) };
+            exponent += if sign == b'-' { -written } else { written };
         }
+        self.at = at;
         if count <= 19 && is_integer {
             match i64::try_from(mantissa) {
                 Ok(magnitude) => return Ok(Num::Integer(if negative { -magnitude } else { magnitude })),
@@ -247,17 +260,6 @@ impl<'b> Lexer<'b> {
                 Err(Fault::Malformed)
             }
         }
-    }
-
-    /// Takes digits, at least one, onto a mantissa. It is of no use beyond 19 digits altogether.
-    #[inline]
-    fn digits(&mut self, mut mantissa: u64) -> Result<u64, Fault> {
-        let from = self.at;
-        while let Some(byte @ b'0'..=b'9') = self.bytes().get(self.at) {
-            mantissa = mantissa.wrapping_mul(10).wrapping_add(u64::from(byte - b'0'));
-            self.at += 1;
-        }
-        if self.at == from { Err(Fault::Malformed) } else { Ok(mantissa) }
     }
 
     /// Passes over one value by its brackets and quotes alone: for text that is, or will be, read in full
@@ -320,15 +322,15 @@ const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
 /// How many bytes come before the first quote, backslash or control character.
 #[inline]
 fn plain(bytes: &[u8]) -> usize {
-    let zeros = |word: u64| word.wrapping_sub(ONES) & !word;
     let mut at = 0;
     let (words, rest) = bytes.as_chunks::<8>();
     for word in words {
         let word = u64::from_le_bytes(*word);
-        let quote = zeros(word ^ u64::from_ne_bytes([b'"'; 8]));
-        let backslash = zeros(word ^ u64::from_ne_bytes([b'\\'; 8]));
-        let control = word.wrapping_sub(u64::from_ne_bytes([0x20; 8])) & !word;
-        let hit = (quote | backslash | control) & HIGHS;
+        // None of the three has its high bit set, so that one test of it does for all.
+        let quote = (word ^ u64::from_ne_bytes([b'"'; 8])).wrapping_sub(ONES);
+        let backslash = (word ^ u64::from_ne_bytes([b'\\'; 8])).wrapping_sub(ONES);
+        let control = word.wrapping_sub(u64::from_ne_bytes([0x20; 8]));
+        let hit = (quote | backslash | control) & !word & HIGHS;
         if hit != 0 {
             return at + hit.trailing_zeros() as usize / 8;
         }
@@ -336,6 +338,16 @@ fn plain(bytes: &[u8]) -> usize {
     }
     let stop = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
     at + rest.iter().position(stop).unwrap_or(rest.len())
+}
+
+/// Takes the digits at `at` onto a mantissa, which is of no use beyond 19 of them; and says where they end.
+#[inline(always)]
+fn digits(bytes: &[u8], mut at: usize, mut mantissa: u64) -> (u64, usize) {
+    while let Some(byte @ b'0'..=b'9') = bytes.get(at) {
+        mantissa = mantissa.wrapping_mul(10).wrapping_add(u64::from(byte - b'0'));
+        at += 1;
+    }
+    (mantissa, at)
 }
 
 /// The character that an escape stands for, and how many bytes it takes. A surrogate without its other half is

@@ -1,10 +1,11 @@
-//! Member names: found among those that a schema describes, and found out when one comes twice.
+//! Member names: foreseen, found among those that a schema describes, and found out when one comes twice.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::OnceLock;
 
 use super::json::Text;
-use super::{ObjectRules, Property};
+use super::plan::Plan;
+use super::{Direction, ObjectRules, Property};
 
 /// Where the names of an object's properties stand, by hash: open addressing, half empty at least. The names are
 /// the contract's, so the hash need not be secret.
@@ -14,6 +15,118 @@ pub(crate) struct KeyTable {
     slots: Box<[u16]>,
     /// Of each property.
     prints: Box<[Print]>,
+    /// What a pass reads of each property.
+    entries: Box<[Entry]>,
+    /// Where its [`Trails`] start.
+    trail: usize,
+    /// Nothing but a property speaks about a member that has one, and there are few enough to be noted as bits.
+    foreseeable: bool,
+}
+
+/// What a pass wants of a property: all in one place.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    token: Token,
+    pub(crate) plan: Plan,
+    pub(crate) described: bool,
+    required: [bool; 2],
+    wrong: [bool; 2],
+}
+
+impl Entry {
+    fn of(property: &Property, plan: Plan) -> Self {
+        Self {
+            // What is only required falls to other rules.
+            token: if property.described { Token::of(&property.name) } else { Token::never() },
+            plan,
+            described: property.described,
+            required: [Direction::Request, Direction::Response].map(|way| property.is_required(way)),
+            wrong: [property.read_only, property.write_only],
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_required(&self, direction: Direction) -> bool {
+        direction.of(self.required)
+    }
+
+    /// It may not be there in what goes this way.
+    #[inline(always)]
+    pub(crate) fn goes_wrong_way(&self, direction: Direction) -> bool {
+        direction.of(self.wrong)
+    }
+}
+
+/// A name as it stands in a text where nobody wrote it in an odd way: between quotes, with the colon.
+#[derive(Debug)]
+struct Token {
+    /// The first eight bytes, and the last: the same if there are fewer.
+    first: u64,
+    last: u64,
+    /// The bytes of them that count.
+    mask: u64,
+    /// Where the last eight start.
+    skip: usize,
+    length: usize,
+    /// All of it, where those do not say it.
+    whole: Option<Box<[u8]>>,
+}
+
+impl Token {
+    /// What no text starts with.
+    fn never() -> Self {
+        Self { first: 1, last: 1, mask: 0, skip: 0, length: 0, whole: None }
+    }
+
+    fn of(name: &str) -> Self {
+        let text = format!("\"{name}\":").into_bytes();
+        if name.bytes().any(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)) {
+            // It has to be written with escapes.
+            return Self::never();
+        }
+        let word = |bytes: &[u8]| {
+            let mut word = [0; 8];
+            word.iter_mut().zip(bytes).for_each(|(slot, byte)| *slot = *byte);
+            u64::from_le_bytes(word)
+        };
+        let (length, skip) = (text.len(), text.len().saturating_sub(8));
+        let mask = u64::MAX >> (64 - 8 * length.min(8));
+        let last = word(text.get(skip..).unwrap_or_default());
+        Self { first: word(&text), last, mask, skip, length, whole: (length > 16).then(|| text.into()) }
+    }
+
+    #[inline(always)]
+    fn starts(&self, text: &[u8]) -> bool {
+        let word =
+            |at: usize| text.get(at..).and_then(<[u8]>::first_chunk).map(|word| u64::from_le_bytes(*word));
+        let (Some(first), Some(last)) = (word(0), word(self.skip)) else { return false };
+        first & self.mask == self.first
+            && last & self.mask == self.last
+            && self.whole.as_ref().is_none_or(|whole| text.starts_with(whole))
+    }
+}
+
+/// Which property came after which, the last time: senders write the members of their objects in one order. It only
+/// says where to look first.
+#[derive(Debug)]
+pub(super) struct Trails([u8; 512]);
+
+impl Default for Trails {
+    fn default() -> Self {
+        Self([0; 512])
+    }
+}
+
+/// What has been read of an object.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Trail(usize);
+
+impl Trails {
+    #[inline(always)]
+    #[expect(clippy::indexing_slicing, reason = "masked to the length")]
+    fn slot(&mut self, trail: Trail) -> &mut u8 {
+        &mut self.0[trail.0 & 511]
+    }
 }
 
 /// What tells most names apart, and all of up to 16 bytes: their length, their first and their last eight bytes.
@@ -51,10 +164,13 @@ impl Print {
 }
 
 impl KeyTable {
-    pub(crate) fn new(properties: &[Property]) -> Self {
+    /// `plan` gives what a pass reads a property by; `alone` is whether nothing but properties speaks about members.
+    pub(crate) fn new(properties: &[Property], alone: bool, plan: impl Fn(&Property) -> Plan) -> Self {
+        let entries: Box<[Entry]> =
+            properties.iter().map(|property| Entry::of(property, plan(property))).collect();
         // More are found by binary search.
         if properties.is_empty() || properties.len() > 1 << 14 {
-            return Self::default();
+            return Self { entries, ..Self::default() };
         }
         let prints: Box<[Print]> =
             properties.iter().map(|property| Print::of(property.name.as_bytes())).collect();
@@ -70,11 +186,43 @@ impl KeyTable {
                 at = (at + 1) & mask;
             }
         }
-        Self { slots: slots.into(), prints }
+        // Any start will do; that of another table means a wrong guess now and then.
+        let trail = prints.iter().fold(properties.len(), |sum, print| sum.wrapping_mul(31) ^ print.spread());
+        let foreseeable = alone && properties.len() <= 64;
+        Self { slots: slots.into(), prints, entries, trail, foreseeable }
     }
 }
 
 impl ObjectRules {
+    pub(crate) fn entry(&self, index: usize) -> Option<&Entry> {
+        self.table.entries.get(index)
+    }
+
+    /// Nothing has been read yet.
+    pub(super) fn trail(&self) -> Trail {
+        Trail(self.table.trail)
+    }
+
+    /// The property whose name, in quotes and with its colon, `text` starts with, if it is the one that came next the
+    /// last time; and how long that is.
+    #[inline(always)]
+    pub(super) fn foreseen(&self, trail: Trail, trails: &mut Trails, text: &[u8]) -> Option<(usize, usize)> {
+        if !self.table.foreseeable {
+            return None;
+        }
+        let index = usize::from(*trails.slot(trail));
+        let token = &self.table.entries.get(index)?.token;
+        token.starts(text).then_some((index, token.length))
+    }
+
+    /// Where to look after a property; it is remembered that it came now.
+    #[inline(always)]
+    pub(super) fn follow(&self, trail: Trail, trails: &mut Trails, index: usize) -> Trail {
+        // It is one of 64 at most wherever it is looked at.
+        *trails.slot(trail) = (index & 63) as u8;
+        Trail(self.table.trail.wrapping_add(index + 1))
+    }
+
     /// The index of a property by its name.
     #[inline]
     pub(crate) fn find(&self, name: &str) -> Option<usize> {
@@ -207,6 +355,49 @@ mod tests {
     use super::*;
     use crate::schema::SchemaId;
 
+    fn table(properties: &[Property]) -> KeyTable {
+        KeyTable::new(properties, true, |property| Plan { id: property.schema, single: true })
+    }
+
+    #[test]
+    fn what_came_last_is_foreseen() {
+        let names =
+            ["", "a", "abcde", "abcdef", "abcdefghijklmn", "a name that is longer", "é", "\"", "x\\y", "\t"];
+        let mut names: Vec<&str> = names.to_vec();
+        names.sort_unstable();
+        let properties: Box<[Property]> = names
+            .iter()
+            .map(|name| Property {
+                name: (*name).into(),
+                schema: SchemaId::ANY,
+                described: true,
+                required: false,
+                read_only: false,
+                write_only: false,
+            })
+            .collect();
+        let rules = ObjectRules { table: table(&properties), properties, ..ObjectRules::default() };
+        let mut trails = Trails::default();
+        for (index, name) in names.iter().enumerate() {
+            let quoted = serde_json::to_string(name).unwrap();
+            let text = format!("{quoted}: 1, and more");
+            let before = rules.trail();
+            rules.follow(before, &mut trails, index);
+            let found = rules.foreseen(before, &mut trails, text.as_bytes());
+            let plain = quoted.len() == name.len() + 2;
+            assert_eq!(found, plain.then_some((index, quoted.len() + 1)), "{name:?}");
+            for other in [
+                "\"other\": 1234567",
+                "\"abcde\" : 1234",
+                "\"abcdf\": 12345",
+                "\"abcdefghijklmo\":1",
+                "\"abcd",
+            ] {
+                assert_eq!(rules.foreseen(before, &mut trails, other.as_bytes()), None, "{name:?} {other}");
+            }
+        }
+    }
+
     #[test]
     fn every_name_is_found_and_no_other() {
         for count in [0, 1, 2, 7, 100, 3_000, 20_000] {
@@ -221,8 +412,7 @@ mod tests {
                 write_only: false,
             };
             let properties: Box<[Property]> = names.iter().map(property).collect();
-            let rules =
-                ObjectRules { table: KeyTable::new(&properties), properties, ..ObjectRules::default() };
+            let rules = ObjectRules { table: table(&properties), properties, ..ObjectRules::default() };
             for (index, name) in names.iter().enumerate() {
                 assert_eq!(rules.find(name), Some(index));
             }

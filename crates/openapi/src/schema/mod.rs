@@ -30,13 +30,13 @@ use serde_json::{Number, Value};
 use smallvec::SmallVec;
 
 pub(crate) use format::Format;
-pub(crate) use json::{Fault, Lexer, Text};
+pub(crate) use json::Fault;
 pub(crate) use number::MultipleOf;
 pub(crate) use number::compare as compare_numbers;
 pub use pass::BodyLimits;
-pub(crate) use pass::{Cutter, ExtraKind, Findings, Purpose, Unfit, Wanted};
+pub(crate) use pass::{Cutter, ExtraKind, Findings, Pass, Passed, Purpose, Unfit, Wanted};
 pub(crate) use pattern::Pattern;
-pub(crate) use validate::Issue;
+pub(crate) use validate::{Issue, Path};
 
 /// Which way a value travels: `readOnly` counts in requests, `writeOnly` in responses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -45,6 +45,17 @@ pub enum Direction {
     Request,
     /// From the server to the client.
     Response,
+}
+
+impl Direction {
+    /// The one that is for this way, of one for each.
+    #[inline(always)]
+    fn of<T>(self, [request, response]: [T; 2]) -> T {
+        match self {
+            Self::Request => request,
+            Self::Response => response,
+        }
+    }
 }
 
 /// A schema of a contract.
@@ -163,7 +174,15 @@ pub(crate) struct NumberRules {
 #[derive(Debug, Clone)]
 pub(crate) struct Bound {
     pub(crate) value: Number,
+    /// The same, to compare with.
+    num: number::Num,
     pub(crate) exclusive: bool,
+}
+
+impl Bound {
+    pub(crate) fn new(value: Number, exclusive: bool) -> Self {
+        Self { num: number::Num::of(&value), value, exclusive }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -232,11 +251,7 @@ impl ObjectRules {
 
     /// How many properties a message must have that goes this way.
     fn required_in(&self, direction: Direction) -> u32 {
-        let [request, response] = self.required;
-        match direction {
-            Direction::Request => request,
-            Direction::Response => response,
-        }
+        direction.of(self.required)
     }
 }
 

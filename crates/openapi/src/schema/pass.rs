@@ -10,8 +10,9 @@ use std::cell::Cell;
 use smallvec::SmallVec;
 
 use super::json::{Fault, Lexer, Text};
-use super::keys::{Names, secret_hash};
+use super::keys::{Entry, Names, Trails, secret_hash};
 use super::number::Num;
+use super::plan::Plan;
 use super::validate::{Path, Silent, has_string, number, string};
 use super::{Arena, ArrayRules, Constants, Direction, ObjectRules, Property, Schema, SchemaId, Types, value};
 use crate::report::MAX_VIOLATIONS;
@@ -93,7 +94,7 @@ pub(crate) struct Findings {
 
 /// Why a pass ends early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stop {
+pub(crate) enum Stop {
     Fault(Fault),
     Invalid,
 }
@@ -104,7 +105,7 @@ impl From<Fault> for Stop {
     }
 }
 
-pub(super) type Passed = Result<(), Stop>;
+pub(crate) type Passed = Result<(), Stop>;
 
 impl Arena {
     /// Reads a body against a schema.
@@ -116,6 +117,22 @@ impl Arena {
         wanted: Wanted,
         purpose: Purpose,
         limits: BodyLimits,
+    ) -> Result<Findings, Unfit> {
+        let reaches = self.reaches(id);
+        let access = direction.of([reaches.read_only, reaches.write_only]);
+        let wanted = Wanted { wrong_direction: wanted.wrong_direction && access, ..wanted };
+        self.pass(body, direction, wanted, purpose, limits, |pass| pass.value(id, &Path::Root))
+    }
+
+    /// Runs over a body: `run` takes the one value that it is.
+    pub(crate) fn pass<'a, 'b>(
+        &'a self,
+        body: &'b [u8],
+        direction: Direction,
+        wanted: Wanted,
+        purpose: Purpose,
+        limits: BodyLimits,
+        run: impl FnOnce(&mut Pass<'a, 'b>) -> Passed,
     ) -> Result<Findings, Unfit> {
         let text = match std::str::from_utf8(body) {
             Ok(text) => text,
@@ -130,16 +147,11 @@ impl Arena {
         if u32::try_from(text.len()).is_err() {
             return Err(Unfit::Fault(Fault::TooComplex, 1, 1));
         }
-        let reaches = self.reaches(id);
-        let access = match direction {
-            Direction::Request => reaches.read_only,
-            Direction::Response => reaches.write_only,
-        };
         let mut pass = Pass {
             arena: self,
             lexer: Lexer::new(text),
             direction,
-            wanted: Wanted { wrong_direction: wanted.wrong_direction && access, ..wanted },
+            wanted,
             purpose,
             probing: false,
             exhausted: false,
@@ -152,7 +164,7 @@ impl Arena {
             scratch: SCRATCH.take().unwrap_or_default(),
             found: Findings::default(),
         };
-        let end = pass.whole(id);
+        let end = run(&mut pass).and_then(|()| pass.ends());
         let (place, invalid, exhausted) = (pass.lexer, pass.invalid, pass.exhausted);
         let (mut scratch, found) = (pass.scratch, pass.found);
         scratch.reset();
@@ -187,6 +199,7 @@ thread_local! {
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     pub(super) names: Names,
+    trails: Trails,
     pub(super) items: Vec<Item>,
     pub(super) buffer: String,
 }
@@ -211,9 +224,9 @@ impl Scratch {
 }
 
 /// One pass and where it is.
-pub(super) struct Pass<'a, 'b> {
+pub(crate) struct Pass<'a, 'b> {
     pub(super) arena: &'a Arena,
-    pub(super) lexer: Lexer<'b>,
+    pub(crate) lexer: Lexer<'b>,
     pub(super) direction: Direction,
     pub(super) wanted: Wanted,
     pub(super) purpose: Purpose,
@@ -234,8 +247,8 @@ pub(super) struct Pass<'a, 'b> {
 }
 
 impl<'a, 'b> Pass<'a, 'b> {
-    fn whole(&mut self, id: SchemaId) -> Passed {
-        self.value(id, &Path::Root)?;
+    /// Nothing follows but white space.
+    fn ends(&mut self) -> Passed {
         if self.lexer.peek() != 0 || self.lexer.at < self.lexer.len() {
             return Err(Fault::Malformed.into());
         }
@@ -245,14 +258,19 @@ impl<'a, 'b> Pass<'a, 'b> {
     /// Reads a value against a schema.
     #[inline]
     pub(super) fn value(&mut self, id: SchemaId, path: &Path<'_>) -> Passed {
-        if id == SchemaId::ANY {
+        self.planned(self.arena.plan(id), path)
+    }
+
+    /// Reads a value by a plan.
+    #[inline]
+    pub(super) fn planned(&mut self, plan: Plan, path: &Path<'_>) -> Passed {
+        if plan.id == SchemaId::ANY {
             return self.skip();
         }
-        let plan = self.arena.plan(id);
         if plan.single {
             self.single(self.arena.get(plan.id), path)
         } else {
-            self.several(&[(id, true)], path)
+            self.several(&[(plan.id, true)], path)
         }
     }
 
@@ -281,13 +299,32 @@ impl<'a, 'b> Pass<'a, 'b> {
     }
 
     #[inline]
-    pub(super) fn deeper(&mut self) -> Passed {
+    pub(crate) fn deeper(&mut self) -> Passed {
         self.depth = self.depth.checked_sub(1).ok_or(Fault::TooComplex)?;
         Ok(())
     }
 
+    /// Whether an object or an array is next.
+    #[inline]
+    pub(crate) fn at_container(&mut self) -> bool {
+        matches!(self.lexer.peek(), b'{' | b'[')
+    }
+
+    /// Takes an opening bracket: what [`Pass::closed`] wants after the closing one, and whether something follows.
+    pub(crate) fn opened(&mut self, close: u8) -> Result<(usize, bool), Stop> {
+        self.count()?;
+        self.deeper()?;
+        Ok((self.scratch.names.mark(), self.lexer.open(close)))
+    }
+
+    /// After a closing bracket.
+    pub(crate) fn closed(&mut self, mark: usize) -> Passed {
+        self.depth += 1;
+        self.close_names(mark)
+    }
+
     /// Reads a value that nothing is said about.
-    pub(super) fn skip(&mut self) -> Passed {
+    pub(crate) fn skip(&mut self) -> Passed {
         if self.probing {
             self.lexer.hop();
             return Ok(());
@@ -337,7 +374,7 @@ impl<'a, 'b> Pass<'a, 'b> {
     }
 
     /// Takes a member's name and the colon, and notes the name.
-    fn name(&mut self) -> Result<Text<'b>, Stop> {
+    pub(crate) fn name(&mut self) -> Result<Text<'b>, Stop> {
         let (text, start) = self.bare_name()?;
         self.note(text, start);
         Ok(text)
@@ -380,42 +417,45 @@ impl<'a, 'b> Pass<'a, 'b> {
     }
 
     /// Reads a value against one schema that applies no other to it.
+    #[inline]
     pub(super) fn single(&mut self, schema: &'a Schema, path: &Path<'_>) -> Passed {
         match self.lexer.peek() {
-            b'{' => {
-                let fits = schema.types.has(Types::OBJECT) && self.is_constant(schema);
-                match &schema.object {
-                    Some(rules) if fits => {
-                        self.count()?;
-                        self.object(rules, path)
-                    }
-                    _ => {
-                        self.demand(fits)?;
-                        self.skip()
-                    }
-                }
-            }
-            b'[' => {
-                let fits = schema.types.has(Types::ARRAY) && self.is_constant(schema);
-                match &schema.array {
-                    Some(rules) if fits => {
-                        self.count()?;
-                        self.array(rules, path)
-                    }
-                    _ => {
-                        self.demand(fits)?;
-                        self.skip()
-                    }
-                }
-            }
-            b'"' => {
+            b'"' => self.text(schema),
+            b'{' | b'[' => self.container(schema, path),
+            b'-' | b'0'..=b'9' => {
                 self.count()?;
-                let text = self.lexer.string()?;
-                let fits = self.text_fits(schema, text);
-                self.demand(fits)
+                let num = self.lexer.number()?;
+                self.demand(number_fits(schema, num))
             }
             _ => self.scalar(&[schema]),
         }
+    }
+
+    fn container(&mut self, schema: &'a Schema, path: &Path<'_>) -> Passed {
+        let is_object = self.lexer.peek() == b'{';
+        let kind = if is_object { Types::OBJECT } else { Types::ARRAY };
+        let fits = schema.types.has(kind) && self.is_constant(schema);
+        match (&schema.object, &schema.array) {
+            (Some(rules), _) if is_object && fits => {
+                self.count()?;
+                self.object(rules, path)
+            }
+            (_, Some(rules)) if !is_object && fits => {
+                self.count()?;
+                self.array(rules, path)
+            }
+            _ => {
+                self.demand(fits)?;
+                self.skip()
+            }
+        }
+    }
+
+    fn text(&mut self, schema: &Schema) -> Passed {
+        self.count()?;
+        let text = self.lexer.string()?;
+        let fits = self.text_fits(schema, text);
+        self.demand(fits)
     }
 
     /// Reads a scalar against schemas.
@@ -457,6 +497,7 @@ impl<'a, 'b> Pass<'a, 'b> {
         Ok(())
     }
 
+    #[inline]
     fn text_fits(&mut self, schema: &Schema, text: Text<'_>) -> bool {
         if !schema.types.has(Types::STRING) {
             return false;
@@ -472,7 +513,7 @@ impl<'a, 'b> Pass<'a, 'b> {
 
     /// Hands what a text stands for to `look`.
     #[inline]
-    pub(super) fn plainly<T>(&mut self, text: Text<'_>, look: impl FnOnce(&str) -> T) -> T {
+    pub(crate) fn plainly<T>(&mut self, text: Text<'_>, look: impl FnOnce(&str) -> T) -> T {
         if !text.escaped {
             return look(text.raw);
         }
@@ -485,8 +526,12 @@ impl<'a, 'b> Pass<'a, 'b> {
     }
 
     /// Whether an object or array is one of those that a schema names. One that cannot be read will be found out.
+    #[inline]
     pub(super) fn is_constant(&self, schema: &Schema) -> bool {
-        let Some(constants) = &schema.constants else { return true };
+        schema.constants.as_ref().is_none_or(|constants| self.is_one_of(constants))
+    }
+
+    fn is_one_of(&self, constants: &Constants) -> bool {
         let mut end = self.lexer;
         end.hop();
         let Ok(found) = serde_json::from_slice(self.lexer.span(self.lexer.at, end.at)) else { return true };
@@ -500,37 +545,63 @@ impl<'a, 'b> Pass<'a, 'b> {
         let direction = self.direction;
         let (mut seen, mut required, mut members) = (0_u64, 0_u32, 0_u64);
         let mut cut = Cutter::default();
+        let mut trail = rules.trail();
         let mut more = self.lexer.open(b'}');
         while more {
-            let (key, start) = self.bare_name()?;
+            self.lexer.peek();
+            let start = self.lexer.at;
             members += 1;
-            let found =
-                if key.escaped { self.plainly(key, |key| rules.find(key)) } else { rules.find(key.raw) };
-            match found {
-                Some(index) if index < 64 => {
+            let foreseen = rules.foreseen(trail, &mut self.scratch.trails, self.lexer.rest());
+            let found = foreseen.and_then(|(index, length)| {
+                self.lexer.at += length;
+                Some((index, rules.entry(index)?, None))
+            });
+            let (index, entry, key) = match found {
+                Some((index, entry, key)) => (Some(index), Some(entry), key),
+                None => {
+                    let (key, _) = self.bare_name()?;
+                    let found = if key.escaped {
+                        self.plainly(key, |key| rules.find(key))
+                    } else {
+                        rules.find(key.raw)
+                    };
+                    let entry = found.and_then(|index| rules.entry(index));
+                    (found, entry, Some(key))
+                }
+            };
+            match (index, key) {
+                (Some(index), _) if index < 64 => {
                     if seen >> index & 1 == 1 {
                         self.lexer.at = start;
                         return Err(Fault::DuplicateKey.into());
                     }
                     seen |= 1 << index;
+                    trail = rules.follow(trail, &mut self.scratch.trails, index);
                 }
-                _ => self.note(key, start),
+                (_, Some(key)) => self.note(key, start),
+                (_, None) => {}
             }
-            let property = found.and_then(|index| rules.properties.get(index));
-            required += property.map_or(0, |property| u32::from(property.is_required(direction)));
+            if let Some(entry) = entry {
+                required += u32::from(entry.is_required(direction));
+            }
             if let Some(names) = rules.names {
                 let fits = self.fits_at(names, start);
                 self.demand(fits)?;
             }
-            let unwanted = match property.filter(|property| property.described) {
-                Some(property) if rules.patterns.is_empty() => {
-                    let path = Path::Token(path, key.raw);
-                    let wrong = self.goes_wrong_way(property);
+            let unwanted = match (entry, index) {
+                (Some(entry), Some(index)) if entry.described && rules.patterns.is_empty() => {
+                    let name = rules.properties.get(index).map_or("", |property| &*property.name);
+                    let path = Path::Key(path, name);
+                    let wrong = entry.goes_wrong_way(direction);
                     let unwanted = wrong && self.report(&path, ExtraKind::WrongDirection);
-                    self.value(property.schema, &path)?;
+                    self.planned(entry.plan, &path)?;
                     unwanted
                 }
-                property => self.odd_member(rules, property, key, &Path::Token(path, key.raw))?,
+                _ => {
+                    // Nothing is foreseen that has patterns, or is not described.
+                    let key = key.unwrap_or(Text { raw: "", escaped: false });
+                    self.odd_member(rules, index, entry, key, &Path::Token(path, key.raw))?
+                }
             };
             let end = self.lexer.at;
             more = self.lexer.more(b'}')?;
@@ -553,17 +624,21 @@ impl<'a, 'b> Pass<'a, 'b> {
     fn odd_member(
         &mut self,
         rules: &'a ObjectRules,
-        property: Option<&Property>,
+        index: Option<usize>,
+        entry: Option<&Entry>,
         key: Text<'b>,
         path: &Path<'_>,
     ) -> Result<bool, Stop> {
+        let property =
+            index.and_then(|index| rules.properties.get(index)).filter(|property| property.described);
         let mut inner: SmallVec<[(SchemaId, bool); 4]> =
             property.iter().map(|property| (property.schema, true)).collect();
         self.plainly(key, |key| {
             let patterns = rules.patterns.iter().filter(|(pattern, _)| pattern.is_match(key));
             inner.extend(patterns.map(|(_, schema)| (*schema, true)));
         });
-        let mut unwanted = property.is_some_and(|property| self.goes_wrong_way(property))
+        let mut unwanted = property.is_some()
+            && entry.is_some_and(|entry| entry.goes_wrong_way(self.direction))
             && self.report(path, ExtraKind::WrongDirection);
         if inner.is_empty() {
             match rules.additional {
@@ -592,10 +667,7 @@ impl<'a, 'b> Pass<'a, 'b> {
     }
 
     pub(super) fn goes_wrong_way(&self, property: &Property) -> bool {
-        match self.direction {
-            Direction::Request => property.read_only,
-            Direction::Response => property.write_only,
-        }
+        self.direction.of([property.read_only, property.write_only])
     }
 
     /// Notes a member that should not be there. Whether it is one of those that are looked for.
@@ -615,6 +687,9 @@ impl<'a, 'b> Pass<'a, 'b> {
 
     fn array(&mut self, rules: &'a ArrayRules, path: &Path<'_>) -> Passed {
         self.deeper()?;
+        if let (Some(items), true) = (rules.items, rules.is_plain()) {
+            return self.list(rules, self.arena.plan(items), path);
+        }
         let mut tally = Tally::new(rules.unique, self);
         let mut index = 0;
         let mut more = self.lexer.open(b']');
@@ -632,10 +707,35 @@ impl<'a, 'b> Pass<'a, 'b> {
         let fits = tally.fits(rules, index as u64, self);
         self.demand(fits)
     }
+
+    /// An array of which each item is read by one plan.
+    fn list(&mut self, rules: &ArrayRules, plan: Plan, path: &Path<'_>) -> Passed {
+        let mut index = 0;
+        let mut more = self.lexer.open(b']');
+        while more {
+            self.planned(plan, &Path::Index(path, index))?;
+            index += 1;
+            more = self.lexer.more(b']')?;
+        }
+        self.depth += 1;
+        let items = index as u64;
+        let fits = rules.min.is_none_or(|min| items >= min) && rules.max.is_none_or(|max| items <= max);
+        self.demand(fits)
+    }
 }
 
+impl ArrayRules {
+    /// Whether all items are of one kind, and nothing is said of them together but their number.
+    fn is_plain(&self) -> bool {
+        !self.unique && self.contains.is_none() && self.prefix.is_empty()
+    }
+}
+
+#[inline]
 fn number_fits(schema: &Schema, num: Num) -> bool {
-    let kind = if num.is_integral() { Types::INTEGER } else { Types::FRACTION };
+    // Most schemas take either, or only integers that are written as such.
+    let both = schema.types.and(Types::NUMBER) == Types::NUMBER;
+    let kind = if both || num.is_integral() { Types::INTEGER } else { Types::FRACTION };
     let known = |constants: &Constants| {
         let numbers = constants.others.iter().filter_map(serde_json::Value::as_number);
         numbers.into_iter().any(|other| Num::of(other).compare(num).is_eq())

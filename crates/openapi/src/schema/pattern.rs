@@ -43,7 +43,8 @@ enum Plan {
 /// So many characters of a class.
 #[derive(Debug)]
 struct Run {
-    ascii: u128,
+    /// A bit for each character of ASCII.
+    ascii: [u64; 2],
     ranges: Box<[(char, char)]>,
     min: u32,
     max: Option<u32>,
@@ -210,12 +211,14 @@ fn runs_match(runs: &[Run], text: &str) -> bool {
 
 impl Run {
     fn of(class: &ClassUnicode, min: u32, max: Option<u32>) -> Self {
-        let mut ascii = 0_u128;
+        let (mut low, mut high) = (0_u64, 0_u64);
         for range in class.ranges() {
             for code in u32::from(range.start())..=u32::from(range.end()).min(127) {
-                ascii |= 1 << code;
+                let word = if code < 64 { &mut low } else { &mut high };
+                *word |= 1 << (code & 63);
             }
         }
+        let ascii = [low, high];
         let ranges = class.ranges().iter().map(|range| (range.start(), range.end())).collect();
         Self { ascii, ranges, min, max }
     }
@@ -223,16 +226,33 @@ impl Run {
     fn has(&self, char: char) -> bool {
         let code = u32::from(char);
         if code < 128 {
-            return self.ascii >> code & 1 == 1;
+            let [low, high] = self.ascii;
+            return if code < 64 { low } else { high } >> (code & 63) & 1 == 1;
         }
         let after = self.ranges.partition_point(|(start, _)| *start <= char);
         after.checked_sub(1).and_then(|at| self.ranges.get(at)).is_some_and(|(_, end)| char <= *end)
     }
 
     /// What follows the run that a text starts with, if it does.
+    #[inline]
     fn take<'t>(&self, text: &'t str) -> Option<&'t str> {
         let max = self.max.map_or(usize::MAX, |max| max as usize);
-        let mut count = 0_usize;
+        let [low, high] = self.ascii;
+        // Characters of ASCII are bytes.
+        let plain = text.bytes().take(max).take_while(|byte| {
+            let word = if byte & 64 == 0 { low } else { high };
+            *byte < 128 && word >> (byte & 63) & 1 == 1
+        });
+        let count = plain.count();
+        let rest = text.get(count..)?;
+        if count < max && rest.bytes().next().is_some_and(|byte| byte >= 128) {
+            return self.take_any(rest, count, max);
+        }
+        (count >= self.min as usize).then_some(rest)
+    }
+
+    /// The same after `count` characters, for any text.
+    fn take_any<'t>(&self, text: &'t str, mut count: usize, max: usize) -> Option<&'t str> {
         let mut chars = text.chars();
         while count < max {
             let mut next = chars.clone();

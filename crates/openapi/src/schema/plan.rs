@@ -45,10 +45,15 @@ impl Arena {
                 }
             })
             .collect();
+        let plans = &self.plans;
         for schema in &mut self.schemas {
             let invites = schema.invites();
             if let Some(object) = &mut schema.object {
-                object.table = KeyTable::new(&object.properties);
+                let alone = object.patterns.is_empty() && object.names.is_none();
+                object.table = KeyTable::new(&object.properties, alone, |property| {
+                    let id = property.schema;
+                    plans.get(id.0 as usize).copied().unwrap_or(Plan { id, single: false })
+                });
                 let described = object.properties.iter().any(|property| property.described);
                 object.describes = !invites && (described || !object.patterns.is_empty());
                 object.required = [Direction::Request, Direction::Response].map(|direction| {

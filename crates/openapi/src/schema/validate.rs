@@ -36,7 +36,7 @@ pub(crate) struct Issue {
 
 /// The way from the value to a part of it, kept on the stack.
 #[derive(Clone, Copy)]
-pub(super) enum Path<'a> {
+pub(crate) enum Path<'a> {
     Root,
     Key(&'a Path<'a>, &'a str),
     /// A key as JSON writes it, between its quotes.
@@ -45,7 +45,7 @@ pub(super) enum Path<'a> {
 }
 
 impl Path<'_> {
-    pub(super) fn pointer(&self) -> String {
+    pub(crate) fn pointer(&self) -> String {
         let mut steps = SmallVec::<[&Path<'_>; 16]>::new();
         let mut at = self;
         while let Path::Key(parent, _) | Path::Token(parent, _) | Path::Index(parent, _) = at {
@@ -608,13 +608,13 @@ pub(super) fn string<S: Sink>(rules: &StringRules, text: &str, path: &Path<'_>, 
 pub(super) fn number<S: Sink>(rules: &NumberRules, value: Num, path: &Path<'_>, sink: &mut S) -> bool {
     let mut ok = true;
     if let Some(min) = &rules.min {
-        let order = value.compare(Num::of(&min.value));
+        let order = value.compare(min.num);
         let fits = if min.exclusive { order.is_gt() } else { order.is_ge() };
         let words = if min.exclusive { "more than" } else { "at least" };
         demand!(ok, sink: S, path, fits, format!("{words} {}", min.value));
     }
     if let Some(max) = &rules.max {
-        let order = value.compare(Num::of(&max.value));
+        let order = value.compare(max.num);
         let fits = if max.exclusive { order.is_lt() } else { order.is_le() };
         let words = if max.exclusive { "less than" } else { "at most" };
         demand!(ok, sink: S, path, fits, format!("{words} {}", max.value));

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use portcullis_openapi::{
-    BodyFormat, Direction, In, Media, Operation, Outline, Parameter, Requirement, Security, Status,
+    BodyFormat, Direction, In, Media, Operation, Outline, Parameter, Problem, Requirement, Security, Status,
 };
 use serde_json::{Value, json};
 
@@ -85,9 +85,10 @@ fn list(loaded: &Loaded) {
         let answers = operation.responses.iter().flat_map(|response| &response.content);
         let described = answers.clone().count();
         let read = answers.filter(|media| is_read(media)).count();
-        let (enforced, style) = match operation.unenforced.len() {
-            0 => ("yes".to_owned(), None),
-            many => (format!("refused: {}", count(many, "reason")), Some(Style::Red)),
+        let (enforced, style) = match (operation.unenforced.len(), operation.unenforced_responses.len()) {
+            (0, 0) => ("yes".to_owned(), None),
+            (0, many) => (format!("but for answers: {}", count(many, "reason")), Some(Style::Yellow)),
+            (many, _) => (format!("refused: {}", count(many, "reason")), Some(Style::Red)),
         };
         table.row(vec![
             (fit(&operation.label(), 60), Some(Style::Bold)),
@@ -222,9 +223,13 @@ fn detail(loaded: &Loaded, operation: &Operation, depth: usize) {
             term::say(format_args!("    and {} more", limits.len() - 20));
         }
     }
-    if !operation.unenforced.is_empty() {
-        term::say(format_args!("  {}", out(Style::Red, "refused, since this cannot be enforced")));
-        for problem in &operation.unenforced {
+    let refused = out(Style::Red, "refused, since this cannot be enforced");
+    let watched = out(Style::Yellow, "of answers, this cannot be enforced");
+    for (problems, title) in [(&operation.unenforced, refused), (&operation.unenforced_responses, watched)] {
+        if !problems.is_empty() {
+            term::say(format_args!("  {title}"));
+        }
+        for problem in problems {
             let file = loaded.file(&problem.source);
             term::say(format_args!(
                 "    {file}:{}:{}: {}; expected {}",
@@ -345,6 +350,9 @@ impl Lines {
 }
 
 fn as_json(loaded: &Loaded, operation: &Operation, depth: usize) -> Value {
+    let problems = |list: &[Problem]| -> Vec<Value> {
+        list.iter().map(|problem| super::lint::as_json(loaded, problem)).collect()
+    };
     let outline = |schema, direction| loaded.contract.outline(schema, direction, depth);
     let content = |list: &[Media], direction: Direction| -> Vec<Value> {
         list.iter()
@@ -404,10 +412,7 @@ fn as_json(loaded: &Loaded, operation: &Operation, depth: usize) -> Value {
             "content": content(&response.content, Direction::Response),
         })).collect::<Vec<_>>(),
         "unlimited": limits,
-        "unenforced": operation
-            .unenforced
-            .iter()
-            .map(|problem| super::lint::as_json(loaded, problem))
-            .collect::<Vec<_>>(),
+        "unenforced": problems(&operation.unenforced),
+        "unenforcedResponses": problems(&operation.unenforced_responses),
     })
 }

@@ -1,7 +1,7 @@
 //! Asking outside for the engine: the keys of issuers, and what a guard wants of a server of its own. On a thread of
 //! its own, so that workers never wait for anything but an answer.
 
-mod client;
+pub(crate) mod client;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
