@@ -32,6 +32,8 @@ pub struct Options {
 pub enum Line {
     /// nginx.
     Nginx,
+    /// nginx, the POST that Portcullis validates.
+    NginxPost,
     /// HAProxy.
     Haproxy,
     /// Envoy.
@@ -49,8 +51,9 @@ pub enum Line {
 }
 
 impl Line {
-    const ALL: [Line; 8] = [
+    const ALL: [Line; 9] = [
         Line::Nginx,
+        Line::NginxPost,
         Line::Haproxy,
         Line::Envoy,
         Line::Caddy,
@@ -65,6 +68,7 @@ impl Line {
     pub fn name(self) -> &'static str {
         match self {
             Line::Nginx => "nginx",
+            Line::NginxPost => "nginx, POST 1 KiB",
             Line::Haproxy => "HAProxy",
             Line::Envoy => "Envoy",
             Line::Caddy => "Caddy",
@@ -77,7 +81,7 @@ impl Line {
 
     fn kind(self) -> Kind {
         match self {
-            Line::Nginx => Kind::Nginx,
+            Line::Nginx | Line::NginxPost => Kind::Nginx,
             Line::Haproxy => Kind::Haproxy,
             Line::Envoy => Kind::Envoy,
             Line::Caddy => Kind::Caddy,
@@ -88,7 +92,7 @@ impl Line {
 
     /// Whether it takes TLS in the comparison.
     fn has_tls(self) -> bool {
-        self.kind() != Kind::Guarded
+        self.kind() != Kind::Guarded && self != Line::NginxPost
     }
 }
 
@@ -178,6 +182,10 @@ impl Setting<'_> {
             Line::GuardedPost => {
                 call.path = "/items".into();
                 call.fields.push(("X-API-Key".into(), self.key.into()));
+                call.body = Some(self.body.to_owned());
+            }
+            Line::NginxPost => {
+                call.path = "/items".into();
                 call.body = Some(self.body.to_owned());
             }
             _ => {}

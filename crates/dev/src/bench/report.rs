@@ -50,7 +50,7 @@ pub fn markdown(rows: &[Row], idle: Option<&Idle>, options: &Options) -> String 
     let _ = writeln!(
         text,
         "CPU time (user and system) of the proxy's processes for each call, over {} rounds of {} seconds in which all \
-         took turns; 50 keep-alive connections, an answer of 1 KiB. The ratio is to nginx in the same round, the median \
+         took turns; 50 keep-alive connections, an answer of 1 KiB. The ratio is to nginx's GET in the same round, the median \
          of the rounds with the least and the greatest. Absolute times are this one machine's; the ratios are what to \
          look at.\n",
         options.rounds, options.seconds
