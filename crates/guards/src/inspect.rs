@@ -386,7 +386,7 @@ impl Guard for Rules {
         if read.is_err() && format == Format::Json {
             // Whether broken JSON passes is the `validate` guard's business; what passes is judged as text.
             let mut visit = |leaf: Leaf<'_>| self.judge(&leaf, now, &mut found);
-            let _ = leaves::body(bytes, Format::Text, text, &mut visit);
+            let _ = leaves::body(bytes, Format::guess(bytes), text, &mut visit);
         } else if let Err(malformed) = read
             && self.malformed != GuardMode::Off
         {

@@ -36,6 +36,8 @@ pub enum Decoding {
     Json,
     /// Two hexadecimal digits a byte.
     Hex,
+    /// Tags inside words, for those who strip tags.
+    Tags,
 }
 
 impl Decoding {
@@ -53,63 +55,73 @@ impl Decoding {
             Decoding::Control => "control characters",
             Decoding::Json => "JSON in a string",
             Decoding::Hex => "hexadecimal digits",
+            Decoding::Tags => "tags inside words",
         }
     }
 }
 
-/// Calls `each` with every decoding of `bytes` that gives something else.
-pub(crate) fn decodings(bytes: &[u8], kinds: Bytes, mut each: impl FnMut(Decoding, Vec<u8>)) {
-    if kinds.has(Bytes::PERCENT)
-        && let Some(out) = percent::decode(bytes)
-    {
-        each(Decoding::Percent, out);
-    }
-    if kinds.has(Bytes::PLUS) && !kinds.has(Bytes::SPACE) {
-        if let Some(out) = unicode::utf7(bytes) {
-            each(Decoding::Utf7, out);
-        } else if bytes.iter().filter(|&&b| b == b'+').count() > 1
-            && kinds.0
-                & (Bytes::SLASH
-                    | Bytes::QUOTE
-                    | Bytes::PAREN
-                    | Bytes::SEMICOLON
-                    | Bytes::PIPE
-                    | Bytes::COLON
-                    | Bytes::DASH
-                    | Bytes::LESS)
-                != 0
-        {
-            each(Decoding::Plus, bytes.iter().map(|&b| if b == b'+' { b' ' } else { b }).collect());
+/// `bytes` with everything undone once that hides single characters, one way after the other; notes in `undone` what
+/// that was. Nothing where there was nothing.
+pub(crate) fn plainer(bytes: &[u8], kinds: Bytes, undone: &mut Vec<Decoding>) -> Option<Vec<u8>> {
+    let mut out: Option<Vec<u8>> = None;
+    let mut step = |decoding, undo: &dyn Fn(&[u8]) -> Option<Vec<u8>>| {
+        if let Some(next) = undo(out.as_deref().unwrap_or(bytes)) {
+            out = Some(next);
+            undone.push(decoding);
+            return true;
         }
-    } else if kinds.has(Bytes::PLUS)
-        && let Some(out) = unicode::utf7(bytes)
-    {
-        each(Decoding::Utf7, out);
+        false
+    };
+    if kinds.has(Bytes::PERCENT) {
+        step(Decoding::Percent, &percent::decode);
     }
-    if kinds.has(Bytes::AMPERSAND)
-        && let Some(out) = entity::decode(bytes)
-    {
-        each(Decoding::Entity, out);
+    if kinds.has(Bytes::PLUS) && !step(Decoding::Utf7, &unicode::utf7) && is_plus_blank(bytes, kinds) {
+        step(Decoding::Plus, &|bytes| {
+            Some(bytes.iter().map(|&b| if b == b'+' { b' ' } else { b }).collect())
+        });
     }
-    if kinds.has(Bytes::BACKSLASH)
-        && let Some(out) = escape::decode(bytes)
-    {
-        each(Decoding::Escape, out);
+    if kinds.has(Bytes::AMPERSAND) {
+        step(Decoding::Entity, &entity::decode);
     }
-    if kinds.has(Bytes::HIGH)
-        && let Some(out) = unicode::plain(bytes)
-    {
-        each(Decoding::Unicode, out);
+    if kinds.has(Bytes::BACKSLASH) {
+        step(Decoding::Escape, &escape::decode);
     }
-    if kinds.has(Bytes::CONTROL) {
-        if let Some(out) = unicode::utf16(bytes) {
-            each(Decoding::Utf16, out);
-        }
-        let clean: Vec<u8> =
-            bytes.iter().copied().filter(|&b| b >= b' ' && b != 0x7f || text::is_space(b)).collect();
-        if clean.len() < bytes.len() && clean.len() * 2 > bytes.len() {
-            each(Decoding::Control, clean);
-        }
+    if kinds.has(Bytes::HIGH) {
+        step(Decoding::Unicode, &unicode::plain);
+    }
+    if kinds.has(Bytes::CONTROL) && !step(Decoding::Utf16, &unicode::utf16) {
+        step(Decoding::Control, &|bytes| {
+            let clean: Vec<u8> =
+                bytes.iter().copied().filter(|&b| b >= b' ' && b != 0x7f || text::is_space(b)).collect();
+            (clean.len() < bytes.len() && clean.len() * 2 > bytes.len()).then_some(clean)
+        });
+    }
+    out.filter(|out| !out.is_empty())
+}
+
+/// Whether `+` stands for a blank: several, no other blank, and a sign that an attack has.
+fn is_plus_blank(bytes: &[u8], kinds: Bytes) -> bool {
+    let signs = Bytes::SLASH
+        | Bytes::QUOTE
+        | Bytes::PAREN
+        | Bytes::SEMICOLON
+        | Bytes::PIPE
+        | Bytes::COLON
+        | Bytes::DASH
+        | Bytes::LESS;
+    !kinds.has(Bytes::SPACE)
+        && !kinds.has(Bytes::PERCENT)
+        && kinds.0 & signs != 0
+        && bytes.iter().filter(|&&b| b == b'+').count() > 1
+}
+
+/// Calls `each` with what `bytes` may be as a whole: base64, hexadecimal digits, text once its tags are stripped.
+pub(crate) fn others(bytes: &[u8], kinds: Bytes, mut each: impl FnMut(Decoding, Vec<u8>)) {
+    if kinds.has(Bytes::LESS)
+        && kinds.has(Bytes::GREATER)
+        && let Some(out) = tags(bytes)
+    {
+        each(Decoding::Tags, out);
     }
     for out in base64::decodings(bytes, kinds) {
         each(Decoding::Base64, out);
@@ -117,6 +129,31 @@ pub(crate) fn decodings(bytes: &[u8], kinds: Bytes, mut each: impl FnMut(Decodin
     if let Some(out) = hex(bytes, kinds) {
         each(Decoding::Hex, out);
     }
+}
+
+/// `o<x>nfocus=alert<x>(1)` as it is once its tags are stripped: only short ones inside words.
+fn tags(bytes: &[u8]) -> Option<Vec<u8>> {
+    const MOST: usize = 12;
+    let first = bytes.iter().position(|&b| b == b'<')?;
+    let mut out = Vec::with_capacity(bytes.len());
+    out.extend_from_slice(text::slice(bytes, 0, first));
+    let (mut index, mut changed) = (first, 0);
+    while index < bytes.len() {
+        let byte = text::at(bytes, index);
+        if byte == b'<' && out.last().is_some_and(|&b| text::is_word(b)) {
+            let end = text::skip_while(text::slice(bytes, 0, index + MOST), index + 1, |b| {
+                text::is_word(b) || b == b'/'
+            });
+            if text::at(bytes, end) == b'>' {
+                index = end + 1;
+                changed += 1;
+                continue;
+            }
+        }
+        out.push(byte);
+        index += 1;
+    }
+    (changed > 0).then_some(out)
 }
 
 /// A value of hexadecimal digits alone that spells text with signs in it.

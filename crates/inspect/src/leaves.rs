@@ -98,7 +98,8 @@ impl Format {
         }
     }
 
-    fn guess(body: &[u8]) -> Format {
+    /// How a body is read that is not what its content type says.
+    pub fn guess(body: &[u8]) -> Format {
         let text = body.trim_ascii_start();
         match text.first() {
             Some(b'{' | b'[') if json::is_whole(text) => Format::Json,
@@ -106,7 +107,11 @@ impl Format {
             _ => {
                 let head = body.get(..body.len().min(512)).unwrap_or_default();
                 let odd = head.iter().filter(|&&b| b < b' ' && !crate::text::is_space(b)).count();
-                if odd * 20 > head.len() {
+                let start = body.get(..body.len().min(1 << 14)).unwrap_or_default();
+                let high = start.iter().filter(|&&b| b >= 0x80).count();
+                let torn = high * 8 > start.len()
+                    && std::str::from_utf8(start).is_err_and(|error| error.valid_up_to() + 4 < start.len());
+                if odd * 20 > head.len() || torn {
                     Format::Binary
                 } else if is_form(head) {
                     Format::Form

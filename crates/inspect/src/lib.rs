@@ -26,6 +26,7 @@
 mod class;
 mod decode;
 mod detect;
+mod finder;
 pub mod leaves;
 mod place;
 mod request;

@@ -75,7 +75,8 @@ pub fn each_leaf(request: &Request<'_>, visit: Visit<'_>) -> Result<(), Malforme
     match leaves::body(request.body, format, content_type, &mut each) {
         // No JSON: bytes that an application encrypted itself, or text. Judged as text here; the gateway refuses it.
         Err(_) if format == Format::Json && !ended => {
-            leaves::body(request.body, Format::Text, content_type, visit)
+            let format = Format::guess(request.body);
+            leaves::body(request.body, format, content_type, visit)
         }
         read => read,
     }

@@ -82,6 +82,8 @@ impl Bytes {
     pub(crate) const OTHER: u32 = 1 << 23;
     pub(crate) const DOT: u32 = 1 << 24;
     pub(crate) const COLON: u32 = 1 << 25;
+    /// Operators that prose seldom has.
+    pub(crate) const SIGN: u32 = 1 << 26;
 
     pub(crate) fn of(bytes: &[u8]) -> Bytes {
         let mut seen = 0;
@@ -140,6 +142,7 @@ const fn kind(byte: u8) -> u32 {
         b'-' => Bytes::DASH,
         b'.' => Bytes::DOT,
         b':' => Bytes::COLON,
+        b'^' | b'~' | b'!' => Bytes::SIGN | Bytes::OTHER,
         0x80.. => Bytes::HIGH,
         _ => Bytes::OTHER,
     }
@@ -149,11 +152,12 @@ const fn kind(byte: u8) -> u32 {
 pub(crate) fn screen(bytes: &[u8], kinds: Bytes) -> Marks {
     use Bytes as B;
     let mut marks = Marks::default();
-    let plain = B::DASH | B::DOT | B::COLON | B::HIGH | B::OTHER;
+    let plain = B::DASH | B::DOT | B::COLON | B::HIGH | B::OTHER | B::SIGN;
     if kinds.0 & !plain == 0
         && !(kinds.has(B::DOT) && bytes.windows(2).any(|pair| pair == b".."))
         && bytes.len() < 96
         && !bytes.starts_with(b"__")
+        && !(kinds.has(B::DASH) && bytes.ends_with(b"--"))
     {
         // Letters, digits and what names, dates and addresses have: no word of an attack stands alone.
         return marks;
@@ -163,7 +167,7 @@ pub(crate) fn screen(bytes: &[u8], kinds: Bytes) -> Marks {
     if kinds.has(B::LESS) {
         marks |= Marks::HTML | Marks::MARKUP;
     }
-    if words.any(Marks::HANDLER) && kinds.has(B::EQUALS) {
+    if words.any(Marks::HANDLER) && kinds.has(B::EQUALS) || kinds.has(B::AMPERSAND) && kinds.has(B::BRACE) {
         marks |= Marks::HTML;
     }
     if kinds.has(B::BRACKET) && kinds.has(B::PAREN) && kinds.has(B::PLUS) {
@@ -181,11 +185,13 @@ pub(crate) fn screen(bytes: &[u8], kinds: Bytes) -> Marks {
         | B::SLASH
         | B::DASH
         | B::AMPERSAND
-        | B::PERCENT;
+        | B::PERCENT
+        | B::SIGN;
     if kinds.has(B::QUOTE) && (kinds.0 & signs != 0 || words.any(Marks::CONNECTIVE)) {
         marks |= Marks::SQL;
     }
-    if words.any(Marks::CONNECTIVE) && kinds.0 & (signs | B::QUOTE) != 0 {
+    let number = bytes.len() < 64 && bytes.first().is_some_and(|b| b.is_ascii_digit() || *b == b'-');
+    if words.any(Marks::CONNECTIVE) && (kinds.0 & (signs | B::QUOTE) != 0 || number) {
         marks |= Marks::SQL;
     }
     if kinds.has(B::PAREN) && kinds.0 & (B::HASH | B::DASH | B::STAR) != 0 {
@@ -263,7 +269,7 @@ static WORDS: &[(Marks, &[&str])] = &[
         Marks::CONNECTIVE,
         &[
             "or", "and", "like", " in", "between", "is", "not", "having", "limit", "order", "where", "div",
-            "case", "by",
+            "case", "by", "mod", "against",
         ],
     ),
     (
@@ -335,6 +341,8 @@ static WORDS: &[(Marks, &[&str])] = &[
             "order/",
             "having",
             "'='",
+            " then ",
+            "sp_password",
             "||",
             "--",
             "/*",
@@ -400,6 +408,7 @@ static WORDS: &[(Marks, &[&str])] = &[
             "outerhtml",
             "insertadjacent",
             "mocha:",
+            "mhtml:",
             "execscript",
             "atob(",
             "print(",
@@ -414,6 +423,12 @@ static WORDS: &[(Marks, &[&str])] = &[
         Marks::PATH,
         &[
             "..",
+            "0x2e",
+            "0x2f",
+            "0x5c",
+            "/aaaaaaaa",
+            "c$\\",
+            "n$\\",
             "etc/",
             "etc\\",
             "passwd",
@@ -581,6 +596,7 @@ static WORDS: &[(Marks, &[&str])] = &[
             "c:3",
             "c:4",
             "@type",
+            "@class",
             "$type",
             "__type",
             "!!python",
@@ -647,11 +663,43 @@ static WORDS: &[(Marks, &[&str])] = &[
             "emit(",
         ],
     ),
-    (Marks::CRLF, &["capability", "fetch 1", "fetch 4", "body[", "inbox", "v100"]),
+    (
+        Marks::CRLF,
+        &[
+            "capability",
+            " fetch ",
+            "body[",
+            "inbox",
+            " logout",
+            " search all",
+            "\nquit",
+            "\ndata",
+            "\nrset",
+            "\nnoop",
+            "\nehlo",
+            "\nhelo",
+        ],
+    ),
     (Marks::COMMAND, &["bin/"]),
     (Marks::JNDI, &["${"]),
     (Marks::SSRF, &["://", "netdoc:", "jar:http", "local_file:", "ssh2."]),
-    (Marks::LDAP, &[")(", "(&", "(|", "(!", "*)", "*|", "*(", "(cn=", "(uid=", "(objectclass"]),
+    (
+        Marks::LDAP,
+        &[
+            ":2.5.13.",
+            ":1.2.840.113556.",
+            ")(",
+            "(&",
+            "(|",
+            "(!",
+            "*)",
+            "*|",
+            "*(",
+            "(cn=",
+            "(uid=",
+            "(objectclass",
+        ],
+    ),
     (
         Marks::XPATH,
         &[

@@ -35,7 +35,19 @@ pub(crate) fn has(bytes: &[u8], word: &[u8]) -> bool {
 
 /// Whether any of `words` stands in `bytes`, whatever the case.
 pub(crate) fn has_any(bytes: &[u8], words: &[&[u8]]) -> bool {
-    words.iter().any(|word| has(bytes, word))
+    // One pass: most bytes begin no word.
+    let mut firsts = [0_u128; 2];
+    for word in words {
+        let first = at(word, 0);
+        if let Some(half) = firsts.get_mut(usize::from(first >> 7)) {
+            *half |= 1 << (first & 0x7f);
+        }
+    }
+    bytes.iter().enumerate().any(|(index, byte)| {
+        let first = byte.to_ascii_lowercase();
+        firsts.get(usize::from(first >> 7)).is_some_and(|half| half >> (first & 0x7f) & 1 == 1)
+            && words.iter().any(|word| at(word, 0) == first && starts(from(bytes, index), word))
+    })
 }
 
 /// A letter, a digit or an underscore.

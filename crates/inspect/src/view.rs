@@ -1,8 +1,9 @@
 //! A value and its other forms, each judged once.
 
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 
-use crate::decode::{Decoding, decodings};
+use crate::decode::{Decoding, others, plainer};
 use crate::detect::{self, View};
 use crate::leaves;
 use crate::place::Place;
@@ -12,9 +13,6 @@ use crate::verdict::{ATTACK, Hits, SUSPICIOUS, Verdict, excerpt};
 
 /// Layers that are undone.
 const LAYERS: usize = 5;
-
-/// Forms that are judged, the value itself included.
-const FORMS: usize = 16;
 
 /// What `value`, which stood in `place`, carries; nothing where it carries nothing worth a word.
 pub fn inspect(value: &[u8], place: Place) -> Option<Verdict> {
@@ -37,6 +35,8 @@ pub fn steps(value: &[u8], place: Place) -> u64 {
 struct Search {
     best: Option<Verdict>,
     hits: u64,
+    /// Bytes that further forms may have.
+    budget: usize,
 }
 
 struct Form {
@@ -46,30 +46,44 @@ struct Form {
 
 impl Search {
     fn run(&mut self, value: &[u8], place: Place, kinds: Bytes) -> Option<Verdict> {
-        let mut waiting: Vec<Form> = Vec::new();
-        // Forms together may be a few times as long as the value.
-        let mut budget = value.len() * 6 + 256;
-        self.form(value, place, kinds, &[]);
-        if self.sure() {
-            return self.best.take();
-        }
-        derive(value, kinds, &[], &mut waiting, &mut budget);
-        let mut forms = 1;
-        while let Some(form) = waiting.pop() {
-            forms += 1;
-            if forms > FORMS {
-                break;
-            }
-            let kinds = Bytes::of(&form.bytes);
-            self.form(&form.bytes, place, kinds, &form.undone);
-            if self.sure() {
-                break;
-            }
-            if form.undone.len() < LAYERS {
-                derive(&form.bytes, kinds, &form.undone, &mut waiting, &mut budget);
-            }
-        }
+        // Forms that are not the value with single characters undone, together, may be as long as the value.
+        self.budget = value.len() * 2 + 256;
+        self.explore(value, place, kinds, &[]);
         self.best.take()
+    }
+
+    /// Judges `value`, what it is with one layer after the other undone, and what those may be as a whole.
+    fn explore(&mut self, value: &[u8], place: Place, kinds: Bytes, undone: &[Decoding]) {
+        let mut waiting: Vec<Form> = Vec::new();
+        let mut undone = undone.to_vec();
+        let (mut current, mut kinds) = (Cow::Borrowed(value), kinds);
+        for layer in 0..LAYERS {
+            self.form(&current, place, kinds, &undone);
+            if self.sure() {
+                return;
+            }
+            others(&current, kinds, |decoding, bytes| {
+                if bytes.len() <= self.budget && !bytes.is_empty() && undone.len() < LAYERS {
+                    self.budget -= bytes.len();
+                    let mut layers = undone.clone();
+                    layers.push(decoding);
+                    waiting.push(Form { bytes, undone: layers });
+                }
+            });
+            if layer + 1 == LAYERS {
+                break;
+            }
+            let Some(next) = plainer(&current, kinds, &mut undone) else { break };
+            self.hits += next.len() as u64 * 4;
+            kinds = Bytes::of(&next);
+            current = Cow::Owned(next);
+        }
+        for form in waiting {
+            self.explore(&form.bytes, place, Bytes::of(&form.bytes), &form.undone);
+            if self.sure() {
+                return;
+            }
+        }
     }
 
     /// Judges the strings of a document of JSON instead of the document; `false` where `bytes` is none.
@@ -89,15 +103,7 @@ impl Search {
                 _ if place == Place::Header => Place::Header,
                 _ => Place::Body,
             };
-            let kinds = Bytes::of(&leaf.bytes);
-            self.form(&leaf.bytes, inner, kinds, &layers);
-            if !self.sure() {
-                let (mut waiting, mut budget) = (Vec::new(), leaf.bytes.len() * 3 + 64);
-                derive(&leaf.bytes, kinds, &layers, &mut waiting, &mut budget);
-                for form in waiting.into_iter().take(4) {
-                    self.form(&form.bytes, inner, Bytes::of(&form.bytes), &form.undone);
-                }
-            }
+            self.explore(&leaf.bytes, inner, Bytes::of(&leaf.bytes), &layers);
             if self.sure() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         let _ = leaves::json_leaves(body, &mut visit);
@@ -134,19 +140,6 @@ impl Search {
             undone: undone.to_vec(),
         });
     }
-}
-
-/// Adds to `waiting` what `bytes` is with one more layer undone.
-fn derive(bytes: &[u8], kinds: Bytes, undone: &[Decoding], waiting: &mut Vec<Form>, budget: &mut usize) {
-    decodings(bytes, kinds, |decoding, out| {
-        if out.len() > *budget || out.is_empty() {
-            return;
-        }
-        *budget -= out.len();
-        let mut layers = undone.to_vec();
-        layers.push(decoding);
-        waiting.push(Form { bytes: out, undone: layers });
-    });
 }
 
 /// Whether `bytes` is a text that a person wrote for others to read: long, of lines or sentences.

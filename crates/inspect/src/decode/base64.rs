@@ -75,7 +75,13 @@ fn text_of(bytes: &[u8]) -> Option<Vec<u8>> {
     // Text has no control characters, and other letters only as UTF-8.
     let text = odd == 0 && (high == 0 || std::str::from_utf8(&out).is_ok() && high * 2 < out.len());
     let wide = out.len() >= 8 && out.iter().filter(|&&b| b == 0).count() * 5 > out.len() * 2;
-    (text && out.len() > 3 && !out.contains(&0) || wide).then_some(out)
+    // A NUL or two hide in what is text otherwise.
+    let nuls = out.iter().filter(|&&b| b == 0).count();
+    let torn = nuls < 3
+        && high == 0
+        && out.len() > 8
+        && out.iter().any(|&b| matches!(b, b'<' | b'\'' | b'/' | b'('));
+    (text && out.len() > 3 && (nuls == 0 || torn) || wide).then_some(out)
 }
 
 /// The bytes that `bytes` spells, whatever the alphabet; padding and blanks are ignored. Nothing if another

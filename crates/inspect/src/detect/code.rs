@@ -2,83 +2,163 @@
 
 use crate::class::Class;
 use crate::detect::View;
+use crate::finder::Finder;
 use crate::place::Place;
-use crate::text::{at, find, from, has, has_any, is_space, is_word, skip_space, slice, starts, trim};
+use crate::text::{at, from, has, has_any, is_space, is_word, skip_space, slice, starts, trim};
 use crate::verdict::Hits;
-
-/// A piece of code, how sure it is, and whether it must begin a word.
-struct Piece(&'static [u8], u8, bool, &'static str);
 
 const RUNS: &str = "runs a command";
 const OPENS: &str = "opens a block of server code";
 const REACHES: &str = "reaches the runtime of the server";
 
 /// Pieces that say enough by themselves.
-const PIECES: &[Piece] = &[
-    Piece(b"<?php", 88, false, OPENS),
-    Piece(b"<?=", 80, false, OPENS),
-    Piece(b"<%@", 78, false, OPENS),
-    Piece(b"runtime.getruntime", 95, false, RUNS),
-    Piece(b"getruntime().exec", 95, false, RUNS),
-    Piece(b"java.lang.runtime", 94, false, RUNS),
-    Piece(b"java.lang.processbuilder", 94, false, RUNS),
-    Piece(b"new processbuilder", 85, false, RUNS),
-    Piece(b"java.net.url(", 80, false, REACHES),
-    Piece(b"class.module.classloader", 96, false, REACHES),
-    Piece(b"class.classloader", 90, false, REACHES),
-    Piece(b"classloader.resources", 90, false, REACHES),
-    Piece(b"#_memberaccess", 95, false, REACHES),
-    Piece(b"xwork.methodaccessor", 95, false, REACHES),
-    Piece(b"ognl.ognlcontext", 95, false, REACHES),
-    Piece(b"opensymphony.xwork2", 94, false, REACHES),
-    Piece(b"#application", 70, false, REACHES),
-    Piece(b"child_process", 80, false, RUNS),
-    Piece(b"process.mainmodule", 92, false, REACHES),
-    Piece(b"process.binding(", 92, false, REACHES),
-    Piece(b"global.process", 85, false, REACHES),
-    Piece(b"__import__(", 86, false, REACHES),
-    Piece(b"os.system(", 82, true, RUNS),
-    Piece(b"os.popen(", 82, true, RUNS),
-    Piece(b"subprocess.popen(", 78, true, RUNS),
-    Piece(b"subprocess.check_output(", 78, true, RUNS),
-    Piece(b"subprocess.call(", 76, true, RUNS),
-    Piece(b"shell_exec(", 82, true, RUNS),
-    Piece(b"passthru(", 82, true, RUNS),
-    Piece(b"proc_open(", 80, true, RUNS),
-    Piece(b"pcntl_exec(", 84, true, RUNS),
-    Piece(b"call_user_func", 75, true, RUNS),
-    Piece(b"phpinfo()", 78, true, REACHES),
-    Piece(b"allow_url_include", 90, false, REACHES),
-    Piece(b"auto_prepend_file", 90, false, REACHES),
-    Piece(b"xp_cmdshell", 85, true, RUNS),
-    Piece(b"wscript.shell", 85, false, RUNS),
-    Piece(b"scripting.filesystemobject", 82, false, REACHES),
-    Piece(b"system.diagnostics.process", 86, false, RUNS),
-    Piece(b"javax.script.scriptenginemanager", 92, false, RUNS),
-    Piece(b"nashorn", 60, true, RUNS),
-    Piece(b"groovy.lang", 78, true, RUNS),
-    Piece(b"new java.util.scanner", 82, false, RUNS),
-    Piece(b"springframework.context.support", 92, false, REACHES),
-    Piece(b"invokefunction", 75, false, RUNS),
-    Piece(b"think\\app", 85, false, RUNS),
-    Piece(b"eval-stdin.php", 88, false, RUNS),
-    Piece(b"base64_decode(", 74, true, REACHES),
-    Piece(b"file_put_contents(", 78, true, REACHES),
-    Piece(b"file_get_contents(", 74, true, REACHES),
-    Piece(b"fsockopen(", 78, true, REACHES),
-    Piece(b"t(java.lang", 94, false, REACHES),
-    Piece(b"$_get[", 80, false, REACHES),
-    Piece(b"$_post[", 80, false, REACHES),
-    Piece(b"$_request[", 84, false, REACHES),
-    Piece(b"$_server[", 76, false, REACHES),
-    Piece(b"php://", 82, false, "a stream of PHP"),
-    Piece(b"expect://", 88, false, "a stream of PHP"),
-    Piece(b"phar://", 86, false, "a stream of PHP"),
-    Piece(b"zip://", 70, false, "a stream of PHP"),
-    Piece(b"data://text", 84, false, "a stream of PHP"),
-    Piece(b"data:text/plain;base64,pd", 84, false, "a stream of PHP"),
-    Piece(b"compress.zlib://", 84, false, "a stream of PHP"),
-    Piece(b"convert.base64-encode", 86, false, "a stream of PHP"),
+static PIECES: Finder = Finder::new(&[
+    b"<?php",
+    b"<?=",
+    b"<%@",
+    b"runtime.getruntime",
+    b"getruntime().exec",
+    b"java.lang.runtime",
+    b"java.lang.processbuilder",
+    b"new processbuilder",
+    b"java.net.url(",
+    b"class.module.classloader",
+    b"class.classloader",
+    b"classloader.resources",
+    b"#_memberaccess",
+    b"xwork.methodaccessor",
+    b"ognl.ognlcontext",
+    b"opensymphony.xwork2",
+    b"#application",
+    b"child_process').",
+    b"child_process\").",
+    b"child_process`).",
+    b"child_process",
+    b"process.mainmodule",
+    b"process.binding(",
+    b"global.process",
+    b"__import__('os",
+    b"__import__(\"os",
+    b"__import__('sub",
+    b"__import__(\"sub",
+    b"__import__(",
+    b"os.system(",
+    b"os.popen(",
+    b"subprocess.popen(",
+    b"subprocess.check_output(",
+    b"subprocess.call(",
+    b"shell_exec(",
+    b"passthru(",
+    b"proc_open(",
+    b"pcntl_exec(",
+    b"call_user_func",
+    b"phpinfo()",
+    b"allow_url_include",
+    b"auto_prepend_file",
+    b"xp_cmdshell",
+    b"wscript.shell",
+    b"scripting.filesystemobject",
+    b"system.diagnostics.process",
+    b"javax.script.scriptenginemanager",
+    b"nashorn",
+    b"groovy.lang",
+    b"new java.util.scanner",
+    b"springframework.context.support",
+    b"invokefunction",
+    b"think\\app",
+    b"eval-stdin.php",
+    b"base64_decode(",
+    b"file_put_contents(",
+    b"file_get_contents(",
+    b"fsockopen(",
+    b"t(java.lang",
+    b"$_get[",
+    b"$_post[",
+    b"$_request[",
+    b"$_server[",
+    b"php://",
+    b"expect://",
+    b"phar://",
+    b"zip://",
+    b"data://text",
+    b"data:text/plain;base64,pd",
+    b"compress.zlib://",
+    b"convert.base64-encode",
+]);
+
+/// How sure each piece is, whether it must begin a word, and what it does.
+const MEANINGS: [(u8, bool, &str); 71] = [
+    (88, false, OPENS),
+    (80, false, OPENS),
+    (78, false, OPENS),
+    (95, false, RUNS),
+    (95, false, RUNS),
+    (94, false, RUNS),
+    (94, false, RUNS),
+    (85, false, RUNS),
+    (80, false, REACHES),
+    (96, false, REACHES),
+    (90, false, REACHES),
+    (90, false, REACHES),
+    (95, false, REACHES),
+    (95, false, REACHES),
+    (95, false, REACHES),
+    (94, false, REACHES),
+    (70, false, REACHES),
+    (84, false, RUNS),
+    (84, false, RUNS),
+    (84, false, RUNS),
+    (60, false, RUNS),
+    (92, false, REACHES),
+    (92, false, REACHES),
+    (85, true, REACHES),
+    (88, false, REACHES),
+    (88, false, REACHES),
+    (88, false, REACHES),
+    (88, false, REACHES),
+    (62, false, REACHES),
+    (82, true, RUNS),
+    (82, true, RUNS),
+    (78, true, RUNS),
+    (78, true, RUNS),
+    (76, true, RUNS),
+    (82, true, RUNS),
+    (82, true, RUNS),
+    (80, true, RUNS),
+    (84, true, RUNS),
+    (75, true, RUNS),
+    (78, true, REACHES),
+    (90, false, REACHES),
+    (90, false, REACHES),
+    (85, true, RUNS),
+    (85, false, RUNS),
+    (82, false, REACHES),
+    (86, false, RUNS),
+    (92, false, RUNS),
+    (60, true, RUNS),
+    (78, true, RUNS),
+    (82, false, RUNS),
+    (92, false, REACHES),
+    (75, false, RUNS),
+    (85, false, RUNS),
+    (88, false, RUNS),
+    (74, true, REACHES),
+    (78, true, REACHES),
+    (74, true, REACHES),
+    (78, true, REACHES),
+    (94, false, REACHES),
+    (80, false, REACHES),
+    (80, false, REACHES),
+    (84, false, REACHES),
+    (76, false, REACHES),
+    (82, false, "a stream of PHP"),
+    (88, false, "a stream of PHP"),
+    (86, false, "a stream of PHP"),
+    (70, false, "a stream of PHP"),
+    (84, false, "a stream of PHP"),
+    (84, false, "a stream of PHP"),
+    (84, false, "a stream of PHP"),
+    (86, false, "a stream of PHP"),
 ];
 
 /// Judges `view`.
@@ -86,17 +166,19 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
     let bytes = view.bytes;
     let discount = if view.document {
         35
-    } else if !view.is_short() && bytes.iter().take(4096).filter(|&&b| b == b'\n').count() > 3 {
+    } else if bytes.iter().take(4096).filter(|&&b| b == b'\n').count() > 1 {
         15
     } else {
         0
     };
     // The screen found at least one of them; which one is looked up once.
     hits.step(bytes.len() * 4);
-    for Piece(piece, worth, apart, why) in PIECES {
-        let Some(start) = find(bytes, piece) else { continue };
+    for (index, start) in PIECES.firsts(bytes) {
+        let (Some(piece), Some(&(worth, apart, why))) = (PIECES.word(index), MEANINGS.get(index)) else {
+            continue;
+        };
         let before = if start == 0 { 0 } else { at(bytes, start - 1) };
-        if *apart && (is_word(before) || before == b'$') {
+        if apart && (is_word(before) || before == b'$') {
             continue;
         }
         // Named in a sentence, and not called.
@@ -104,7 +186,10 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
             && !piece.ends_with(b"(")
             && bytes.iter().take(200).filter(|&&b| b == b' ').count() > 6
             && !bytes.contains(&b'(');
-        let score = worth.saturating_sub(discount).saturating_sub(if sentence { 25 } else { 0 });
+        // `class PassThru(Exception)`: a call of PHP has a string or a variable.
+        let argument = at(bytes, skip_space(bytes, start + piece.len()));
+        let named = before == b' ' && piece.ends_with(b"(") && argument.is_ascii_alphabetic();
+        let score = worth.saturating_sub(discount).saturating_sub(if sentence || named { 25 } else { 0 });
         hits.add(Class::Code, score, why, start, (start + 60).min(bytes.len()));
     }
     calls(view, discount, hits);
@@ -120,42 +205,51 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
     }
 }
 
+/// Functions that run what they are given.
+static CALLS: Finder = Finder::new(&[
+    b"system(",
+    b"exec(",
+    b"popen(",
+    b"assert(",
+    b"eval(",
+    b"require(",
+    b"print(",
+    b"echo ",
+    b"create_function(",
+    b"preg_replace(",
+    b"include(",
+    b"include ",
+    b"readfile(",
+    b"die(",
+    b"spawn(",
+    b"execsync(",
+    b"readfilesync(",
+    b"response.write(",
+    b"server.createobject(",
+    b"createobject(",
+    b"load_file",
+    b"ini_set(",
+    b"md5(",
+    b"var_dump(",
+    b"chr(",
+    b"print_r(",
+    b"file(",
+    b"putenv(",
+    b"dl(",
+    b"fopen(",
+]);
+
+/// How telling a call of each of them is.
+const WORTHS: [u8; 30] = [
+    60, 52, 58, 50, 50, 40, 30, 25, 75, 52, 45, 20, 70, 40, 45, 75, 56, 74, 80, 66, 40, 68, 34, 72, 30, 60,
+    34, 66, 30, 50,
+];
+
 /// `system('id')`, `eval($x)`, `assert(…)`, `exec("…")`: what a sentence does not call.
 fn calls(view: &View<'_>, discount: u8, hits: &mut Hits) {
     let bytes = view.bytes;
-    for (name, worth) in [
-        (&b"system("[..], 60_u8),
-        (b"exec(", 52),
-        (b"popen(", 58),
-        (b"assert(", 50),
-        (b"eval(", 50),
-        (b"require(", 40),
-        (b"print(", 30),
-        (b"echo ", 25),
-        (b"create_function(", 75),
-        (b"preg_replace(", 52),
-        (b"include(", 45),
-        (b"include ", 20),
-        (b"readfile(", 70),
-        (b"die(", 40),
-        (b"spawn(", 45),
-        (b"execsync(", 75),
-        (b"readfilesync(", 74),
-        (b"response.write(", 74),
-        (b"server.createobject(", 80),
-        (b"createobject(", 66),
-        (b"load_file", 40),
-        (b"ini_set(", 68),
-        (b"md5(", 34),
-        (b"var_dump(", 72),
-        (b"chr(", 30),
-        (b"print_r(", 60),
-        (b"file(", 34),
-        (b"putenv(", 66),
-        (b"dl(", 30),
-        (b"fopen(", 50),
-    ] {
-        let Some(start) = find(slice(bytes, 0, 16384), name) else { continue };
+    for (index, start) in CALLS.firsts(slice(bytes, 0, 16384)) {
+        let (Some(name), Some(&worth)) = (CALLS.word(index), WORTHS.get(index)) else { continue };
         let before = if start == 0 { 0 } else { at(bytes, start - 1) };
         if is_word(before)
             || before == b'.' && !matches!(name, b"exec(" | b"execsync(" | b"spawn(" | b"readfilesync(")
@@ -168,11 +262,21 @@ fn calls(view: &View<'_>, discount: u8, hits: &mut Hits) {
         let shell = has_any(
             near,
             &[
-                b"/etc/", b"id'", b"id\"", b"whoami", b"cat ", b"ls ", b"ls'", b"ls\"", b"uname", b"ping",
-                b"curl", b"wget", b"cmd", b"$_", b"/bin/", b"sleep", b"dir", b"system", b"base64", b"chr(",
-                b"phpinfo", b"fs'", b"fs\"", b"nc ", b"passwd",
+                b"/etc/", b"'id'", b"\"id\"", b"`id`", b"whoami", b"cat ", b"ls ", b"'ls'", b"\"ls\"",
+                b"uname", b"ping", b"curl", b"wget", b"cmd", b"$_", b"/bin/", b"sleep", b"dir", b"system",
+                b"base64", b"chr(", b"phpinfo", b"fs'", b"fs\"", b"nc ", b"passwd",
             ],
         );
+        // `pattern.exec('/x')` looks something up.
+        if before == b'.' && name == b"exec(" && !shell {
+            continue;
+        }
+        // `require('./x')` alone loads a module.
+        if name == b"require("
+            && !has_any(slice(near, 0, 24), &[b"child_", b"fs'", b"fs\"", b"'vm'", b"\"vm\""])
+        {
+            continue;
+        }
         let lead = slice(bytes, 0, start);
         let alone = lead.len() < 24 && lead.iter().all(|&b| !b.is_ascii_alphabetic() || b == b'@');
         let breaks = matches!(

@@ -27,18 +27,27 @@ const COMMANDS: &[(&str, Name)] = &[
     ("apt", Common),
     ("apt-get", Rare),
     ("arp", Rare),
+    ("arping", Rare),
+    ("attrib", Rare),
     ("awk", Rare),
     ("base64", Rare),
+    ("basename", Common),
     ("bash", Common),
     ("bitsadmin", Rare),
+    ("blkid", Rare),
+    ("busybox", Rare),
     ("bzip2", Rare),
+    ("cacls", Rare),
     ("cat", Common),
     ("cd", Common),
     ("certutil", Rare),
     ("chgrp", Rare),
     ("chmod", Rare),
     ("chown", Rare),
+    ("chroot", Rare),
     ("cmd", Common),
+    ("cmstp", Rare),
+    ("copy", Common),
     ("cp", Common),
     ("crontab", Rare),
     ("cscript", Rare),
@@ -52,49 +61,85 @@ const COMMANDS: &[(&str, Name)] = &[
     ("df", Common),
     ("dig", Common),
     ("dir", Common),
+    ("dirname", Common),
+    ("dmesg", Rare),
     ("dnf", Rare),
+    ("doas", Rare),
     ("docker", Common),
+    ("dpkg", Rare),
     ("du", Common),
     ("echo", Common),
     ("env", Common),
     ("eval", Common),
     ("exec", Common),
     ("expr", Common),
+    ("fdisk", Rare),
     ("fetch", Common),
     ("file", Common),
     ("find", Common),
     ("findstr", Rare),
     ("finger", Common),
+    ("free", Common),
     ("ftp", Common),
+    ("gawk", Rare),
     ("gcc", Rare),
+    ("gdb", Rare),
+    ("getent", Rare),
+    ("getmac", Rare),
+    ("gpg", Rare),
     ("grep", Common),
+    ("groupadd", Rare),
     ("gunzip", Rare),
     ("gzip", Rare),
     ("head", Common),
     ("hexdump", Rare),
+    ("history", Common),
     ("host", Common),
     ("hostname", Common),
+    ("icacls", Rare),
     ("id", Common),
     ("ifconfig", Rare),
+    ("installutil", Rare),
+    ("iostat", Rare),
     ("ip", Common),
     ("ipconfig", Rare),
     ("iptables", Rare),
+    ("java", Common),
+    ("journalctl", Rare),
     ("kill", Common),
     ("killall", Rare),
     ("ksh", Rare),
+    ("kubectl", Rare),
     ("last", Common),
     ("less", Common),
     ("ln", Common),
+    ("logname", Rare),
     ("ls", Common),
+    ("lsb_release", Rare),
+    ("lsblk", Rare),
+    ("lsmod", Rare),
     ("lsof", Rare),
+    ("lspci", Rare),
+    ("lua", Common),
     ("mail", Common),
+    ("mawk", Rare),
+    ("md5sum", Rare),
     ("mkdir", Rare),
     ("mkfifo", Rare),
+    ("mkfs", Rare),
     ("mknod", Rare),
+    ("mkpasswd", Rare),
+    ("modprobe", Rare),
     ("more", Common),
     ("mount", Common),
+    ("msbuild", Rare),
+    ("mshta", Rare),
+    ("msiexec", Rare),
+    ("mtr", Rare),
     ("mv", Common),
     ("nano", Common),
+    ("nawk", Rare),
+    ("nbtstat", Rare),
     ("nc", Common),
     ("ncat", Rare),
     ("net", Common),
@@ -104,14 +149,19 @@ const COMMANDS: &[(&str, Name)] = &[
     ("nmap", Rare),
     ("node", Common),
     ("nohup", Rare),
+    ("nsenter", Rare),
     ("nslookup", Rare),
     ("od", Common),
     ("openssl", Rare),
+    ("pacman", Common),
     ("passwd", Common),
+    ("pathping", Rare),
     ("perl", Common),
     ("php", Common),
     ("ping", Common),
     ("ping6", Rare),
+    ("pip", Common),
+    ("pkexec", Rare),
     ("powershell", Common),
     ("printenv", Rare),
     ("printf", Common),
@@ -123,33 +173,47 @@ const COMMANDS: &[(&str, Name)] = &[
     ("python3", Rare),
     ("reboot", Common),
     ("reg", Common),
+    ("regasm", Rare),
     ("regsvr32", Rare),
     ("rev", Common),
     ("rm", Common),
     ("rmdir", Rare),
     ("route", Common),
+    ("rpm", Common),
     ("rsync", Rare),
     ("ruby", Common),
     ("rundll32", Rare),
+    ("sc", Common),
+    ("schtasks", Rare),
     ("scp", Rare),
     ("sed", Common),
+    ("service", Common),
     ("set", Common),
     ("sh", Common),
+    ("sha1sum", Rare),
+    ("sha256sum", Rare),
     ("shutdown", Common),
     ("sleep", Common),
     ("socat", Rare),
     ("sort", Common),
     ("ssh", Common),
+    ("stat", Common),
+    ("strace", Rare),
     ("strings", Common),
     ("su", Common),
     ("sudo", Common),
+    ("sysctl", Rare),
+    ("systemctl", Rare),
     ("systeminfo", Rare),
     ("tac", Rare),
     ("tail", Common),
+    ("takeown", Rare),
     ("tar", Common),
     ("taskkill", Rare),
     ("tasklist", Rare),
+    ("tclsh", Rare),
     ("tcpdump", Rare),
+    ("tcsh", Rare),
     ("tee", Common),
     ("telnet", Common),
     ("tftp", Rare),
@@ -158,16 +222,22 @@ const COMMANDS: &[(&str, Name)] = &[
     ("touch", Common),
     ("traceroute", Rare),
     ("tracert", Rare),
+    ("tshark", Rare),
     ("type", Common),
     ("uname", Rare),
     ("uniq", Common),
     ("unzip", Rare),
+    ("uptime", Common),
     ("useradd", Rare),
+    ("usermod", Rare),
     ("ver", Common),
     ("vi", Common),
     ("vim", Common),
-    ("w", Common),
+    ("visudo", Rare),
+    ("vmstat", Rare),
+    ("vssadmin", Rare),
     ("wc", Common),
+    ("wevtutil", Rare),
     ("wget", Common),
     ("whereis", Rare),
     ("which", Common),
@@ -182,8 +252,8 @@ const COMMANDS: &[(&str, Name)] = &[
 ];
 
 /// Names that end a payload by themselves: what attackers ask first.
-const PROBES: [&str; 15] = [
-    "id", "ls", "dir", "whoami", "pwd", "uname", "ps", "env", "ver", "w", "who", "hostname", "ifconfig",
+const PROBES: [&str; 14] = [
+    "id", "ls", "dir", "whoami", "pwd", "uname", "ps", "env", "ver", "who", "hostname", "ifconfig",
     "ipconfig", "reboot",
 ];
 
@@ -191,6 +261,10 @@ const PROBES: [&str; 15] = [
 pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
     let bytes = view.bytes;
     shellshock(bytes, hits);
+    if bytes.len() < 24 {
+        probe_alone(bytes, hits);
+    }
+    piped(view, hits);
     let mut index = 0;
     // The beginning: a value that is a command.
     let start = skip_while(bytes, 0, |b| is_space(b) || matches!(b, b'\'' | b'"' | b'+'));
@@ -299,8 +373,8 @@ fn is_gap(bytes: &[u8], index: usize) -> bool {
     starts(from(bytes, index), b"$ifs") || starts(from(bytes, index), b"${ifs")
 }
 
-/// Behind the blanks at `index`, as a shell reads them; and whether there were any.
-fn gap(bytes: &[u8], index: usize) -> (usize, bool, bool) {
+/// Behind the blanks at `index`, as a shell reads them (in braces a comma is one); and whether there were any.
+fn gap(bytes: &[u8], index: usize, braced: bool) -> (usize, bool, bool) {
     let mut at_ = index;
     let mut spelt = false;
     for _ in 0..16 {
@@ -311,7 +385,7 @@ fn gap(bytes: &[u8], index: usize) -> (usize, bool, bool) {
             spelt = true;
         } else if at(bytes, at_) == b'$' && spelt && at(bytes, at_ + 1).is_ascii_digit() {
             at_ += 2;
-        } else if at(bytes, at_) == b',' && at_ == index {
+        } else if at(bytes, at_) == b',' && at_ == index && braced {
             at_ += 1;
             spelt = true;
         } else {
@@ -329,15 +403,19 @@ struct Arguments {
     technical: bool,
     /// A path of the system, or an option.
     path: bool,
+    /// What attackers read, or where they connect to.
+    sensitive: bool,
     address: bool,
+    /// The name of a host.
+    host: bool,
     number: bool,
     /// There was no blank at all, or the next thing is another separator.
     ended: bool,
     spelt: bool,
 }
 
-fn arguments(bytes: &[u8], index: usize) -> Arguments {
-    let (start, blank, spelt) = gap(bytes, index);
+fn arguments(bytes: &[u8], index: usize, braced: bool) -> Arguments {
+    let (start, blank, spelt) = gap(bytes, index, braced);
     let next = at(bytes, start);
     let ends = start >= bytes.len()
         || matches!(
@@ -354,7 +432,7 @@ fn arguments(bytes: &[u8], index: usize) -> Arguments {
         found.technical = false;
         return found;
     }
-    let line = slice(bytes, start, start + 120);
+    let line = slice(bytes, start, start + 80);
     let line = slice(line, 0, line.iter().position(|&b| matches!(b, b'\n' | b'\r')).unwrap_or(line.len()));
     let first_end = line.iter().position(|&b| is_space(b)).unwrap_or(line.len());
     let first = slice(line, 0, first_end);
@@ -367,11 +445,16 @@ fn arguments(bytes: &[u8], index: usize) -> Arguments {
         || first.starts_with(b"../")
         || at(first, 1) == b':' && at(first, 2) == b'\\'
         || at(first, 1) == b':' && at(first, 2) == b'/'
+        || at(first, 1) == b':'
+            && at(first, 0).is_ascii_alphabetic()
+            && !is_word(at(first, 2))
+            && first.len() < 4
         || has_any(first, &[b"/etc", b"/bin", b"/tmp", b"passwd", b"?/", b"*/"]);
     let address = has(first, b"http://")
         || has(first, b"https://")
         || dotted(first)
         || has_any(first, &[b".com", b".net", b".org", b".io", b"localhost", b"$(", b"`"]);
+    found.host = named_host(first);
     let later = line.windows(2).any(|pair| pair == b" /")
         || has_any(
             line,
@@ -386,10 +469,37 @@ fn arguments(bytes: &[u8], index: usize) -> Arguments {
             .iter()
             .take_while(|b| !matches!(b, b';' | b'|' | b'&' | b'`' | b')' | b'\'' | b'"'))
             .all(u8::is_ascii_digit);
+    found.sensitive = has_any(
+        line,
+        &[
+            b"/etc/",
+            b"passwd",
+            b"/dev/tcp",
+            b"burpcollaborator",
+            b"oastify",
+            b"interact.sh",
+            b"127.0.0.1",
+            b"localhost",
+            b"/bin/",
+            b"system32",
+            b"win.ini",
+            b"boot.ini",
+            b" -e ",
+            b"c:",
+        ],
+    ) || dotted(first);
     found.path = path || option;
     found.address = address;
     found.technical = path || option || address || redirect || later || spelt;
     found
+}
+
+/// `x.example.com`: labels with dots between, the last one of letters.
+fn named_host(word: &[u8]) -> bool {
+    let end = skip_while(word, 0, |b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'));
+    let name = slice(word, 0, end);
+    let last = name.rsplit(|&b| b == b'.').next().unwrap_or_default();
+    name.len() > last.len() + 1 && last.len() > 1 && last.iter().all(u8::is_ascii_alphabetic)
 }
 
 /// Four numbers with dots between: an address.
@@ -408,7 +518,7 @@ fn dotted(word: &[u8]) -> bool {
 /// Judges the command that may begin at `index`.
 fn judge(view: &View<'_>, opening: Opening, index: usize, hits: &mut Hits) {
     let bytes = view.bytes;
-    let (begin, blank, _) = gap(bytes, index);
+    let (begin, blank, _) = gap(bytes, index, false);
     let mut begin = begin;
     while matches!(at(bytes, begin), b'(' | b'!' | b'@') && begin < index + 8 {
         begin += 1;
@@ -438,7 +548,7 @@ fn judge(view: &View<'_>, opening: Opening, index: usize, hits: &mut Hits) {
     let system = with_path
         && [&b"/bin/"[..], b"/usr/", b"/sbin/", b"c:\\windows"].iter().any(|root| starts(&full, root))
         || glob;
-    let arguments = arguments(bytes, end);
+    let arguments = arguments(bytes, end, at(bytes, begin) == b'{');
     let probe = PROBES.iter().any(|known| bare.eq_ignore_ascii_case(known.as_bytes()));
     let sure = hidden || bare.len() < base.len() || system;
     let strength: i32 = match name {
@@ -446,10 +556,20 @@ fn judge(view: &View<'_>, opening: Opening, index: usize, hits: &mut Hits) {
         _ if system => 42,
         Rare if arguments.none => 35,
         Rare if arguments.technical => 40,
+        Rare if arguments.host => 40,
         Rare => 10,
         Common if arguments.technical && (arguments.path || arguments.address || arguments.spelt) => 38,
         Common if arguments.technical => 25,
         Common if arguments.number && matches!(bare, b"sleep" | b"timeout" | b"ping" | b"kill") => 32,
+        Common
+            if arguments.host
+                && matches!(
+                    bare,
+                    b"ping" | b"curl" | b"wget" | b"dig" | b"host" | b"nc" | b"telnet" | b"ssh" | b"fetch"
+                ) =>
+        {
+            38
+        }
         Common if arguments.none && probe => 22,
         Common if arguments.none => 8,
         Common if arguments.ended && matches!(bare, b"echo" | b"printf" | b"eval" | b"grep") => 20,
@@ -471,7 +591,8 @@ fn judge(view: &View<'_>, opening: Opening, index: usize, hits: &mut Hits) {
             {
                 40
             } else if arguments.technical && (arguments.path || arguments.address || system) {
-                32
+                // A line of a script is not yet an attack: what it reads or where it connects to may be.
+                if arguments.sensitive || system { 34 } else { 24 }
             } else if system {
                 40
             } else {
@@ -502,19 +623,29 @@ fn judge(view: &View<'_>, opening: Opening, index: usize, hits: &mut Hits) {
         Opening::Substitution => 52,
         Opening::Backtick => {
             let closing = from(bytes, end).iter().take(120).position(|&b| b == b'`');
-            let outside = before.len() > 1 && is_space(at(bytes, index.wrapping_sub(2)));
+            let run = before.iter().rev().take_while(|&&b| b == b'`').count();
+            let outer = at(bytes, index.wrapping_sub(run + 1));
+            let behind = closing.map_or(0, |closing| at(bytes, end + closing + 1));
+            // Code in a text: behind a blank, in brackets, in doubled marks, or with text behind it.
+            let outside = run > 1
+                || run < before.len()
+                    && (is_space(outer) || matches!(outer, b'(' | b'[' | b'*' | b'_' | b'/'))
+                || run == before.len() && (is_space(behind) || matches!(behind, b'.' | b',' | b':' | b'`'));
             if trim(bytes).len() <= closing.unwrap_or(200) + end - index + 3 && closing.is_some() {
-                50
+                if run > 1 { 5 } else { 50 }
             } else if outside || closing.is_none() {
                 // Markdown's code.
                 5
             } else {
-                45
+                if slice(bytes, 0, 256).iter().any(|&b| is_space(b)) { 45 } else { 50 }
             }
         }
     };
     // `time; date`: a lone word that probes nothing.
     let score = strength + place - if view.document { 25 } else { 0 };
+    // A line that begins with a command, or behind a prompt, is a snippet: nothing was broken out of.
+    let snippet = score >= 50 && opening != Opening::Start && is_snippet(before);
+    let score = if snippet { score - 25 } else { score };
     if score >= 50 && (strength > 0) {
         let why = if opening == Opening::Start {
             "a command of a shell"
@@ -531,16 +662,60 @@ fn judge(view: &View<'_>, opening: Opening, index: usize, hits: &mut Hits) {
     }
 }
 
+/// Whether the line of which `before` is the beginning begins with a command of its own.
+fn is_snippet(before: &[u8]) -> bool {
+    // Longer lines are no snippets.
+    let before = from(before, before.len().saturating_sub(256));
+    let start = before.iter().rposition(|&b| b == b'\n').map_or(0, |end| end + 1);
+    let line = from(before, start).trim_ascii_start();
+    let prompted = [&b"$ "[..], b"# ", b"> ", b"% "].iter().find_map(|prompt| line.strip_prefix(*prompt));
+    let line = prompted.unwrap_or(line);
+    let end = skip_while(line, 0, |b| is_word(b) || b == b'-');
+    // `FLAGS=$(…)`, as scripts have it.
+    let assigned = end > 1
+        && slice(line, 0, end).iter().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || *b == b'_')
+        && matches!(from(line, end), b"=" | b"=\"" | b"=$");
+    assigned
+        || end > 1
+            && is_space(at(line, end))
+            && line.len() > end + 2
+            && (prompted.is_some() || lookup(COMMANDS, slice(line, 0, end)).is_some())
+}
+
+/// A value that is nothing but a command that attackers ask first, and a separator: `;id`, `id|`.
+fn probe_alone(bytes: &[u8], hits: &mut Hits) {
+    let is_separator = |b: &u8| matches!(b, b';' | b'|' | b'&' | b'\n' | b'`') || is_space(*b);
+    let start = bytes.iter().position(|b| !is_separator(b)).unwrap_or(0);
+    let end = bytes.iter().rposition(|b| !is_separator(b)).map_or(0, |last| last + 1);
+    let name = slice(bytes, start, end);
+    let separated = slice(bytes, 0, start)
+        .iter()
+        .chain(from(bytes, end))
+        .any(|&b| matches!(b, b';' | b'|' | b'&' | b'`'));
+    let asks = [
+        "id", "ls", "dir", "whoami", "pwd", "uname", "ps", "ifconfig", "ipconfig", "true", "uname -a",
+        "ls -la", "ls -l",
+    ];
+    // In Markdown `ls` is a word.
+    let marked = bytes.first() == Some(&b'`') && bytes.last() == Some(&b'`');
+    if separated && !marked && asks.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes())) {
+        hits.add(Class::Command, 75, "a separator of a shell, and a command", 0, bytes.len());
+    }
+}
+
 /// `;a=…;b=…;$a$b`, `$'\x63at'`, `$(…)` of what is no known command.
 fn assignment(view: &View<'_>, opening: Opening, word: &[u8], index: usize, hits: &mut Hits) {
     if opening == Opening::Start || view.document {
         return;
     }
-    let rest = slice(view.bytes, index, index + 160);
     let assigns = word
         .iter()
         .position(|&b| b == b'=')
         .is_some_and(|equals| equals > 0 && slice(word, 0, equals).iter().all(|&b| is_word(b)));
+    if !assigns {
+        return;
+    }
+    let rest = slice(view.bytes, index, index + 160);
     // `;$a$b`, `;$a`: not `;$name=value`, as lists of settings have.
     let called = rest.windows(2).position(|pair| pair == b";$").is_some_and(|start| {
         let end = skip_while(rest, start + 2, is_word);
@@ -549,13 +724,30 @@ fn assignment(view: &View<'_>, opening: Opening, word: &[u8], index: usize, hits
     if assigns && called && matches!(opening, Opening::Weak | Opening::Logic) {
         hits.add(Class::Command, 78, "puts a command together from variables", index, index + rest.len());
     }
-    let piped = [&b"|sh"[..], b"|bash", b"| bash", b"| sh"].iter().any(|shell| {
-        crate::text::find(rest, shell).is_some_and(|start| !is_word(at(rest, start + shell.len())))
-    });
-    if piped && has_any(rest, &[b"echo", b"curl", b"wget", b"base64", b"printf", b"xxd", b"cat ", b"http"])
-        || has_any(rest, &[b"/dev/tcp/", b"base64 -d|", b"base64 -d |"])
-    {
-        hits.add(Class::Command, 82, "hands text to a shell", index, index + rest.len());
+}
+
+/// `curl … | sh`, `…|base64 -d|bash`: text that is handed to a shell.
+fn piped(view: &View<'_>, hits: &mut Hits) {
+    let bytes = view.bytes;
+    let mut index = 0;
+    while let Some(found) = from(bytes, index).iter().position(|&b| b == b'|') {
+        let start = index + found;
+        index = start + 1;
+        let shell = skip_while(bytes, index, is_space).min(index + 2);
+        let end = skip_while(bytes, shell, is_word);
+        hits.step(end - start);
+        let name = slice(bytes, shell, end);
+        if ![&b"sh"[..], b"bash", b"zsh", b"dash"].iter().any(|known| name.eq_ignore_ascii_case(known)) {
+            continue;
+        }
+        let before = slice(bytes, start.saturating_sub(160), start);
+        hits.step(before.len());
+        if !is_snippet(slice(bytes, 0, start))
+            && has_any(before, &[b"echo", b"curl", b"wget", b"base64", b"printf", b"xxd", b"cat ", b"http"])
+        {
+            let score = if view.document { 55 } else { 82 };
+            hits.add(Class::Command, score, "hands text to a shell", start.saturating_sub(40), end);
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::class::Class;
 use crate::detect::View;
 use crate::place::Place;
-use crate::text::{at, from, has, is_space, is_word, skip_while, slice, starts, trim};
+use crate::text::{at, find, from, has, is_space, is_word, skip_while, slice, starts, trim};
 use crate::verdict::Hits;
 
 /// Fields of HTTP that an answer has.
@@ -87,6 +87,18 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
                 add(82, "a line break, and a field or command of mail");
             }
         }
+        // A line break at the very beginning, a command, and its own line break.
+        let line =
+            slice(next, 0, next.iter().position(|&b| matches!(b, b'\r' | b'\n')).unwrap_or(next.len()));
+        if lines == 1
+            && first.is_empty()
+            && [&b"QUIT"[..], b"RSET", b"DATA", b"NOOP", b"EHLO", b"HELO", b"STLS"]
+                .iter()
+                .any(|c| line.starts_with(c))
+            && line.len() < 40
+        {
+            add(80, "a line break, and a command of mail");
+        }
         if one_line && lines == 1 && token && view.place != Place::Name {
             let end = skip_while(next, 0, |b| {
                 is_word(b) || matches!(b, b'-' | b'[' | b']' | b'.' | b':' | b' ') && b != b':'
@@ -102,22 +114,25 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
     }
 }
 
-/// `V100 CAPABILITY`, `" FETCH 4791 BODY[HEADER]`: a command of IMAP behind a closed string.
+/// `V100 CAPABILITY`, `a001 LOGOUT`, `FETCH 4791 BODY[HEADER]`: a command of IMAP (RFC 9051) behind its tag.
 fn imap(bytes: &[u8], hits: &mut Hits) {
     let head = slice(bytes, 0, 512);
     for command in [
         &b" capability"[..],
-        b" fetch 1",
-        b" fetch 4",
-        b" body[header]",
+        b" fetch ",
         b" examine inbox",
         b" select inbox",
         b" logout",
         b" search all",
+        b" noop",
     ] {
-        if has(head, command)
-            && (has(head, b"v100") || has(head, b"a00") || has(head, b"\" ") || has(head, b"body["))
-        {
+        let Some(start) = find(head, command) else { continue };
+        let tag = slice(head, 0, start).iter().rev().take_while(|b| b.is_ascii_alphanumeric()).count();
+        let tag = slice(head, start - tag, start);
+        let tagged =
+            tag.len() > 2 && at(tag, 0).is_ascii_alphabetic() && from(tag, 1).iter().all(u8::is_ascii_digit);
+        let fetches = command == b" fetch " && has(from(head, start), b"body[");
+        if tagged || fetches {
             hits.add(Class::Crlf, 76, "a command of a mail protocol", 0, head.len());
         }
     }

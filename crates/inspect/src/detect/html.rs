@@ -11,13 +11,52 @@ use crate::verdict::Hits;
 /// Judges `view`.
 pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
     let discount = if view.document { 25 } else { 0 };
+    if let Some(start) = crate::text::find(view.bytes, b"&{")
+        && (at(view.bytes, start + 2) == b'(' || sinks(slice(view.bytes, start, start + 64)))
+    {
+        hits.add(
+            Class::Xss,
+            76 - discount,
+            "a script in an entity",
+            start,
+            (start + 60).min(view.bytes.len()),
+        );
+    }
     tags(view.bytes, 0, 0, discount, hits);
+    probes(view, hits);
     attributes_alone(view, discount, hits);
+}
+
+/// A run of the signs that end a string, an attribute and a tag: it asks which of them pass.
+fn probes(view: &View<'_>, hits: &mut Hits) {
+    let mut run = 0;
+    let mut seen = [false; 4];
+    for (index, &byte) in view.bytes.iter().enumerate().take(4096) {
+        let sign = match byte {
+            b'\'' => 0,
+            b'"' => 1,
+            b'<' => 2,
+            b'>' => 3,
+            _ => {
+                (run, seen) = (0, [false; 4]);
+                continue;
+            }
+        };
+        run += 1;
+        if let Some(place) = seen.get_mut(sign) {
+            *place = true;
+        }
+        if run < 8 && seen == [true; 4] && view.is_short() {
+            hits.add(Class::Xss, 72, "asks which signs pass", index.saturating_sub(run), index + 1);
+        }
+    }
 }
 
 /// Finds the tags of `bytes`; `offset` is where they stand in the view.
 fn tags(bytes: &[u8], offset: usize, depth: u32, discount: u8, hits: &mut Hits) {
     let mut index = 0;
+    // Contents of elements are looked at for the first ones only: a page has few.
+    let mut contents = 0;
     hits.step(bytes.len());
     while index < bytes.len() {
         if at(bytes, index) != b'<' {
@@ -47,10 +86,51 @@ fn tags(bytes: &[u8], offset: usize, depth: u32, discount: u8, hits: &mut Hits) 
             byte if !byte.is_ascii_alphabetic() => continue,
             _ => {}
         }
+        // `Vec::<Script>`, `<object|string>`: types of code.
+        if start > 1 && slice(bytes, start - 2, start) == b"::"
+            || matches!(at(bytes, end), b'|' | b'[' | b']' | b'.')
+        {
+            continue;
+        }
         if spaced && !listed(RUNS, found.name) {
             continue;
         }
         index = attributes(bytes, end, &mut found, offset, depth, discount, hits);
+        if found.name.eq_ignore_ascii_case(b"style") && !found.closing && contents < 8 {
+            contents += 1;
+            let rest = slice(bytes, index, index + 2048);
+            let css = slice(rest, 0, crate::text::find(rest, b"</style").unwrap_or(rest.len()));
+            if found.scripted || style_runs(css) {
+                hits.add(
+                    Class::Xss,
+                    86 - discount,
+                    "a style that runs script",
+                    offset + start,
+                    offset + index,
+                );
+            }
+        }
+        // "The <script> tag": in the middle of a sentence, and nothing in it.
+        if found.name.eq_ignore_ascii_case(b"script") && !found.closing && found.count == 0 && contents < 16 {
+            contents += 1;
+            let rest = slice(bytes, index, index + 512);
+            let before = slice(bytes, 0, start);
+            if at(rest, 0) == b' '
+                && before.ends_with(b" ")
+                && before.len() > 2
+                && !has(rest, b"</script")
+                && !rest.iter().any(|&b| matches!(b, b'(' | b'`' | b'='))
+            {
+                continue;
+            }
+        }
+        if !found.closed
+            && contents < 16
+            && found.name.eq_ignore_ascii_case(b"script")
+            && has(slice(bytes, index, index + 512), b"</script")
+        {
+            hits.add(Class::Xss, 78 - discount, "a script tag", offset + start, offset + index);
+        }
         found.judge(offset + start, offset + index, discount, hits);
     }
 }
@@ -67,6 +147,8 @@ struct Tag<'a> {
     closed: bool,
     equiv: bool,
     stylesheet: bool,
+    /// Its type is a language of script.
+    scripted: bool,
 }
 
 /// Tags whose mere presence loads or runs something.
@@ -85,92 +167,96 @@ impl Tag<'_> {
         };
         let name = self.name.rsplit(|&b| b == b':').next().unwrap_or_default();
         let local = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
-        let (score, why) =
-            if is("script") || local("script") || starts(self.name, b"script") && self.name.len() < 9 {
-                (
-                    if !self.closed && !self.source {
-                        60
-                    } else if self.closing {
-                        78
-                    } else {
-                        90
-                    },
-                    "a script tag",
-                )
-            } else if self.closing {
-                (
-                    if local("style") || local("textarea") || local("title") || local("noscript") {
-                        55
-                    } else {
-                        5
-                    },
-                    "a closing tag",
-                )
-            } else if [
-                "iframe",
-                "frame",
-                "frameset",
-                "object",
-                "embed",
-                "applet",
-                "layer",
-                "ilayer",
-                "bgsound",
-                "portal",
-                "fencedframe",
-            ]
-            .iter()
-            .any(|known| is(known))
-            {
-                (
-                    if self.source {
-                        82
-                    } else if self.count > 0 {
-                        70
-                    } else {
-                        50
-                    },
-                    "a tag that loads another document",
-                )
-            } else if is("base") && self.source {
-                (85, "a tag that moves every relative link")
-            } else if is("meta") {
-                (
-                    if self.equiv {
-                        82
-                    } else if self.count > 0 {
-                        55
-                    } else {
-                        30
-                    },
-                    "a tag that redirects or changes how the page is read",
-                )
-            } else if is("link") {
-                (
-                    if self.stylesheet && self.source {
-                        75
-                    } else if self.source {
-                        65
-                    } else {
-                        20
-                    },
-                    "a tag that loads a style sheet",
-                )
-            } else if is("isindex") || is("xss") || is("import") && self.count > 0 {
-                (80, "a tag that nobody writes on purpose")
-            } else if is("style") {
-                (55, "a style tag")
-            } else if is("svg") || is("math") {
-                (if self.count > 0 || self.closed { 50 } else { 40 }, "a tag with a parser of its own")
-            } else if is("form") && self.source {
-                (68, "a form of its own")
-            } else if is("marquee") || is("blink") || is("plaintext") || is("xmp") || is("listing") {
-                (65, "a tag that changes how the rest is shown")
-            } else if is("xml") || is("html") || is("body") {
-                (if self.count > 0 { 45 } else { 30 }, "a tag of a whole document")
-            } else {
-                (10, "a tag")
-            };
+        let (score, why) = if is("script")
+            || local("script")
+            || starts(self.name, b"script") && self.name.len() < 9 && !self.closing
+        {
+            (
+                if !self.closed && !self.source {
+                    60
+                } else if self.closing {
+                    78
+                } else {
+                    90
+                },
+                "a script tag",
+            )
+        } else if self.closing {
+            (
+                if local("style") || local("textarea") || local("title") || local("noscript") {
+                    55
+                } else {
+                    5
+                },
+                "a closing tag",
+            )
+        } else if [
+            "iframe",
+            "frame",
+            "frameset",
+            "object",
+            "embed",
+            "applet",
+            "layer",
+            "ilayer",
+            "bgsound",
+            "portal",
+            "fencedframe",
+        ]
+        .iter()
+        .any(|known| is(known))
+        {
+            (
+                if self.source {
+                    82
+                } else if self.count > 0 {
+                    70
+                } else {
+                    50
+                },
+                "a tag that loads another document",
+            )
+        } else if is("base") && self.source {
+            (85, "a tag that moves every relative link")
+        } else if is("meta") {
+            (
+                if self.equiv {
+                    82
+                } else if self.count > 0 {
+                    55
+                } else {
+                    30
+                },
+                "a tag that redirects or changes how the page is read",
+            )
+        } else if is("link") {
+            (
+                if self.stylesheet && self.source {
+                    75
+                } else if self.source {
+                    65
+                } else {
+                    20
+                },
+                "a tag that loads a style sheet",
+            )
+        } else if is("isindex") || is("xss") || is("import") && self.count > 0 {
+            (80, "a tag that nobody writes on purpose")
+        } else if is("style") {
+            (55, "a style tag")
+        } else if is("svg") || is("math") {
+            (if self.count > 0 || self.closed { 50 } else { 40 }, "a tag with a parser of its own")
+        } else if is("form") && self.source {
+            (68, "a form of its own")
+        } else if is("marquee") || is("blink") || is("plaintext") || is("xmp") || is("listing") {
+            (65, "a tag that changes how the rest is shown")
+        } else if is("xml") && self.source {
+            (75, "a tag that loads data for the page")
+        } else if is("xml") || is("html") || is("body") {
+            (if self.count > 0 { 45 } else { 30 }, "a tag of a whole document")
+        } else {
+            (10, "a tag")
+        };
         hits.add(Class::Xss, score - discount.min(score), why, start, end);
     }
 }
@@ -261,7 +347,7 @@ fn attribute_value(
         && attribute.iter().skip(2).all(|&b| b.is_ascii_alphabetic() || b == 0)
     {
         // JSX hands functions over in braces.
-        let jsx = at(trim(value), 0) == b'{';
+        let jsx = at(trim(value), 0) == b'{' && trim(value).ends_with(b"}") && !has(value, b"=eval");
         let score = match (jsx, listed(EVENTS, attribute)) {
             (true, _) => 45,
             (_, true) if discount > 0 && !sinks(value) => 80,
@@ -271,8 +357,18 @@ fn attribute_value(
         };
         hits.add(Class::Xss, score - discount.min(score), "an event handler in a tag", start, end);
     }
+    if is("type") && has(value, b"javascript") {
+        tag.scripted = true;
+    }
+    if is("datasrc") || is("datafld") || is("dataformatas") {
+        hits.add(Class::Xss, 76 - discount, "an attribute that fills in markup from elsewhere", start, end);
+    }
+    if value.starts_with(b"&{") {
+        hits.add(Class::Xss, 78 - discount, "a script in an entity", start, end);
+    }
     if is("http-equiv") {
-        tag.equiv = true;
+        tag.equiv |=
+            crate::text::has_any(value, &[b"refresh", b"cookie", b"content-", b"link", b"pics", b"page-e"]);
     }
     if is("rel") && (has(value, b"stylesheet") || has(value, b"import") || has(value, b"preload")) {
         tag.stylesheet = true;
@@ -375,6 +471,16 @@ pub(super) fn script_url(value: &[u8]) -> Option<&'static str> {
     }
     let scheme = slice(&scheme, 0, length);
     let after = from(value, rest);
+    // `javascript#alert(1)`: the colon spelt in a way that was lost.
+    if starts(value, b"javascript")
+        && matches!(at(value, 10), b'#' | b'&' | b';' | b'\\')
+        && sinks(from(value, 11))
+    {
+        return Some("a URL that runs script");
+    }
+    if scheme == b"mhtml:" {
+        return Some("a URL that holds a document");
+    }
     if [&b"javascript:"[..], b"vbscript:", b"livescript:", b"mocha:", b"jscript:"].contains(&scheme) {
         let body = trim(after);
         // "JavaScript: the good parts" is a title.
@@ -431,7 +537,9 @@ fn style_runs(value: &[u8]) -> bool {
             b"expression(",
             b"javascript:",
             b"vbscript:",
-            b"-moz-binding",
+            b"binding:",
+            b"alert(",
+            b"document.cookie",
             b"behavior:",
             b"behaviour:",
             b"@import",
@@ -475,7 +583,8 @@ fn attributes_alone(view: &View<'_>, discount: u8, hits: &mut Hits) {
         }
         let before = if start == 0 { b' ' } else { at(bytes, start - 1) };
         let apart = is_space(before) || matches!(before, b'"' | b'\'' | b'/' | b'`' | 0 | b'+');
-        if !apart {
+        let declared = slice(bytes, start.saturating_sub(6), start);
+        if !apart || [&b"const "[..], b"let ", b"var "].iter().any(|word| declared.ends_with(word)) {
             continue;
         }
         let value = slice(bytes, equals + 1, equals + 257);

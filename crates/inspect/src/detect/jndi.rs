@@ -43,7 +43,6 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
             b"java:",
             b"ctx:",
             b"bundle:",
-            b"hostname}",
             b"script:",
             b"dns:",
             b"url:",

@@ -181,6 +181,10 @@ impl Place<'_> {
                 || has(head, b"]=")
                 || has(head, b"].call")
                 || has(head, b"] (");
+            let page = is("document") && has_any(slice(rest, 0, 20), &[b"cookie", b"domain", b"write"]);
+            if page {
+                self.add(55 + self.bonus(), "reads or writes the page", hits);
+            }
             if odd && called {
                 // `this['name'](` is ordinary in code; hidden spellings are not.
                 let hidden = has_any(
@@ -259,7 +263,9 @@ impl Place<'_> {
                     || near.starts_with(b"(\"")
                     || near.starts_with(b"('")
                     || near.starts_with(b"(`")
-                    || has_any(near, &[b"alert", b"eval", b"return", b"prototype."]) =>
+                    || matches!(self.before, b'.' | b'\'' | b'"')
+                        && matches!(at(near, 0), b'(' | b'\'' | b'"' | b']')
+                        && has_any(near, &[b"](", b"alert(", b"eval(", b"('", b"(\""]) =>
             {
                 let code = has_any(near, &[b"alert", b"eval", b"return", b"(\"", b"('", b"`", b"prototype"]);
                 self.add(if code { 65 } else { 45 } + self.bonus(), "makes a function out of text", hits);

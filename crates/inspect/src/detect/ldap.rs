@@ -2,7 +2,7 @@
 
 use crate::class::Class;
 use crate::detect::View;
-use crate::text::{at, from, is_space, is_word, listed, skip_while, slice, trim};
+use crate::text::{at, find, from, has, is_space, is_word, listed, skip_while, slice, trim};
 use crate::verdict::Hits;
 
 /// Attributes that directories have, sorted.
@@ -61,6 +61,12 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
         return;
     }
     hits.step(bytes.len());
+    // `userPassword:2.5.13.18:=1`: a match by a rule that the client chose (RFC 4515 section 3, `extensible`).
+    if let Some(start) = [&b":2.5.13."[..], b":1.2.840.113556."].iter().find_map(|rule| find(bytes, rule))
+        && has(slice(bytes, start, start + 40), b":=")
+    {
+        hits.add(Class::Ldap, 82, "a filter with a matching rule", 0, bytes.len());
+    }
     let mut index = 0;
     let mut terms = 0;
     while let Some(found) = from(bytes, index).iter().position(|&b| b == b'(') {
@@ -80,7 +86,8 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
         let closed = before.last() == Some(&b')') && balance(before) < 0;
         let end = (equals + 24).min(bytes.len());
         let mut add = |score, why| hits.add(Class::Ldap, score, why, start.saturating_sub(8), end);
-        if closed && (term && (known || value == b'*') || operator) {
+        let empty = name.is_empty() && !matches!(at(bytes, operators), b'(' | b')' | 0);
+        if closed && (term && (known || value == b'*') || operator && !empty) {
             add(88, "closes the filter it stands in and opens another");
         } else if term && known && operator && value != b' ' {
             add(76, "a filter");

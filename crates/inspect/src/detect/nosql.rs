@@ -43,6 +43,7 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
     let mut add = |score: u8, why, start: usize, end: usize| {
         hits.add(Class::NoSql, score.saturating_sub(discount), why, start, end);
     };
+    let objects = bytes.contains(&b'{') || has(bytes, b"', ");
     let mut index = 0;
     while let Some(found) = from(bytes, index).iter().position(|&b| b == b'$') {
         let start = index + found;
@@ -59,7 +60,7 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
             add(worth, "an operator of a query where a name should stand", start, end);
         } else if quoted || bare {
             // Where text holds an object, the object must be there too.
-            let object = bytes.contains(&b'{') || before == b'[' || has(bytes, b"', ") || start < 12;
+            let object = objects || before == b'[' || start < 12;
             add(
                 if object { worth.max(72) } else { 50 },
                 "an operator of a query in a value",
@@ -100,7 +101,10 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
                     b".aggregate(",
                 ],
             );
-            if method {
+            // `db.get('x').find(…)` is a library of another kind.
+            let end = skip_while(near, call.len(), is_word);
+            let direct = call == b"this." || at(near, end) == b'.' || has(near, b"getcollectionnames");
+            if method && direct {
                 let strong = has(near, b".getcollectionnames(") || call == b"this." && has(near, b".match(/");
                 add(
                     if strong {

@@ -24,9 +24,14 @@ fn prototype(view: &View<'_>, hits: &mut Hits) {
         let after = at(bytes, start + 9);
         let key = matches!(before, b'[' | b'.' | b'"' | b'\'' | 0 | b'{' | b'&' | b'?' | b',' | b' ')
             && matches!(after, b']' | b'.' | b'[' | b'"' | b'\'' | 0 | b':' | b'=');
+        // Code names it as a string; a document has it as a name, a path in brackets.
+        let string = matches!(after, b'"' | b'\'')
+            && at(bytes, start.wrapping_sub(2)) != b'['
+            && !matches!(at(bytes, crate::text::skip_space(bytes, start + 10)), b':' | b'=');
         let score = if name && key {
             95
         } else if key
+            && !string
             && !view.document
             && (before != b' ' || after == b'[' || after == b'.' || after == b'=')
             && bytes.len() > 9
@@ -92,12 +97,21 @@ fn java(view: &View<'_>, hits: &mut Hits) {
     if has_any(
         bytes,
         &[
-            b"\"@type\":\"com.",
-            b"\"@type\":\"java",
-            b"\"@type\":\"org.",
-            b"\"@type\": \"com.sun",
-            b"jdbcrowsetimpl",
-            b"\"@type\":\"l",
+            b"@type\":\"com.sun.",
+            b"@type\":\"java.",
+            b"@type\":\"javax.",
+            b"@type\":\"org.apache.",
+            b"@type\":\"org.springframework.",
+            b"@type\":\"org.hibernate.",
+            b"@type\":\"com.mchange.",
+            b"@type\":\"com.zaxxer.",
+            b"@type\":\"com.ibatis.",
+            b"@type\":\"ch.qos.logback.",
+            b"@type\":\"oracle.jdbc.",
+            b"@type\":\"lcom.",
+            b"@type\":\"[com.",
+            b"@class\":\"java.",
+            b"@class\":\"com.sun.",
             b"!!javax.script",
             b"!!java.",
             b"!!com.sun",

@@ -2,12 +2,13 @@
 
 use crate::class::Class;
 use crate::detect::View;
+use crate::finder::Finder;
 use crate::place::Place;
-use crate::text::{at, from, has, is_space, is_word, slice, starts, trim};
+use crate::text::{at, from, has, has_any, is_space, is_word, slice, starts, trim};
 use crate::verdict::Hits;
 
 /// What attackers read: without separators, since those come in many spellings.
-const TARGETS: &[&[u8]] = &[
+static TARGETS: Finder = Finder::new(&[
     b"etc/passwd",
     b"etc/shadow",
     b"etc/group",
@@ -77,7 +78,7 @@ const TARGETS: &[&[u8]] = &[
     b"config.php",
     b"passwd",
     b"cmd.exe",
-];
+]);
 
 /// Judges `view`.
 pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
@@ -103,7 +104,22 @@ impl View<'_> {
 /// `bytes` with one kind of separator, and without NULs.
 fn separators(bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len());
-    for &byte in bytes {
+    let mut index = 0;
+    while index < bytes.len() {
+        let byte = at(bytes, index);
+        // `0x2e0x2e0x2f`: what decoders of some servers make of it.
+        let spelt = slice(bytes, if byte == b'0' { index + 1 } else { index }, index + 4);
+        let sign = match () {
+            () if starts(spelt, b"x2e") => Some(b'.'),
+            () if starts(spelt, b"x2f") || starts(spelt, b"x5c") => Some(b'/'),
+            () => None,
+        };
+        if let Some(sign) = sign {
+            out.push(sign);
+            index += if byte == b'0' { 4 } else { 3 };
+            continue;
+        }
+        index += 1;
         match byte {
             b'\\' => out.push(b'/'),
             0 => {}
@@ -131,8 +147,10 @@ fn climbs(view: &View<'_>, clean: &[u8], whole: bool, hits: &mut Hits) {
         let count = plain.len() - rest;
         let lead = segment.len() - plain.len();
         let tail = slice(plain, count, plain.len());
-        let junk = tail.iter().all(|&b| !is_word(b) && b != b'-' && !is_space(b));
-        if count == 2 && junk && tail.len() < 4 && (bounded || start > 0 || clean.len() < 8) {
+        // `..{file}`: a list for fuzzing, its placeholder not filled in.
+        let template = at(tail, 0) == b'{' && tail.ends_with(b"}");
+        let junk = template || tail.iter().all(|&b| !is_word(b) && b != b'-' && !is_space(b));
+        if count == 2 && junk && (template || tail.len() < 4) && (bounded || start > 0 || clean.len() < 8) {
             if lead == 0 || !is_word(at(segment, lead - 1)) {
                 ups += 1;
                 first.get_or_insert(start);
@@ -156,7 +174,7 @@ fn climbs(view: &View<'_>, clean: &[u8], whole: bool, hits: &mut Hits) {
     }
     let at_first = first.unwrap_or(0);
     let mut add = |score: u8, why| hits.add(Class::Path, score, why, at_first, view.bytes.len());
-    let target = TARGETS.iter().any(|target| has(from(clean, at_first), target));
+    let target = TARGETS.any(from(clean, at_first));
     if ups > 0 && target && (whole || ups > 1) {
         return add(if view.document { 65 } else { 95 }, "climbs out of its folder to a file of the system");
     }
@@ -177,6 +195,13 @@ fn climbs(view: &View<'_>, clean: &[u8], whole: bool, hits: &mut Hits) {
         0 => {}
         1 if odd > 0 && (path || trim(clean).starts_with(b"/..;")) => add(82, "climbs out of its folder"),
         1 if path => add(72, "climbs out of its folder"),
+        1 if clean.starts_with(b"/")
+            && trim(clean).trim_start_dots().len() + 3 <= clean.len()
+            && from(clean, at_first).starts_with(b"..")
+            && slice(clean, 0, at_first).iter().all(|&b| b == b'/' || b == b'.') =>
+        {
+            add(72, "climbs out of its folder");
+        }
         1 if trim(clean).starts_with(b"/../") || has(clean, b"/../") && dots > 0 => {
             add(72, "climbs out of its folder");
         }
@@ -197,7 +222,7 @@ fn names(view: &View<'_>, clean: &[u8], whole: bool, hits: &mut Hits) {
         || trimmed.starts_with(b"file:")
         || at(trimmed, 1) == b':' && at(trimmed, 0).is_ascii_alphabetic();
     let squeezed = squeeze(trimmed);
-    let hit = TARGETS.iter().find(|target| has(&squeezed, target));
+    let hit = TARGETS.first(&squeezed);
     let mut add = |score: u8, why| hits.add(Class::Path, score, why, 0, view.bytes.len());
     let squashed = [&b"etcpasswd"[..], b"..boot.ini", b"..web-inf", b"windowswin.ini", b"web-infweb.xml"];
     if whole && squashed.iter().any(|known| has(trimmed, known)) {
@@ -260,7 +285,16 @@ fn names(view: &View<'_>, clean: &[u8], whole: bool, hits: &mut Hits) {
     if starts(trimmed, b"file:/") && whole {
         add(75, "a file by its URL");
     }
-    // `\\server\share`.
+    if padded(trimmed) {
+        add(74, "a path padded past what file systems read");
+    }
+    // `\\server\share`, and the shares that only an administrator has.
+    let share = trimmed.starts_with(b"//")
+        && at(view.bytes, 0) == b'\\'
+        && has_any(trimmed, &[b"/c$", b"/admin$", b"/ipc$", b"/d$"]);
+    if share && whole {
+        add(85, "an administrator's share of another server");
+    }
     let unc = at(view.bytes, 0) == b'\\' && at(view.bytes, 1) == b'\\' && is_word(at(view.bytes, 2));
     if unc && whole && view.bytes.iter().filter(|&&b| b == b'\\').count() > 2 {
         add(60, "a share of another server");
@@ -273,6 +307,15 @@ fn names(view: &View<'_>, clean: &[u8], whole: bool, hits: &mut Hits) {
     {
         add(70, "a path of Windows");
     }
+}
+
+/// `/aaaa…/../x`: a first step as long as paths may be, so that what is appended is cut off.
+fn padded(path: &[u8]) -> bool {
+    let Some(rest) = path.strip_prefix(b"/") else { return false };
+    let Some(&first) = rest.first() else { return false };
+    let run = rest.iter().take_while(|&&b| b == first).count();
+    let next = at(rest, run);
+    run >= 128 && (matches!(next, b'.' | b'/' | b'{') || run == rest.len())
 }
 
 /// Doubled separators and empty steps gone.

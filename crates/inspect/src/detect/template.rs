@@ -2,6 +2,7 @@
 
 use crate::class::Class;
 use crate::detect::View;
+use crate::finder::Finder;
 use crate::text::{at, from, has, has_any, is_space, is_word, skip_space, skip_while, slice, trim};
 use crate::verdict::Hits;
 
@@ -30,7 +31,7 @@ const DELIMITERS: &[(&[u8], &[u8])] = &[
 ];
 
 /// What reaches beyond the values that a template was given.
-const REACHES: &[&[u8]] = &[
+static REACHES: Finder = Finder::new(&[
     b"__class__",
     b"__globals__",
     b"__mro__",
@@ -131,13 +132,14 @@ const REACHES: &[&[u8]] = &[
     b"cookie[",
     b"env[",
     b"read('",
-];
+]);
 
 /// Judges `view`.
 pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
     let bytes = view.bytes;
     let mut index = 0;
-    let mut judged = 0;
+    // Each byte is read a few times at most, however many delimiters there are.
+    let mut budget = bytes.len() * 3 + 4096;
     while index < bytes.len() {
         let byte = at(bytes, index);
         if !matches!(byte, b'{' | b'$' | b'#' | b'*' | b'@' | b'~' | b'%' | b'<' | b'[') {
@@ -151,15 +153,23 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
             index += 1;
             continue;
         };
-        judged += 1;
-        if judged > 48 && judged % 16 != 0 {
-            index += open.len();
-            continue;
-        }
         let inner = from(rest, open.len());
         let end = inner.windows(close.len()).position(|window| window == *close);
         let inner = slice(inner, 0, end.unwrap_or(240));
-        hits.step(inner.len() * 4 + 4);
+        // As much as is looked at, and what finding the end took.
+        let cost = inner.len() + 16;
+        if cost > budget {
+            hits.add(
+                Class::Template,
+                74,
+                "more delimiters of a template engine than any text has",
+                index,
+                index + 60,
+            );
+            return;
+        }
+        budget -= cost;
+        hits.step(cost * 6);
         if let Some((score, why)) = expression(open, inner, end.is_some(), view) {
             let score = if view.document { score.saturating_sub(30) } else { score };
             hits.add(
@@ -251,7 +261,15 @@ fn expression(open: &[u8], inner: &[u8], closed: bool, view: &View<'_>) -> Optio
             why,
         ));
     }
-    if let Some(reach) = REACHES.iter().find(|reach| has(text, reach)) {
+    // PHP: `${@print(…)}`.
+    if matches!(open, b"${" | b"{$" | b"{@")
+        && (at(text, 0) == b'@' || open == b"{@")
+        && text.contains(&b'(')
+        && closed
+    {
+        return Some((if open == b"{@" { 50 } else { 85 }, "a call in a template's delimiters"));
+    }
+    if let Some(reach) = REACHES.first(text) {
         let call = text.iter().any(|b| matches!(b, b'(' | b'[' | b'.'));
         let strong = reach.starts_with(b"__")
             || [
@@ -290,7 +308,7 @@ fn expression(open: &[u8], inner: &[u8], closed: bool, view: &View<'_>) -> Optio
             (true, false, _) => (76, "reaches beyond what a template was given"),
             (false, true, false) => (76, "reaches beyond what a template was given"),
             (false, false, false)
-                if open == b"{{" && (text == b"config" || text == b"self" || *reach == b"debug") =>
+                if open == b"{{" && (text == b"config" || text == b"self" || reach == b"debug") =>
             {
                 (75, "reaches beyond what a template was given")
             }
@@ -311,7 +329,13 @@ fn expression(open: &[u8], inner: &[u8], closed: bool, view: &View<'_>) -> Optio
         {
             Some((55, "a call in a template's delimiters"))
         }
-        b"#{" | b"%{" | b"*{" if call => Some((72, "a call in a template's delimiters")),
+        b"#{" | b"%{" | b"*{"
+            if call
+                && closed
+                && (is_word(at(text, 0)) || matches!(at(text, 0), b'#' | b'@' | b'(' | b'\'' | b'"')) =>
+        {
+            Some((72, "a call in a template's delimiters"))
+        }
         b"@(" if quoted && call => Some((50, "a call in a template's delimiters")),
         b"{%"
             if call

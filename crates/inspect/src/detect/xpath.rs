@@ -2,39 +2,46 @@
 
 use crate::class::Class;
 use crate::detect::View;
+use crate::finder::Finder;
 use crate::text::{at, find, from, has_any, is_word, skip_space, slice};
 use crate::verdict::Hits;
 
 /// Functions that are XPath's own: with parentheses and, where English has the word too, with a path inside.
-const FUNCTIONS: &[(&[u8], u8)] = &[
-    (b"string-length(", 72),
-    (b"substring(name(", 82),
-    (b"local-name(", 72),
-    (b"namespace-uri(", 72),
-    (b"doc-available(", 80),
-    (b"starts-with(name", 75),
-    (b"normalize-space(", 60),
-    (b"count(/", 82),
-    (b"name(/", 80),
-    (b"position()", 66),
-    (b"last()", 50),
-    (b"node()", 70),
-    (b"name()", 62),
-    (b"string(/", 72),
-    (b"doc(concat(", 82),
-    (b"unparsed-text(", 78),
-    (b"count(//", 84),
-    (b"parent::", 66),
-    (b"child::", 70),
-    (b"ancestor::", 70),
-    (b"descendant::", 70),
-    (b"following-sibling::", 66),
-    (b"preceding-sibling::", 66),
-    (b"attribute::", 66),
-    (b"text()", 60),
-    (b"processing-instruction(", 72),
-    (b"comment()", 60),
-    (b"encode-for-uri(", 72),
+static FUNCTIONS: Finder = Finder::new(&[
+    b"string-length(",
+    b"substring(name(",
+    b"local-name(",
+    b"namespace-uri(",
+    b"doc-available(",
+    b"starts-with(name",
+    b"normalize-space(",
+    b"count(/",
+    b"name(/",
+    b"position()",
+    b"last()",
+    b"node()",
+    b"name()",
+    b"string(/",
+    b"doc(concat(",
+    b"unparsed-text(",
+    b"count(//",
+    b"parent::",
+    b"child::",
+    b"ancestor::",
+    b"descendant::",
+    b"following-sibling::",
+    b"preceding-sibling::",
+    b"attribute::",
+    b"text()",
+    b"processing-instruction(",
+    b"comment()",
+    b"encode-for-uri(",
+]);
+
+/// How telling each of them is.
+const WORTHS: [u8; 28] = [
+    72, 82, 72, 72, 80, 75, 60, 82, 80, 66, 50, 70, 62, 72, 82, 78, 84, 66, 70, 70, 70, 66, 66, 66, 60, 72,
+    60, 72,
 ];
 
 /// Judges `view`.
@@ -45,15 +52,25 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
     }
     hits.step(bytes.len() * 4);
     let broken = bytes.iter().take(256).any(|b| matches!(b, b'\'' | b'"'));
-    for (function, worth) in FUNCTIONS {
-        let Some(start) = find(slice(bytes, 0, 8192), function) else { continue };
+    for (index, start) in FUNCTIONS.firsts(slice(bytes, 0, 8192)) {
+        let (Some(function), Some(&worth)) = (FUNCTIONS.word(index), WORTHS.get(index)) else { continue };
         let before = if start == 0 { 0 } else { at(bytes, start - 1) };
         // `std::child::x(` and `a.parent::b` are code; `text()` is a method of everything.
         if is_word(before) || before == b'.' || before == b':' || before == b'>' {
             continue;
         }
+        // Words of English or of any language's code: only in the middle of a path or a predicate.
+        let end = start + function.len();
+        let after = at(bytes, end);
+        let joined = matches!(before, b'/' | b'[' | b'(' | b'=' | b'@' | b'|')
+            || matches!(after, b'/' | b'[' | b'=' | b'<' | b'>' | b')' | b'|');
+        if function.ends_with(b"()") && !joined && bytes.len() > end + 1 {
+            continue;
+        }
         let logic = has_any(slice(bytes, 0, start), &[b" or ", b" and ", b"'or", b"\"or", b"|"]);
-        let score = worth
+        // `node()` in a text about something else.
+        let text = if bytes.len() > 300 && !broken { 20 } else { 0 };
+        let score = worth.saturating_sub(text)
             + if broken && logic {
                 15
             } else if logic {
@@ -70,8 +87,8 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
             let rest = from(bytes, next);
             if start < 64
                 && (at(rest, 0) == b'|' && at(rest, 1) != b'|'
-                    || rest.starts_with(b"//") && rest.contains(&b'[')
-                    || rest.starts_with(b"/*"))
+                    || rest.starts_with(b"//") && is_word(at(rest, 2)) && rest.contains(&b'[')
+                    || rest.starts_with(b"/*") && at(rest, 2) != b' ')
             {
                 hits.add(
                     Class::XPath,

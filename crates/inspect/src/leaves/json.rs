@@ -161,6 +161,13 @@ fn leaf(bytes: &[u8], levels: &[Level], text: Cow<'_, [u8]>, visit: Visit<'_>) -
     if names.last() == Some(&&b"query"[..]) && graphql::is_document(&text) {
         return graphql::leaves(&text, b"query", visit);
     }
+    // What a library makes an object of: the name says as much as the value.
+    if let Some(&name) = names.last()
+        && matches!(name, b"@type" | b"@class" | b"$type" | b"__type")
+    {
+        let member = [b"\"", name, b"\":\"", &text, b"\""].concat();
+        visit(Leaf { place: Place::Body, name: Name::Members(&names), bytes: Cow::Owned(member) })?;
+    }
     visit(Leaf { place: Place::Body, name: Name::Members(&names), bytes: text })
 }
 

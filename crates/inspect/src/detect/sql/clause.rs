@@ -14,7 +14,10 @@ impl Reading<'_> {
         let word = self.word(index).is_some();
         let mut next = index + 1;
         // `or not`, `or (`, `or ((`: how deep does not matter.
-        while self.is(next, Kind::Left) && self.word(next + 1) != Some(Word::Select) {
+        while self.comparison(next).is_none()
+            && self.is(next, Kind::Left)
+            && self.word(next + 1) != Some(Word::Select)
+        {
             next += 1;
         }
         if self.is(index, Kind::Pipes) && !word {
@@ -23,6 +26,7 @@ impl Reading<'_> {
                 && index == 1
                 && self.operand(index + 1).is_some()
                 && (self.mended || self.joins(index + 1))
+                && !self.opens_quotation()
             {
                 self.add(hits, 85, "joins the string that it closed to another", index);
             }
@@ -36,12 +40,19 @@ impl Reading<'_> {
                     let odd = !word && bonus < 10;
                     if odd { 55 } else { 75 + bonus }
                 }
+                // Only SQL has `is null` and variables that begin with `@`.
+                (l, _) if l.is_constant() && self.is(behind - 1, Kind::Variable) => 65 + bonus,
+                (Operand::Name, Operand::Constant) if total && self.is_null(next) => 60 + bonus,
+                (Operand::Name, Operand::Constant) if total && self.is_wildcard(behind - 1) => 55 + bonus,
                 (Operand::Name, Operand::Name) if self.same(next, behind) => 65 + bonus,
                 (Operand::Foreign, _) | (_, Operand::Foreign) => 45 + bonus,
                 _ if total => 45 + bonus,
                 _ => 35 + bonus,
             };
-            let score = if word || self.broken { score } else { score - 15 };
+            let score = if word || self.broken || self.is_null(next) { score } else { score - 15 };
+            // `len(x) == 2` is code of other languages.
+            let code = !self.broken && !self.mended && (next..behind).any(|i| self.text(i) == b"==");
+            let score = if code { score - 20 } else { score };
             self.add(hits, score, "a condition that holds or fails for every row", index);
             return;
         }
@@ -52,22 +63,38 @@ impl Reading<'_> {
                         self.word(behind),
                         Some(Word::Logic | Word::Order | Word::Limit | Word::Union)
                     );
+                let number = self.lead(index) == Lead::Number && self.is_hidden_end();
                 let plain = matches!(self.lead(index), Lead::Broken | Lead::Escaped) || self.mended;
+                // `kids' and "Disney:`: a string in the middle of a text, and no comparison.
+                let text = self.broken && operand == Operand::Open && self.lead_words() > 1;
                 match operand {
-                    Operand::Call if self.weapon(next) => self.add(
-                        hits,
-                        75 + bonus,
-                        "a logical operator before a call that waits, reads or errs on purpose",
-                        index,
-                    ),
+                    Operand::Call if self.weapon(next) && !self.is(behind.wrapping_sub(2), Kind::Left) => {
+                        self.add(
+                            hits,
+                            75 + bonus,
+                            "a logical operator before a call that waits, reads or errs on purpose",
+                            index,
+                        );
+                    }
                     Operand::Call if total => {
-                        self.add(hits, 50 + bonus, "a logical operator before a call of a function", index);
+                        let first = if index == 0 && self.is_reckoned(next + 2, behind) { 15 } else { 0 };
+                        self.add(
+                            hits,
+                            50 + first + bonus,
+                            "a logical operator before a call of a function",
+                            index,
+                        );
                     }
                     Operand::Select => self.add(hits, 70 + bonus, "a logical operator before a query", index),
                     Operand::Constant | Operand::Open if total && plain && (word || self.broken) => {
-                        self.add(hits, 50 + bonus, "a logical operator and a constant", index);
+                        self.add(
+                            hits,
+                            if text { 25 } else { 50 } + bonus,
+                            "a logical operator and a constant",
+                            index,
+                        );
                     }
-                    Operand::Name if total && plain && self.broken && word => {
+                    Operand::Name if total && plain && (self.broken || number) && word => {
                         self.add(hits, 38 + bonus, "a logical operator and a column", index);
                     }
                     Operand::Foreign | Operand::Group if total && self.broken && (word || self.mended) => {
@@ -76,6 +103,12 @@ impl Reading<'_> {
                     _ => {}
                 }
             }
+            None if self.broken
+                && self.reads(next, "match")
+                && (next..next + 6).any(|i| self.reads(i, "against")) =>
+            {
+                self.add(hits, 55 + bonus, "a logical operator before a search for words", index);
+            }
             None => {
                 // `' or exists(select`, `or case when`: the operand itself is judged elsewhere.
                 if self.word(next) == Some(Word::Prefix) && self.is(next + 1, Kind::Left) {
@@ -83,6 +116,38 @@ impl Reading<'_> {
                 }
             }
         }
+    }
+
+    /// Whether the token at `index` is a pattern of LIKE that everything fits.
+    fn is_wildcard(&self, index: usize) -> bool {
+        let text = self.text(index);
+        self.is(index, Kind::Text)
+            && text.len() > 2
+            && text.iter().all(|b| matches!(b, b'\'' | b'"' | b'%' | b'_'))
+    }
+
+    /// Whether the comparison at `index` is `… is null` or `… is not 2`.
+    fn is_null(&self, index: usize) -> bool {
+        self.operand(index).is_some_and(|(_, operator)| self.word(operator) == Some(Word::Is))
+    }
+
+    /// How many words stand before the quotation mark that the value closed.
+    fn lead_words(&self) -> usize {
+        let end = self.token(0).map_or(0, |token| token.end);
+        text::slice(self.bytes, end.saturating_sub(160), end.saturating_sub(1))
+            .split(|&b| text::is_space(b))
+            .filter(|w| !w.is_empty())
+            .count()
+    }
+
+    /// Whether the value ends in a comment that says nothing: it only hides the rest of the statement.
+    pub(super) fn is_hidden_end(&self) -> bool {
+        let last = self.tokens.len().wrapping_sub(1);
+        self.is(last, Kind::Comment)
+            && matches!(
+                text::trim(self.text(last)),
+                b"#" | b"--" | b"-- -" | b"/*" | b"--+" | b"--+-" | b"-- a" | b"-- -a"
+            )
     }
 
     /// Whether the operand at `index` is joined on to something more.
@@ -117,10 +182,24 @@ impl Reading<'_> {
             Some(Word::Select) => self.query(next),
             Some(Word::Values) | Some(Word::Object) if self.is(next + 1, Kind::Left) || self.broken => 15,
             // `union%a0select`, `union/*`: cut off, in a value that broke out.
-            None if self.broken && self.ends(next) && next >= self.tokens.len() => 0,
+            None if self.ends(next)
+                && (self.broken && next >= self.tokens.len()
+                    || self.lead(index) == Lead::Number
+                        && (self.comments > 0
+                            || self.is(0, Kind::Operator)
+                            || self.is(0, Kind::Variable))) =>
+            {
+                0
+            }
             _ => return,
         };
-        self.add(hits, 55 + sure + query + self.bonus(index), "a second query joined to the first", index);
+        let hidden = self.comments.min(2) as i32 * 8;
+        self.add(
+            hits,
+            55 + sure + query + hidden + self.bonus(index),
+            "a second query joined to the first",
+            index,
+        );
     }
 
     /// How much of a query begins with the SELECT at `index`: from -20 for what may be prose to 35.
@@ -159,6 +238,8 @@ impl Reading<'_> {
                     Word::Order if self.word(at + 1) == Some(Word::By) => score += 8,
                     Word::Into if self.table(at + 1) => score += 8,
                     Word::Prose => prose = true,
+                    // A word in Chinese, Japanese or Korean names no column.
+                    Word::Name if (0xe3..=0xed).contains(&text::at(self.text(at), 0)) => prose = true,
                     Word::Name => {
                         names += 1;
                         if self.text(at).contains(&b'_') {
@@ -190,6 +271,15 @@ impl Reading<'_> {
         }
         if names == 0 && !from && at == index + 1 {
             score += 5;
+        }
+        // `select 1`, `select null, version()`, and nothing else.
+        let whole =
+            names == 0 && !from && !prose && at >= self.tokens.len() && self.operand(index + 1).is_some();
+        if whole {
+            score += 15;
+        }
+        if at >= self.tokens.len() && matches!(self.word(at - 1), Some(Word::Where | Word::From)) {
+            score -= 16;
         }
         score.clamp(-20, 35)
     }
@@ -248,6 +338,9 @@ impl Reading<'_> {
                             || self.is(index + 3, Kind::Dot)
                             || matches!(self.word(index + 3), Some(Word::Values | Word::Select | Word::Set)))
                 } else if is("delete") {
+                    let modified =
+                        ["low_priority", "quick", "ignore"].iter().any(|m| self.reads(index + 1, m));
+                    let index = index + usize::from(modified);
                     self.word(index + 1) == Some(Word::From)
                         && name(index + 2)
                         && (self.ends(index + 3)
@@ -262,12 +355,16 @@ impl Reading<'_> {
                         && (matches!(self.kind(index + 2), Some(Kind::Word(word)) if word != Word::Prose)
                             || self.is(index + 2, Kind::Variable))
                         && !self.plain(index + 2)
+                        || (is("truncate") || is("drop"))
+                            && name(index + 1)
+                            && self.is(index + 2, Kind::Comment)
                         || is("truncate") && name(index + 1) && self.ends(index + 2)
                 } else if is("grant") || is("revoke") {
                     (2..10).any(|i| self.reads(index + i, "on") || self.reads(index + i, "to"))
                         && self.ends(self.tokens.len().saturating_sub(1))
                 } else if is("load") {
-                    self.reads(index + 1, "data") || self.reads(index + 1, "extension")
+                    ["data", "extension", "xml"].iter().any(|known| self.reads(index + 1, known))
+                        && !self.ends(index + 2)
                 } else if is("handler") {
                     name(index + 1) && self.reads(index + 2, "open")
                 } else if is("show") {
@@ -293,6 +390,9 @@ impl Reading<'_> {
                         || (2..4).any(|i| self.word(index + i) == Some(Word::Function))
                 } else if is("exec") || is("execute") {
                     self.is(index + 1, Kind::Left)
+                        && (matches!(self.kind(index + 2), Some(Kind::Text | Kind::Open | Kind::Variable))
+                            || self.word(index + 2) == Some(Word::Function))
+                        || self.word(index + 1) == Some(Word::As)
                         || self.is(index + 1, Kind::Variable)
                         || matches!(self.word(index + 1), Some(Word::System | Word::Weapon))
                         || self.is(index + 2, Kind::Dot)
@@ -319,7 +419,12 @@ impl Reading<'_> {
                 };
                 if good { 30 } else { -1 }
             }
-            Word::Weapon if self.reads(index, "waitfor") => 30,
+            Word::Weapon
+                if self.reads(index, "waitfor")
+                    && (self.reads(index + 1, "delay") || self.reads(index + 1, "time")) =>
+            {
+                30
+            }
             Word::Weapon if self.is(index + 1, Kind::Left) => 25,
             Word::System
                 if self.is(index + 1, Kind::Left)
@@ -328,16 +433,36 @@ impl Reading<'_> {
             {
                 25
             }
+            Word::If if self.word(index + 1) == Some(Word::Prefix) && self.is(index + 2, Kind::Left) => {
+                let after = self.behind(index + 2);
+                let query = self.word(index + 3) == Some(Word::Select) || self.ends(index + 3);
+                if query || matches!(self.word(after), Some(Word::Statement | Word::Command)) {
+                    25
+                } else {
+                    -1
+                }
+            }
+            Word::If
+                if self.comparison(index + 1).is_some_and(|(left, right, behind)| {
+                    left.is_constant()
+                        && right.is_constant()
+                        && matches!(self.word(behind), Some(Word::Statement | Word::Command))
+                }) =>
+            {
+                25
+            }
             Word::If
                 if self.is(index + 1, Kind::Left)
                     && (self.comparison(index + 2).is_some()
+                        || self.is(index + 2, Kind::Left) && self.comparison(index + 3).is_some()
                         || self.word(index + 2) == Some(Word::Select)) =>
             {
                 let after = self.behind(index + 1);
                 let sql = matches!(
                     self.word(after),
                     Some(Word::Select | Word::Weapon | Word::Command | Word::Statement)
-                );
+                ) || (index + 2..after.min(index + 24))
+                    .any(|i| matches!(self.word(i), Some(Word::Select | Word::Weapon)));
                 if sql || self.broken { 25 } else { -1 }
             }
             Word::Function if self.reads(index, "iif") && self.is(index + 1, Kind::Left) => 25,
@@ -367,7 +492,8 @@ impl Reading<'_> {
     pub(super) fn judge_subselect(&self, index: usize, hits: &mut Hits) {
         let query = self.query(index + 1);
         if query > -10 {
-            self.add(hits, 50 + query + self.bonus(index) / 2, "a query in parentheses", index);
+            let first = if index == 0 && query > 5 { 10 } else { 0 };
+            self.add(hits, 50 + first + query + self.bonus(index) / 2, "a query in parentheses", index);
         }
     }
 
@@ -437,6 +563,7 @@ impl Reading<'_> {
             });
             let score = match (common, sql_before || inner) {
                 (false, true) => 85,
+                (false, false) if self.bytes.len() < 160 => 72,
                 (false, false) => 65,
                 (true, true) => 75,
                 (true, false) => {
@@ -513,7 +640,9 @@ impl Reading<'_> {
             match self.word(at) {
                 Some(Word::When) => {
                     seen.0 |= self.comparison(at + 1).is_some()
-                        || self.operand(at + 1).is_some_and(|(operand, _)| operand.is_constant());
+                        || self
+                            .operand(at + 1)
+                            .is_some_and(|(operand, _)| !matches!(operand, Operand::Name | Operand::Group));
                 }
                 Some(Word::Then) if seen.0 => seen.1 = true,
                 Some(Word::End) if seen.1 => seen.2 = true,
@@ -551,6 +680,11 @@ impl Reading<'_> {
                 if let Some((left, right, _)) = self.comparison(next) {
                     let base = if left.is_constant() && right.is_constant() { 70 } else { 45 };
                     self.add(hits, base + bonus, "a condition on the statement's groups", index);
+                } else if self.is(next, Kind::Left)
+                    && self.ends(self.behind(next))
+                    && self.operand(next + 1).is_some_and(|(operand, _)| operand.is_constant())
+                {
+                    self.add(hits, 66 + bonus, "a condition on the statement's groups", index);
                 }
             }
             Some(Word::Limit)
@@ -565,7 +699,11 @@ impl Reading<'_> {
             }
             Some(Word::Into)
                 if (self.reads(next, "outfile") || self.reads(next, "dumpfile"))
-                    && matches!(self.kind(next + 1), Some(Kind::Text | Kind::Open | Kind::Number)) =>
+                    && (matches!(
+                        self.kind(next + 1),
+                        Some(Kind::Text | Kind::Open | Kind::Number | Kind::Left | Kind::Variable)
+                    ) || self.word(next + 1) == Some(Word::Function)
+                        || text::at(self.text(next + 1), 0) >= 0x80) =>
             {
                 self.add(hits, 92, "writes a file on the database's server", index);
             }
@@ -626,10 +764,17 @@ impl Reading<'_> {
         }
         let inner = (index + 2..behind.min(index + 24)).filter(|&i| {
             matches!(self.word(i), Some(Word::Function | Word::Weapon | Word::Select | Word::System))
+                && !self.is(i.wrapping_sub(1), Kind::Dot)
                 && (self.is(i + 1, Kind::Left) || self.word(i) != Some(Word::Function))
                 || self.is(i, Kind::Number) && text::starts(self.text(i), b"0x") && self.text(i).len() > 4
         });
         let count = inner.count();
+        let asks = self.asks_server(index, behind);
+        let whole = index == 0 && (behind >= self.tokens.len() || self.compared(behind).is_some());
+        if asks && (count > 0 || whole) {
+            let score = if whole { 72 } else { 55 } + self.bonus(index);
+            self.add(hits, score, "a function of SQL that asks about the server", index);
+        }
         if count > 0 {
             let score = 35 + 8 * count.min(3) as i32 + self.bonus(index);
             let condition =
@@ -654,19 +799,34 @@ impl Reading<'_> {
         if self.broken && index == 1 {
             // The closed string, an operator, an operand, and the end of the value.
             let good = match operand {
-                Operand::Open => true,
-                Operand::Constant | Operand::Group | Operand::Foreign => self.mended && self.ends(behind),
+                Operand::Open => !self.is_torn(self.tokens.len() - 1),
+                Operand::Constant | Operand::Group | Operand::Foreign => {
+                    self.mended && (self.ends(behind) || self.compared(behind).is_some())
+                }
                 Operand::Call | Operand::Select => true,
                 Operand::Name => false,
             };
             if good {
-                let sure = if operand.is_sql() { 30 } else { 15 };
+                let quoted = if self.opens_quotation() && !operand.is_sql() { 20 } else { 0 };
+                let sure = if operand.is_sql() { 30 } else { 15 } - quoted;
                 self.add(hits, 58 + sure, "reckons with the string that it closed", index);
             }
         } else if operand.is_sql()
             && matches!(lead, Lead::Number | Lead::Nothing | Lead::Broken | Lead::Escaped)
         {
-            self.add(hits, 45 + self.bonus(index), "reckons with the result of a call", index);
+            let nested = if self.calls(index + 1, behind) > 1 || operand == Operand::Select { 10 } else { 0 };
+            let spells = if (index + 1..behind).any(|i| matches!(self.kind(i), Some(Kind::Text | Kind::Open)))
+            {
+                8
+            } else {
+                0
+            };
+            self.add(
+                hits,
+                45 + nested.max(spells) + self.bonus(index),
+                "reckons with the result of a call",
+                index,
+            );
         }
     }
 
@@ -675,12 +835,18 @@ impl Reading<'_> {
         if self.broken && (self.lead(index) == Lead::Broken) {
             if let Some((operand, behind)) = self.compared(index) {
                 let good = operand == Operand::Open
-                    || operand.is_constant() && (self.mended || self.ends(behind))
+                    || operand.is_constant() && self.ends(behind)
                     || operand.is_sql();
                 if good {
                     // `<'` and `'>` are markup as well.
                     let markup = matches!(self.text(index), b"<" | b">") && !operand.is_sql();
-                    self.add(hits, if markup { 55 } else { 78 }, "compares the string that it closed", index);
+                    let quoted = if self.opens_quotation() && !operand.is_sql() { 20 } else { 0 };
+                    self.add(
+                        hits,
+                        if markup { 55 } else { 78 } - quoted,
+                        "compares the string that it closed",
+                        index,
+                    );
                 }
             }
             return;
@@ -697,6 +863,12 @@ impl Reading<'_> {
         }
     }
 
+    /// Whether the string at `index` is a row of quotation marks: nobody's statement goes on like that.
+    fn is_torn(&self, index: usize) -> bool {
+        let text = self.text(index);
+        text.len() > 4 && text.iter().all(|b| matches!(b, b'\'' | b'"' | b'`'))
+    }
+
     /// Whether what follows the closed string is one expression that ends in a string opened again: operands and
     /// operators in turn, as in `'*@a is null - '`.
     fn is_expression(&self) -> bool {
@@ -704,6 +876,8 @@ impl Reading<'_> {
             || self.tokens.len() < 3
             || self.tokens.len() > 16
             || !self.is(self.tokens.len() - 1, Kind::Open)
+            || !self.mended
+            || self.is_torn(self.tokens.len() - 1)
         {
             return false;
         }
@@ -741,8 +915,15 @@ impl Reading<'_> {
 
     /// What follows the string that the value closed.
     pub(super) fn judge_break(&self, hits: &mut Hits) {
+        let quoted = if self.opens_quotation() { 20 } else { 0 };
         if self.is_expression() {
-            self.add(hits, 78, "an expression between the string that it closed and one that it opens", 1);
+            let text = self.lead_words() > 1 && self.word(1) == Some(Word::Logic);
+            self.add(
+                hits,
+                if text { 55 } else { 78 } - quoted,
+                "an expression between the string that it closed and one that it opens",
+                1,
+            );
         }
         let mut next = 1;
         while self.is(next, Kind::Right) {
@@ -757,7 +938,11 @@ impl Reading<'_> {
                 // `#` and `--` at the very end, or a parenthesis closed before: nothing else was meant.
                 let bare =
                     matches!(text::trim(comment), b"#" | b"--" | b"-- -" | b"--+" | b"--+-" | b"--a" | b"/*");
-                let score = if bare {
+                // `soap no 1 '#`: words before, and a blank.
+                let words = comment.starts_with(b"#") && self.lead_words() > 2;
+                let score = if bare && words {
+                    60
+                } else if bare {
                     if tight { 85 } else { 75 }
                 } else if closed > 0 {
                     72
@@ -778,7 +963,27 @@ impl Reading<'_> {
                 };
                 self.add(hits, score, "closes a string and ends the statement", next);
             }
+            Some(Kind::Semicolon) if closed == 0 && self.is_hidden_end() => {
+                self.add(hits, 78, "closes a string, ends the statement and hides its rest", next);
+            }
+            // `' in boolean mode) …`: the end of a search for words, of MySQL.
+            Some(Kind::Word(Word::In))
+                if (self.reads(next + 1, "boolean") || self.reads(next + 1, "natural"))
+                    && (next + 2..next + 5).any(|i| self.reads(i, "mode") && self.is(i + 1, Kind::Right)) =>
+            {
+                self.add(hits, 78, "closes the string and the search that it stands in", next);
+            }
+            // SQL Server needs no semicolon.
+            Some(Kind::Word(Word::Command)) => {
+                let statement = self.statement(next);
+                if statement >= 20 {
+                    self.add(hits, 55 + statement, "a statement of its own behind a closed string", next);
+                }
+            }
             _ => {}
+        }
+        if text::has(self.bytes, b"--sp_password") || text::has(self.bytes, b"-- sp_password") {
+            self.add(hits, 80, "hides the statement from the log of SQL Server", 0);
         }
     }
 
@@ -802,6 +1007,28 @@ impl Reading<'_> {
             && self.tokens.iter().all(|token| matches!(token.kind, Kind::Word(_)));
         if statement >= 10 && !headline {
             self.add(hits, 52 + statement, "a whole statement", first);
+        }
+        // `(1=1)*7`: a condition reckoned with.
+        if self.is(0, Kind::Left)
+            && let Some((left, right, behind)) = self.comparison(1)
+            && left.is_constant()
+            && right.is_constant()
+            && self.is(behind, Kind::Right)
+            && self.is(behind + 1, Kind::Operator)
+            && self.operand(behind + 2).is_some_and(|(operand, end)| operand.is_constant() && self.ends(end))
+        {
+            self.add(hits, 74, "reckons with a condition", 0);
+        }
+        // `1*1--`, `@version/*`: an expression of constants, and the rest hidden.
+        if let Some((operand, behind)) = self.operand(0)
+            && (operand.is_constant() && behind > 1 || self.is(0, Kind::Variable) && behind == 1)
+            && behind + 1 == self.tokens.len()
+            && self.is_hidden_end()
+        {
+            self.add(hits, 72, "an expression, and the rest of the statement hidden", 0);
+        }
+        if self.is(0, Kind::Number) && text::has(self.bytes, b"sp_password") && self.mended {
+            self.add(hits, 80, "hides the statement from the log of SQL Server", 0);
         }
         // `1)--`, `1))#`: the parenthesis of the statement around, closed.
         let mut at = 0;

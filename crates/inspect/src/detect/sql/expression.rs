@@ -3,6 +3,7 @@
 use super::Reading;
 use super::token::Kind;
 use super::words::Word;
+use crate::text;
 
 /// What an operand is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +36,7 @@ impl Operand {
 }
 
 /// Longest run of signs and prefixes before an operand.
-const SIGNS: usize = 12;
+const SIGNS: usize = 24;
 
 impl Reading<'_> {
     /// The operand at `index`: what it is, and the index behind it.
@@ -85,6 +86,10 @@ impl Reading<'_> {
                 let behind = self.behind(index);
                 let kind = if select {
                     Operand::Select
+                } else if self.calls(index + 1, behind) > 1 {
+                    Operand::Call
+                } else if self.is_reckoned(index + 1, behind) {
+                    Operand::Constant
                 } else if behind <= index + 3
                     && matches!(self.kind(index + 1), Some(Kind::Number | Kind::Text | Kind::Open))
                 {
@@ -100,6 +105,9 @@ impl Reading<'_> {
                 (Operand::Call, end + 1)
             }
             Kind::Word(Word::Select) => (Operand::Select, self.tokens.len()),
+            Kind::Word(Word::Function) if self.is_niladic(index) && !self.is(index + 1, Kind::Left) => {
+                (Operand::Constant, index + 1)
+            }
             Kind::Word(word) => {
                 let mut behind = index + 1;
                 while self.is(behind, Kind::Dot)
@@ -111,8 +119,15 @@ impl Reading<'_> {
                     matches!(word, Word::Function | Word::Weapon | Word::System | Word::If | Word::Values);
                 if self.is(behind, Kind::Left) {
                     let inner = matches!(self.word(behind + 1), Some(Word::Select));
-                    let kind = if of_sql || inner { Operand::Call } else { Operand::Foreign };
-                    (kind, self.behind(behind))
+                    let end = self.behind(behind);
+                    let kind = if of_sql || inner {
+                        Operand::Call
+                    } else if word == Word::Math && (end == behind + 2 || self.is_reckoned(behind + 1, end)) {
+                        Operand::Constant
+                    } else {
+                        Operand::Foreign
+                    };
+                    (kind, end)
                 } else if matches!(
                     word,
                     Word::Name
@@ -122,6 +137,7 @@ impl Reading<'_> {
                         | Word::Weapon
                         | Word::Object
                         | Word::Set
+                        | Word::Math
                 ) {
                     (Operand::Name, behind)
                 } else {
@@ -131,10 +147,82 @@ impl Reading<'_> {
             _ => return None,
         };
         // `'a' 'b'` is one string; `'a' collate x` still is `'a'`.
-        while matches!(self.kind(behind), Some(Kind::Text | Kind::Open)) && kind.is_constant() {
+        let text = self.is(behind - 1, Kind::Text);
+        while matches!(self.kind(behind), Some(Kind::Text | Kind::Open)) && text {
             behind += 1;
         }
         Some((kind, behind))
+    }
+
+    /// How many functions of SQL are called from `index` to `end`.
+    pub(super) fn calls(&self, index: usize, end: usize) -> usize {
+        (index..end.min(index + 24))
+            .filter(|&i| {
+                matches!(self.word(i), Some(Word::Function | Word::Weapon))
+                    && self.is(i + 1, Kind::Left)
+                    && !self.is(i.wrapping_sub(1), Kind::Dot)
+            })
+            .count()
+    }
+
+    /// Whether what stands from `index` up to the parenthesis before `end` is reckoned from constants alone.
+    pub(super) fn is_reckoned(&self, index: usize, end: usize) -> bool {
+        let inner = index..end.saturating_sub(1).min(index + 24);
+        !inner.is_empty()
+            && inner
+                .clone()
+                .any(|i| matches!(self.kind(i), Some(Kind::Number | Kind::Text | Kind::Word(Word::Math))))
+            && inner.clone().all(|i| {
+                matches!(
+                    self.kind(i),
+                    Some(
+                        Kind::Number
+                            | Kind::Text
+                            | Kind::Operator
+                            | Kind::Left
+                            | Kind::Right
+                            | Kind::Comma
+                            | Kind::Word(Word::Math | Word::Constant)
+                    )
+                )
+            })
+    }
+
+    /// A function that is called without parentheses.
+    pub(super) fn is_niladic(&self, index: usize) -> bool {
+        [
+            "current_user",
+            "session_user",
+            "system_user",
+            "current_date",
+            "current_time",
+            "current_timestamp",
+            "utc_date",
+        ]
+        .iter()
+        .any(|known| self.reads(index, known))
+    }
+
+    /// Whether what tells about the server or its user is asked for from `index` to `end`.
+    pub(super) fn asks_server(&self, index: usize, end: usize) -> bool {
+        (index..end.min(index + 24)).any(|i| {
+            self.is(i, Kind::Variable) && text::starts(self.text(i), b"@@")
+                || self.is_niladic(i)
+                || self.is(i + 1, Kind::Left)
+                    && self.is(i + 2, Kind::Right)
+                    && [
+                        "version",
+                        "user",
+                        "database",
+                        "schema",
+                        "connection_id",
+                        "sqlite_version",
+                        "db_name",
+                        "user_name",
+                    ]
+                    .iter()
+                    .any(|known| self.reads(i, known))
+        })
     }
 
     /// The comparison at `index`: its two operands, and the index behind it.
@@ -180,7 +268,8 @@ impl Reading<'_> {
             }
             Kind::Word(Word::Is) => {
                 let at = if self.word(at + 1) == Some(Word::Not) { at + 1 } else { at };
-                if self.word(at + 1) == Some(Word::Constant) {
+                let negated = self.word(at) == Some(Word::Not);
+                if self.word(at + 1) == Some(Word::Constant) || negated && self.is(at + 1, Kind::Number) {
                     Some((Operand::Constant, at + 2))
                 } else {
                     None

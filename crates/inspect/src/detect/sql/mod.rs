@@ -9,11 +9,13 @@ mod expression;
 mod token;
 mod words;
 
+use smallvec::SmallVec;
+
 use self::token::{Context, Kind, Token, Tokens, tokens};
 use self::words::Word;
 use crate::class::Class;
 use crate::detect::View;
-use crate::text::{at, slice};
+use crate::text::{at, is_space, slice};
 use crate::verdict::Hits;
 
 /// Judges `view`.
@@ -39,32 +41,60 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
 struct Reading<'a> {
     bytes: &'a [u8],
     tokens: Tokens,
+    context: Context,
     /// The value closed the string that the statement around had opened, and what follows may follow a string.
     broken: bool,
     /// The value ends by hiding the rest of the statement, or by opening the string that it had closed.
     mended: bool,
     /// Where what could be the expected value ends, and what it is.
     first_hinge: (usize, Lead),
+    /// Where an expression ends with which the value begins, and that could be the expected value.
+    hinges: SmallVec<[usize; 8]>,
     /// What stands before the closed string's end is no code.
     plain_lead: bool,
     /// The text is long and full of prose or code: what a person would write about SQL.
     document: bool,
     /// How many words of prose there are.
     prose: usize,
+    /// How many comments stood between tokens: a way to spell blanks.
+    comments: usize,
 }
 
 impl<'a> Reading<'a> {
     fn new(bytes: &'a [u8], context: Context, document: bool) -> Reading<'a> {
-        let tokens = tokens(bytes, context);
+        let (tokens, comments) = tokens(bytes, context);
         let broken = tokens.first().is_some_and(|token| token.kind == Kind::Break);
-        let mended = tokens.last().is_some_and(|token| matches!(token.kind, Kind::Comment | Kind::Open));
+        // What is opened again at the end is what was closed at the beginning.
+        let mended = tokens.last().is_some_and(|token| match (token.kind, context) {
+            (Kind::Open, Context::Quoted(quote)) => at(bytes, token.start) == quote,
+            (Kind::Open, Context::Bare) => true,
+            // `#342` is the number of an issue.
+            (Kind::Comment, _) => {
+                !(at(bytes, token.start) == b'#' && at(bytes, token.start + 1).is_ascii_digit())
+            }
+            _ => false,
+        });
         let lead_end = tokens.first().map_or(0, |token| token.end);
-        let plain_lead = !slice(bytes, 0, lead_end)
-            .iter()
-            .any(|b| matches!(b, b'(' | b'=' | b'{' | b'[' | b';' | b'<' | b'\n'));
+        let plain_lead =
+            !slice(bytes, 0, lead_end).iter().any(|b| matches!(b, b'(' | b'{' | b'[' | b';' | b'<' | b'\n'))
+                && !is_assignment(slice(bytes, 0, lead_end));
         let first_hinge = first_hinge(&tokens, broken);
         let prose = tokens.iter().filter(|token| token.kind == Kind::Word(Word::Prose)).count();
-        Reading { bytes, tokens, broken, mended, first_hinge, plain_lead, document, prose }
+        let mut reading = Reading {
+            bytes,
+            tokens,
+            context,
+            broken,
+            mended,
+            first_hinge,
+            hinges: SmallVec::new(),
+            plain_lead,
+            document,
+            prose: prose + ideographs(bytes) / 3,
+            comments,
+        };
+        reading.hinges = reading.expressions();
+        reading
     }
 
     fn token(&self, index: usize) -> Option<&Token> {
@@ -106,6 +136,7 @@ impl<'a> Reading<'a> {
     fn lead(&self, index: usize) -> Lead {
         match self.first_hinge {
             (hinge, lead) if hinge == index => lead,
+            (hinge, lead) if index > hinge && self.hinges.contains(&index) => lead,
             _ if index == 0 && !self.broken => Lead::Nothing,
             _ => Lead::Unknown,
         }
@@ -125,15 +156,35 @@ impl<'a> Reading<'a> {
 
     fn add(&self, hits: &mut Hits, score: i32, why: &'static str, from: usize) {
         // A long text that talks about SQL has all of this and means nothing: there, only what is certain counts.
-        let discount = if self.document { 30 } else { 0 } + if self.prose > 2 { 10 } else { 0 };
+        // Not where a closed string and a hidden end say that it is no text after all.
+        let text = self.document && !(self.broken && self.is_hidden_end());
+        let code = self.context == Context::Quoted(b'`') && self.opens_quotation();
+        let discount = if text { 30 } else { 0 }
+            + if code { 25 } else { 0 }
+            + match self.prose {
+                0..=2 => 0,
+                3..=6 => 10,
+                _ => 20,
+            };
         // Code closes strings all the time; what a client sends for a value seldom has a call or an assignment first.
-        let discount = discount + if self.broken && !self.plain_lead { 15 } else { 0 };
+        let discount = discount
+            + match (
+                self.broken && !self.plain_lead,
+                self.is(self.tokens.len().wrapping_sub(1), Kind::Comment),
+            ) {
+                (false, _) => 0,
+                (true, true) => 15,
+                (true, false) => 30,
+            };
         let score = (score.min(98) - discount).clamp(0, 100);
         let start = self.token(from).map_or(0, |token| token.start);
         hits.add(Class::Sql, score as u8, why, start, self.bytes.len());
     }
 
     fn judge(&self, hits: &mut Hits) {
+        if self.broken && self.is_quoted_prose() {
+            return;
+        }
         if self.broken {
             self.judge_break(hits);
         } else {
@@ -159,7 +210,7 @@ impl<'a> Reading<'a> {
                     self.judge_clause(index, hits);
                 }
                 Some(Kind::Word(Word::Function)) => self.judge_function(index, hits),
-                Some(Kind::Operator) => self.judge_arithmetic(index, hits),
+                Some(Kind::Operator | Kind::Word(Word::Arithmetic)) => self.judge_arithmetic(index, hits),
                 Some(
                     Kind::Compare
                     | Kind::Word(Word::Compare | Word::In | Word::Between | Word::Is | Word::Not),
@@ -171,6 +222,82 @@ impl<'a> Reading<'a> {
             if hits.best.is_some_and(|best| best.score >= 95) {
                 return;
             }
+        }
+    }
+
+    /// Where the expressions end with which the value begins, the shortest first.
+    fn expressions(&self) -> SmallVec<[usize; 8]> {
+        let mut found = SmallVec::new();
+        let mut at = usize::from(self.broken);
+        if !self.broken {
+            let Some((_, behind)) = self.operand(at) else { return found };
+            at = behind;
+        }
+        for _ in 0..16 {
+            while self.is(at, Kind::Right) {
+                at += 1;
+            }
+            found.push(at);
+            let next = match self.kind(at) {
+                Some(Kind::Operator | Kind::Pipes | Kind::Word(Word::Arithmetic | Word::Logic)) => {
+                    self.operand(at + 1).map(|(_, behind)| behind)
+                }
+                Some(
+                    Kind::Compare
+                    | Kind::Word(Word::Compare | Word::In | Word::Between | Word::Is | Word::Not),
+                ) => self.compared(at).map(|(_, behind)| behind),
+                _ => None,
+            };
+            match next {
+                Some(behind) if behind > at => at = behind,
+                _ => break,
+            }
+        }
+        found
+    }
+
+    /// Whether the quotation mark that the value is said to close begins a quotation in a text, or code in Markdown:
+    /// it follows a blank or an opening sign.
+    fn opens_quotation(&self) -> bool {
+        let Context::Quoted(quote) = self.context else { return false };
+        let end = self.token(0).map_or(0, |token| token.end);
+        let lead = slice(self.bytes, 0, end.saturating_sub(1));
+        match lead.last() {
+            None => quote == b'`',
+            Some(&last) => {
+                is_space(last) && lead.len() > 1 || matches!(last, b'(' | b'[' | b',' | b':' | b'`' | b'{')
+            }
+        }
+    }
+
+    /// Whether the words of SQL stand in the rest of a sentence: the value closed an apostrophe or put a word in
+    /// quotation marks, as people do.
+    fn is_quoted_prose(&self) -> bool {
+        let Context::Quoted(quote) = self.context else { return false };
+        let end = self.token(0).map_or(0, |token| token.end);
+        let lead = slice(self.bytes, 0, end.saturating_sub(1));
+        // Inches: `16" or 18"`.
+        if quote == b'"' && lead.last().is_some_and(u8::is_ascii_digit) && lead.len() > 1 {
+            return !self.tokens.iter().any(|token| {
+                matches!(token.kind, Kind::Compare | Kind::Comment | Kind::Pipes | Kind::Word(Word::Select))
+            });
+        }
+        let word = self.tokens.len() == 3 && self.is(2, Kind::Open);
+        if !word {
+            return false;
+        }
+        // A word in quotation marks: `"LIKE" stamp`, `the 'or' operator`.
+        let text = self.text(1);
+        let tight = self.token(1).is_some_and(|token| token.start == end)
+            && self.token(2).is_some_and(|token| token.start == end + text.len());
+        let apart = |byte: u8| byte == 0 || is_space(byte) || byte.is_ascii_punctuation();
+        let outside = apart(lead.last().copied().unwrap_or(0))
+            && self.token(2).is_some_and(|token| apart(at(self.bytes, token.start + 1)));
+        match (quote, self.kind(1)) {
+            _ if !outside => false,
+            (b'"', _) => true,
+            (_, Some(Kind::Word(word))) => tight && word != Word::Arithmetic,
+            _ => false,
         }
     }
 
@@ -186,6 +313,22 @@ impl<'a> Reading<'a> {
     fn last_byte(&self) -> u8 {
         at(self.bytes, self.bytes.len().wrapping_sub(1))
     }
+}
+
+/// Whether `lead` assigns, as code does: `x = '`.
+fn is_assignment(lead: &[u8]) -> bool {
+    lead.windows(2).any(|pair| matches!(pair, b" =" | b"= "))
+}
+
+/// How many Chinese, Japanese and Korean characters there are, of the first ones: each is as good as a word.
+fn ideographs(bytes: &[u8]) -> usize {
+    let head = slice(bytes, 0, 1024);
+    let encoded = head.windows(3).filter(|three| {
+        at(three, 0) == b'%'
+            && at(three, 1) | 0x20 == b'e'
+            && matches!(at(three, 2), b'3'..=b'9' | b'a'..=b'd' | b'A'..=b'D')
+    });
+    head.iter().filter(|&&b| (0xe3..=0xed).contains(&b)).count() + encoded.count()
 }
 
 /// Where the tokens of what could be the expected value end.

@@ -60,9 +60,10 @@ pub(super) type Tokens = SmallVec<[Token; 48]>;
 /// As many tokens as are looked at.
 const MOST: usize = 4096;
 
-/// Reads `bytes` in `context`; comments and white space are gone.
-pub(super) fn tokens(bytes: &[u8], context: Context) -> Tokens {
+/// Reads `bytes` in `context`; comments and white space are gone. Answers also how many comments stood in between.
+pub(super) fn tokens(bytes: &[u8], context: Context) -> (Tokens, usize) {
     let mut out = Tokens::new();
+    let mut comments = 0;
     let mut open: SmallVec<[u32; 16]> = SmallVec::new();
     let mut index = 0;
     if let Context::Quoted(quote) = context {
@@ -77,8 +78,18 @@ pub(super) fn tokens(bytes: &[u8], context: Context) -> Tokens {
             index += 1;
             continue;
         }
+        if context == Context::Bare && is_apostrophe(bytes, index, byte) {
+            index = skip_while(bytes, index + 1, |b| is_word(b) || b >= 0x80);
+            continue;
+        }
         let (kind, end) = next(bytes, index, byte);
         let Some(kind) = kind else {
+            // What MySQL runs in a comment is hidden on purpose.
+            comments += match (byte, at(bytes, index + 2)) {
+                (b'/', b'!') => 2,
+                (b'/' | b'-' | b'#', _) => 1,
+                _ => 0,
+            };
             index = end;
             continue;
         };
@@ -99,7 +110,16 @@ pub(super) fn tokens(bytes: &[u8], context: Context) -> Tokens {
         out.push(token);
         index = end;
     }
-    out
+    (out, comments)
+}
+
+/// Whether the quotation mark at `index` stands inside a word, as in `80's` and `O'Brien`, and nothing closes it.
+fn is_apostrophe(bytes: &[u8], index: usize, byte: u8) -> bool {
+    byte == b'\''
+        && index > 0
+        && at(bytes, index - 1).is_ascii_alphanumeric()
+        && at(bytes, index + 1).is_ascii_alphabetic()
+        && !slice(bytes, index + 1, bytes.len().min(index + 4096)).contains(&byte)
 }
 
 /// The token at `index`, and where it ends; no token for a comment in between.
@@ -113,6 +133,11 @@ fn next(bytes: &[u8], index: usize, byte: u8) -> (Option<Kind>, usize) {
             let kind = if end > bytes.len() { Kind::Open } else { Kind::Text };
             (Some(kind), end.min(bytes.len()))
         }
+        b'\\' => match second {
+            // MySQL's NULL.
+            b'N' if !is_word(at(bytes, index + 2)) => two(Kind::Word(Word::Constant)),
+            _ => (None, index + 1),
+        },
         b'`' => {
             let end = close(bytes, index + 1, byte, false);
             let kind = if end > bytes.len() { Kind::Open } else { Kind::Word(Word::Name) };
@@ -164,7 +189,7 @@ fn next(bytes: &[u8], index: usize, byte: u8) -> (Option<Kind>, usize) {
         b'+' | b'-' | b'*' | b'/' | b'%' | b'^' | b'~' | b'|' | b'&' | b'!' => one(Kind::Operator),
         b'@' => {
             let start = if second == b'@' { index + 2 } else { index + 1 };
-            let end = skip_while(bytes, start, |b| is_word(b) || b == b'.' || b == b'$');
+            let end = skip_while(bytes, start, |b| is_word(b) || b == b'.' || b == b'$' || b >= 0x80);
             let quoted = at(bytes, start);
             if end == start && matches!(quoted, b'`' | b'\'' | b'"') {
                 let end = close(bytes, start + 1, quoted, false);
@@ -224,7 +249,8 @@ fn named(bytes: &[u8], index: usize) -> (Option<Kind>, usize) {
 fn number(bytes: &[u8], index: usize) -> (Option<Kind>, usize) {
     if at(bytes, index) == b'0' && matches!(at(bytes, index + 1), b'x' | b'X') {
         let end = skip_while(bytes, index + 2, |b| b.is_ascii_hexdigit());
-        if end > index + 2 {
+        // MySQL reads `0x` alone as a number, too: `0xunion`.
+        if end > index + 2 || word(slice(bytes, end, skip_while(bytes, end, is_word))) != Word::Name {
             return (Some(Kind::Number), end);
         }
     }
@@ -245,8 +271,12 @@ fn number(bytes: &[u8], index: usize) -> (Option<Kind>, usize) {
     }
     if at(bytes, end).is_ascii_alphabetic() || at(bytes, end) == b'_' {
         let last = skip_while(bytes, end, |b| is_word(b) || b >= 0x80);
-        // `1or`, `1union`: a number and a word; `12a` is a name.
-        if word(slice(bytes, end, last)) == Word::Name {
+        // `1or`, `1union`: a number and a word; `12a` is a name. Oracle's suffixes: `1funion`.
+        if at(bytes, end) | 0x22 == b'f' && last > end + 2 && word(slice(bytes, end + 1, last)) != Word::Name
+        {
+            return (Some(Kind::Number), end + 1);
+        }
+        if word(slice(bytes, end, last)) == Word::Name && !slice(bytes, index, end).contains(&b'.') {
             return (Some(Kind::Word(Word::Name)), last);
         }
     }
