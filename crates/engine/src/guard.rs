@@ -14,7 +14,7 @@ use crate::facts::Facts;
 use crate::head::{BodyLength, Connection, ExchangeId, Now, Request, ResponseHead};
 use crate::inspection::Recorded;
 use crate::lookup::{Answered, Destination, Lookup, LookupResult, UpstreamRead};
-use crate::plan::OperationInfo;
+use crate::plan::{Mode, OperationInfo, Planned};
 use crate::record::Masked;
 use crate::state::{Held, State};
 
@@ -148,6 +148,12 @@ pub struct Cx<'a> {
 }
 
 impl Cx<'_> {
+    /// Whose look the next one is.
+    pub(crate) fn speak_as(&mut self, planned: &Planned) {
+        self.guard = planned.name;
+        self.enforcing = planned.mode == Mode::Enforce;
+    }
+
     /// Notes something wrong that is no reason to refuse by itself.
     pub fn find(&mut self, code: &'static Code, reason: impl Into<Cow<'static, str>>) {
         self.findings.push(Finding { code, guard: self.guard, reason: reason.into(), enforced: false });

@@ -121,7 +121,8 @@ pub(crate) struct Run<'a> {
 }
 
 impl Scene {
-    fn cx<'a>(&'a mut self, engine: &'a Engine, plan: &'a Plan, planned: &Planned, now: Now) -> Cx<'a> {
+    /// What the guards of a step see, before [`Cx::speak_as`] says which of them looks.
+    fn cx<'a>(&'a mut self, engine: &'a Engine, plan: &'a Plan, now: Now) -> Cx<'a> {
         Cx {
             request: &mut self.request,
             response: self.response.as_mut(),
@@ -133,8 +134,8 @@ impl Scene {
             now,
             state: &engine.state,
             recorded: self.recorded.as_deref(),
-            guard: planned.name,
-            enforcing: planned.mode == Mode::Enforce,
+            guard: "",
+            enforcing: false,
             findings: &mut self.findings,
             held: &mut self.held,
             masked: &mut self.masked,
@@ -156,7 +157,8 @@ impl Scene {
         let earlier = std::mem::take(&mut self.reply_headers);
         self.local_reply = true;
         for planned in plan.shape.iter().filter_map(|&index| plan.guards.get(usize::from(index))) {
-            let mut cx = self.cx(engine, plan, planned, now);
+            let mut cx = self.cx(engine, plan, now);
+            cx.speak_as(planned);
             // A shaping guard has nothing to refuse in a refusal; if it fails, the plain reply stands.
             let _ = catch_unwind(AssertUnwindSafe(|| planned.guard.response_head(&mut cx)));
         }
@@ -176,8 +178,9 @@ impl Scene {
     /// What the guards need of the request's (the response's) body.
     pub(crate) fn needs(&mut self, engine: &Engine, plan: &Plan, phase: Phase, now: Now) -> Needs {
         let mut needs = Needs { any: BodyNeed::Nothing, enforced: BodyNeed::Nothing, each: SmallVec::new() };
+        let mut cx = self.cx(engine, plan, now);
         for planned in phase.guards(plan).iter().filter_map(|&index| plan.guards.get(usize::from(index))) {
-            let cx = self.cx(engine, plan, planned, now);
+            cx.speak_as(planned);
             let wants = catch_unwind(AssertUnwindSafe(|| match phase {
                 Phase::ResponseBody => planned.guard.reads_response_body(&cx),
                 _ => planned.guard.reads_request_body(&cx),
@@ -200,8 +203,7 @@ impl Run<'_> {
         // One unwind boundary for all guards of a step; after a panic the loop goes on behind the culprit.
         loop {
             let ran = catch_unwind(AssertUnwindSafe(|| {
-                while let Some(planned) = self.planned(next) {
-                    let verdict = self.ask(scene, planned, next, carried.as_ref());
+                while let Some((planned, verdict)) = self.ask(scene, &mut next, carried.as_ref()) {
                     let verdict = self.replace(scene, next, carried, verdict);
                     if let Some(ran) = self.weigh(scene, planned, verdict, next) {
                         return ran;
@@ -227,26 +229,34 @@ impl Run<'_> {
         self.phase.guards(self.plan).get(place).and_then(|&index| self.plan.guards.get(usize::from(index)))
     }
 
+    /// Asks the guards from the `next`-th on, until one has something to say.
     fn ask(
         &self,
         scene: &mut Scene,
-        planned: &Planned,
-        place: usize,
+        next: &mut usize,
         carried: Option<&Carried>,
-    ) -> Result<Verdict, GuardError> {
-        let mut cx = scene.cx(self.engine, self.plan, planned, self.now);
-        let reads = || self.needs.get(place).is_some_and(|need| *need != BodyNeed::Nothing);
-        match (self.phase, carried) {
-            (Phase::RequestHead, _) => planned.guard.request_head(&mut cx),
-            (Phase::ResponseHead, _) => planned.guard.response_head(&mut cx),
-            (Phase::RequestBody, Some(carried)) if reads() => {
-                planned.guard.request_body(&mut cx, &carried.body)
+    ) -> Option<(&Planned, Result<Verdict, GuardError>)> {
+        let mut cx = scene.cx(self.engine, self.plan, self.now);
+        while let Some(planned) = self.planned(*next) {
+            cx.speak_as(planned);
+            let reads = || self.needs.get(*next).is_some_and(|need| *need != BodyNeed::Nothing);
+            let verdict = match (self.phase, carried) {
+                (Phase::RequestHead, _) => planned.guard.request_head(&mut cx),
+                (Phase::ResponseHead, _) => planned.guard.response_head(&mut cx),
+                (Phase::RequestBody, Some(carried)) if reads() => {
+                    planned.guard.request_body(&mut cx, &carried.body)
+                }
+                (Phase::ResponseBody, Some(carried)) if reads() => {
+                    planned.guard.response_body(&mut cx, &carried.body)
+                }
+                _ => Ok(Verdict::Pass),
+            };
+            if !matches!(verdict, Ok(Verdict::Pass)) || cx.replacement.is_some() {
+                return Some((planned, verdict));
             }
-            (Phase::ResponseBody, Some(carried)) if reads() => {
-                planned.guard.response_body(&mut cx, &carried.body)
-            }
-            _ => Ok(Verdict::Pass),
+            *next += 1;
         }
+        None
     }
 
     /// Puts the body in place that the guard asked for. It is parsed again only if a later guard reads it so.

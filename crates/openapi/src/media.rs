@@ -125,9 +125,9 @@ impl MediaRange {
     /// Whether a message's type falls under this. A parameter counts only if it is written here, and
     /// `charset` only if the message says another one.
     pub fn matches(&self, media: &MediaType<'_>) -> bool {
-        let kind = &*self.kind == "*" || self.kind.eq_ignore_ascii_case(media.kind);
+        let kind = &*self.kind == "*" || same(&self.kind, media.kind);
         let subtype = &*self.subtype == "*"
-            || self.subtype.eq_ignore_ascii_case(media.subtype)
+            || same(&self.subtype, media.subtype)
             || self.subtype.strip_prefix("*+").is_some_and(|suffix| {
                 suffix_of(media.subtype).is_some_and(|other| other.eq_ignore_ascii_case(suffix))
             });
@@ -177,7 +177,7 @@ fn suffix_of(subtype: &str) -> Option<&str> {
 }
 
 fn format_of(kind: &str, subtype: &str) -> BodyFormat {
-    let is = |a: &str, b: &str| kind.eq_ignore_ascii_case(a) && subtype.eq_ignore_ascii_case(b);
+    let is = |a: &str, b: &str| same(kind, a) && same(subtype, b);
     if is("application", "json") {
         return BodyFormat::Json;
     }
@@ -205,6 +205,11 @@ fn format_of(kind: &str, subtype: &str) -> BodyFormat {
     } else {
         BodyFormat::Opaque
     }
+}
+
+/// Whether the two are the same but for case; mostly they are the same in every byte.
+fn same(a: &str, b: &str) -> bool {
+    a == b || a.eq_ignore_ascii_case(b)
 }
 
 /// The characters of a token (RFC 9110, section 5.6.2).
