@@ -174,8 +174,12 @@ impl PropertyFilter {
     fn step(&self, here: &[usize], name: &str) -> Here {
         let mut next = Here::new();
         for node in here.iter().filter_map(|at| self.nodes.get(*at)) {
-            next.extend(node.named.iter().find(|(known, _)| **known == *name).map(|(_, at)| *at));
-            next.extend(node.any);
+            if let Some((_, at)) = node.named.iter().find(|(known, _)| **known == *name) {
+                next.push(*at);
+            }
+            if let Some(any) = node.any {
+                next.push(any);
+            }
         }
         next
     }

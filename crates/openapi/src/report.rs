@@ -156,12 +156,18 @@ pub(crate) fn push_step(pointer: &mut String, step: &str) {
         return;
     }
     pointer.push('/');
-    push_safe(pointer, &step.replace('~', "~0").replace('/', "~1"), MAX_NAME);
+    match step.contains(['~', '/']) {
+        true => push_safe(pointer, &step.replace('~', "~0").replace('/', "~1"), MAX_NAME),
+        false => push_safe(pointer, step, MAX_NAME),
+    }
 }
 
 /// Appends at most `room` bytes of `name`, control and bidirectional formatting characters replaced.
 pub(crate) fn push_safe(out: &mut String, name: &str, room: usize) {
     let end = out.len() + room;
+    if name.len() <= room && name.bytes().all(|byte| matches!(byte, 0x20..0x7f)) {
+        return out.push_str(name);
+    }
     for char in name.chars() {
         let char = match char {
             '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => {
