@@ -75,7 +75,10 @@ fn access_tokens_open_what_their_scopes_say() {
     ];
     assert_eq!(call(&gateway, "GET", "/orders", &claims).status, 200);
     let sent = upstream.take().pop().unwrap();
-    assert_eq!((sent.field("x-consumer-id"), sent.field("x-forwarded-user")), (Some("alice"), Some("alice")));
+    assert_eq!(
+        (sent.field("x-consumer-id"), sent.field("x-forwarded-user")),
+        (Some("main/alice"), Some("alice"))
+    );
     for gone in ["authorization", "x-consumer-username", "x_auth_request_user"] {
         assert_eq!(sent.field(gone), None, "{gone}");
     }

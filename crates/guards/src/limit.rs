@@ -531,7 +531,8 @@ impl Hash for Whose<'_> {
                     None => address(cx.facts.client, state),
                 },
                 Subject::Key => match principal {
-                    Some(principal) => principal.credential.hash(state),
+                    // A token is called what its issuer calls it.
+                    Some(principal) => (&principal.consumer, &principal.credential).hash(state),
                     None => address(cx.facts.client, state),
                 },
                 Subject::Claim { pointer, .. } => {

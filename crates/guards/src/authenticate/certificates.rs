@@ -38,6 +38,12 @@ pub(crate) fn map(consumers: &BTreeMap<String, Names>) -> Result<CertificateMap,
     let mut names = Vec::new();
     for (consumer, said) in consumers {
         let at = format!("/certificates/{}", escape(consumer));
+        if consumer.contains('/') {
+            return Err(Fault::new(
+                at,
+                "expected a name without `/`: with one begin the names that issuers give",
+            ));
+        }
         let scopes: Arc<[Box<str>]> = said.scopes.iter().map(|scope| scope.as_str().into()).collect();
         let thumbprint = match &said.thumbprint {
             Some(text) => Some(CertificateName::Thumbprint(Thumbprint::parse(text).ok_or_else(|| {

@@ -87,7 +87,7 @@ pub(crate) fn opaque(
             active_s: seconds(introspection.cache, 30),
             inactive_s: seconds(introspection.negative_cache, 10),
             leeway_s: issuer.rules().leeway_s,
-            names: config.claims.names(),
+            names: config.claims.names(name),
             silent_audiences: match introspection.audience_optional {
                 true => config.audiences.iter().map(|audience| audience.as_str().into()).collect(),
                 false => Vec::new(),

@@ -149,7 +149,7 @@ impl Tokens {
                     errors.push(CompileError::new(format!("{at}/schemes/{index}"), message));
                 }
             }
-            match config.issuer() {
+            match config.issuer(name) {
                 Ok(issuer) => {
                     let used =
                         Use { audiences: Some(config.audiences.clone()), schemes: config.schemes.clone() };
@@ -322,7 +322,7 @@ pub(super) fn need_keys(issuer: &Issuer, cx: &Cx<'_>) -> Judged {
 }
 
 impl IssuerConfig {
-    fn issuer(&self) -> Result<Issuer, (String, String)> {
+    fn issuer(&self, name: &str) -> Result<Issuer, (String, String)> {
         let address = |place: &str, url: &str| {
             check_address(url).map_err(|error| (place.to_owned(), format!("`{url}`: {error}")))
         };
@@ -376,7 +376,7 @@ impl IssuerConfig {
         let rules = TokenRules {
             profile: if self.strict { TokenProfile::Rfc9068 } else { TokenProfile::AccessToken },
             leeway_s,
-            names: self.claims.names(),
+            names: self.claims.names(name),
             ..TokenRules::default()
         };
         Ok(Issuer::fetched(self.issuer.as_str(), from, algorithms, times, rules))
@@ -384,8 +384,9 @@ impl IssuerConfig {
 }
 
 impl ClaimsConfig {
-    pub(super) fn names(&self) -> ClaimNames {
-        let mut names = ClaimNames::default();
+    /// `realm` is the issuer's name in the configuration.
+    pub(super) fn names(&self, realm: &str) -> ClaimNames {
+        let mut names = ClaimNames { realm: realm.into(), ..ClaimNames::default() };
         for (list, said) in [
             (&mut names.subject, &self.subject),
             (&mut names.client, &self.client),

@@ -19,6 +19,8 @@ const MAX_ENTRIES: usize = 1000;
 /// Where to find what in the claims: JSON pointers (RFC 6901), the first that is there counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimNames {
+    /// What the issuer is called in the names of consumers; empty for the issuer itself.
+    pub realm: Box<str>,
     /// Who the token acts for.
     pub subject: Vec<Box<str>>,
     /// The client it was given to.
@@ -38,6 +40,7 @@ impl Default for ClaimNames {
     fn default() -> ClaimNames {
         let names = |list: &[&str]| list.iter().map(|&name| name.into()).collect();
         ClaimNames {
+            realm: Box::default(),
             subject: names(&["/sub"]),
             client: names(&["/client_id", "/azp", "/cid", "/appid"]),
             scopes: names(&["/scope", "/scp"]),
@@ -94,7 +97,14 @@ impl VerifiedToken {
         let granted = |names| read.list(names, false, TokenError::Claims("")).unwrap_or_default();
         let (roles, groups) = (granted(&names.roles), granted(&names.groups));
         let binding = Binding::read(&claims)?;
-        let consumer = client.or(subject).unwrap_or(issuer).into();
+        // Names that issuers give are their own: two of them may call different parties `alice`, and so may the gateway,
+        // whose names have no slash. A user may be called like a client, too.
+        let realm = if names.realm.is_empty() { issuer } else { &*names.realm };
+        let consumer = match (client, subject) {
+            (Some(client), _) => format!("{realm}/{client}").into(),
+            (None, Some(subject)) => format!("{realm}/user/{subject}").into(),
+            (None, None) => realm.into(),
+        };
         let credential = token_id.map_or_else(|| name().into(), Into::into);
         let mut principal = Principal::new(consumer, credential, CredentialKind::AccessToken, scopes.into());
         let client = client.map(Into::into);
@@ -121,8 +131,8 @@ impl VerifiedToken {
         })
     }
 
-    /// Who it acts for, with scopes, roles, groups and all claims. Its consumer is the client, or where there is
-    /// none the subject. Made once, so that a call only counts a reference.
+    /// Who it acts for, with scopes, roles, groups and all claims. Its consumer is `REALM/CLIENT`, or where there is no
+    /// client `REALM/user/SUBJECT`. Made once, so that a call only counts a reference.
     pub fn principal(&self) -> &Arc<Principal> {
         &self.principal
     }

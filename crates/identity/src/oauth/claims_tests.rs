@@ -24,16 +24,18 @@ fn who_it_acts_for() {
     let token = with(json!({"sub": "alice", "client_id": "app", "azp": "other", "jti": "t-1"})).unwrap();
     assert_eq!((token.subject(), token.client().map(|client| &**client)), (Some("alice"), Some("app")));
     let principal = token.principal();
-    assert_eq!((&*principal.consumer, &*principal.credential), ("app", "t-1"));
+    assert_eq!((&*principal.consumer, &*principal.credential), ("https://issuer.example/app", "t-1"));
     assert_eq!(principal.kind, CredentialKind::AccessToken);
     assert_eq!(principal.subject(), "alice");
     assert_eq!(token.issuer(), "https://issuer.example");
     assert_eq!(principal.claims.as_ref().unwrap().issuer(), "https://issuer.example");
     for name in ["azp", "cid", "appid"] {
-        assert_eq!(&*with(json!({name: "app"})).unwrap().principal().consumer, "app", "{name}");
+        let token = with(json!({name: "app"})).unwrap();
+        assert_eq!(&*token.principal().consumer, "https://issuer.example/app", "{name}");
     }
     let user_only = with(json!({"sub": "alice"})).unwrap();
-    assert_eq!((&*user_only.principal().consumer, &*user_only.principal().credential), ("alice", "name"));
+    let user = user_only.principal();
+    assert_eq!((&*user.consumer, &*user.credential), ("https://issuer.example/user/alice", "name"));
     assert_eq!(&*with(json!({})).unwrap().principal().consumer, "https://issuer.example");
     for bad in [
         json!({"sub": ""}),
@@ -137,6 +139,21 @@ fn times_are_rounded_against_the_token() {
         assert!(matches!(read(json!({"exp": bad})), Err(TokenError::Claims(_))), "{bad}");
     }
     assert!(matches!(read(json!({})), Err(TokenError::Claims(_))));
+}
+
+/// Two issuers, and an issuer's client and its user, may be called alike and are not one consumer.
+#[test]
+fn consumers_are_named_by_their_issuer() {
+    let names = ClaimNames { realm: "main".into(), ..ClaimNames::default() };
+    for (claims, consumer) in [
+        (json!({"exp": NOW + 100, "client_id": "alice"}), "main/alice"),
+        (json!({"exp": NOW + 100, "sub": "alice"}), "main/user/alice"),
+        (json!({"exp": NOW + 100}), "main"),
+    ] {
+        let Value::Object(claims) = claims else { panic!() };
+        let token = VerifiedToken::read(claims, "i", None, &names, || "name".to_owned()).unwrap();
+        assert_eq!(&*token.principal().consumer, consumer);
+    }
 }
 
 #[test]

@@ -32,7 +32,10 @@ fn answers_are_believed_for_a_while_and_no_longer() {
         panic!()
     };
     assert_eq!(facts.check(&["orders"], NOW_S, 0), Ok(()));
-    assert_eq!((facts.subject(), &*facts.principal().consumer), (Some("alice"), "app"));
+    assert_eq!(
+        (facts.subject(), &*facts.principal().consumer),
+        (Some("alice"), "https://issuer.example/app")
+    );
     assert!(is_active(&tokens.lookup("t", now(29))));
     assert!(matches!(tokens.lookup("t", now(30)), Introspected::Ask), "revoked tokens are found out");
     assert!(matches!(tokens.lookup("u", now(0)), Introspected::Ask), "another token");

@@ -224,9 +224,10 @@ fn check(key: &KeyRow) -> Result<(), KeyError> {
     if consumer.is_empty()
         || consumer.len() > 128
         || consumer.trim() != consumer
-        || consumer.chars().any(char::is_control)
+        || consumer.chars().any(|c| c.is_control() || c == '/')
     {
-        return invalid("consumer", "1 to 128 bytes without control characters or spaces around them");
+        // With a slash begin the names of those whom an issuer of tokens knows.
+        return invalid("consumer", "1 to 128 bytes without `/`, control characters or spaces around them");
     }
     let scope = |scope: &String| {
         !scope.is_empty() && scope.len() <= 256 && scope.bytes().all(|b| b.is_ascii_graphic())
