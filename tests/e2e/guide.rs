@@ -18,6 +18,7 @@ macro_rules! pages {
 pages! {
     audit: "audit",
     contract: "contract",
+    egress: "egress",
     errors: "errors-and-explain",
     first_api: "first-api",
     inspection: "inspection",

@@ -10,6 +10,8 @@ mod harness;
 #[cfg(test)]
 mod deploy;
 #[cfg(test)]
+mod egress;
+#[cfg(test)]
 mod evidence;
 #[cfg(test)]
 mod foreign_clients;

@@ -289,6 +289,18 @@ pub fn authority(value: &HeaderValue) -> Result<HeaderValue, Ambiguous> {
     Ok(value.clone())
 }
 
+/// Host (without brackets or a final dot) and port of an authority that [`authority`] took.
+pub(crate) fn host_and_port(authority: &HeaderValue) -> Option<(&str, Option<u16>)> {
+    let (host, port) = split_port(authority.as_bytes())?;
+    let host = std::str::from_utf8(host).ok()?.trim_start_matches('[').trim_end_matches(']');
+    let host = host.strip_suffix('.').unwrap_or(host);
+    let port = port.map(|port| std::str::from_utf8(port).ok()?.parse().ok());
+    match (host.is_empty(), port) {
+        (true, _) | (_, Some(None)) => None,
+        (false, port) => Some((host, port.flatten())),
+    }
+}
+
 fn split_port(authority: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
     let after_literal = match authority.first()? {
         b'[' => memchr::memchr(b']', authority)? + 1,

@@ -1,6 +1,7 @@
 //! The engine: compiled policy, ready to inspect exchanges.
 
 use std::cell::RefCell;
+use std::fmt::Debug;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use http::header::HeaderName;
 use crate::body::Bounds;
 use crate::client::TrustedHops;
 use crate::denial::{Denial, LocalReply};
-use crate::head::{Connection, ExchangeId, Now, RequestHead};
+use crate::head::{Connection, ExchangeId, Now, Origin, RequestHead};
 use crate::headers::ForwardedHeaders;
 use crate::inspection::{Inspection, Recorded};
 use crate::plan::Plan;
@@ -32,6 +33,14 @@ pub struct Settings {
     pub websocket_unmatched: bool,
     /// Query parameters whose values never reach a record, beside those that look secret by name.
     pub secret_parameters: Vec<Box<str>>,
+    /// Whether clients say where calls go: a forward proxy. Otherwise all go to one API.
+    pub forward_proxy: bool,
+}
+
+/// The policies of a forward proxy, one for each destination.
+pub trait Destinations: Debug + Send + Sync {
+    /// The engine that judges calls to `origin`; `None` where nobody named it.
+    fn engine(&self, origin: &Origin) -> Option<&Arc<Engine>>;
 }
 
 /// Compiled policy. Immutable; a reload makes a new one and swaps the [`EngineHandle`].
@@ -42,6 +51,7 @@ pub struct Engine {
     pub(crate) unmatched: Plan,
     pub(crate) settings: Settings,
     pub(crate) state: Arc<State>,
+    pub(crate) destinations: Option<Box<dyn Destinations>>,
 }
 
 /// Puts an engine together.
@@ -57,6 +67,7 @@ impl Engine {
             unmatched: Plan::new(None, Bounds::default(), Vec::new()),
             settings: Settings::default(),
             state,
+            destinations: None,
         })
     }
 
@@ -126,6 +137,12 @@ impl EngineBuilder {
     /// Sets what holds for every exchange.
     pub fn settings(mut self, settings: Settings) -> EngineBuilder {
         self.0.settings = settings;
+        self
+    }
+
+    /// Sets who judges calls of a forward proxy; this engine judges those that lead elsewhere.
+    pub fn destinations(mut self, destinations: impl Destinations + 'static) -> EngineBuilder {
+        self.0.destinations = Some(Box::new(destinations));
         self
     }
 

@@ -1,7 +1,7 @@
 //! What hosts hand in: heads, connections, time and identity of an exchange.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -124,8 +124,8 @@ impl BodyLength {
 pub struct RequestHead {
     /// The method.
     pub method: Method,
-    /// The request target as it stood on the wire: origin-form, absolute-form or `*` (RFC 9112 section 3.2);
-    /// for HTTP/2 the `:path`.
+    /// The request target as it stood on the wire (RFC 9112 section 3.2); for HTTP/2 the `:path`. Before an API of one's
+    /// own a host may hand in the origin-form of an absolute-form.
     pub target: Bytes,
     /// HTTP/2's `:authority`; `None` for HTTP/1, where `Host` stands in the headers.
     pub authority: Option<Bytes>,
@@ -156,7 +156,24 @@ pub struct Request {
     pub body: BodyLength,
     /// The protocol that the client asked to upgrade to (RFC 9110 section 7.8), where it asked for one.
     pub upgrade: Option<Bytes>,
+    /// Where a forward proxy is asked to call; `None` before an API of one's own.
+    pub origin: Option<Box<Origin>>,
     pub(crate) params: PathParams,
+}
+
+/// The server that a client of a forward proxy wants to reach (RFC 9110 sections 4.3 and 7.6).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// How it is called; of no meaning in a tunnel.
+    pub scheme: Scheme,
+    /// Name or address, lower case, without brackets.
+    pub host: Box<str>,
+    /// The port.
+    pub port: u16,
+    /// CONNECT: what goes through is between client and server.
+    pub tunnel: bool,
+    /// The addresses that a guard has checked. Hosts connect to these and resolve nothing; to none, they do not connect.
+    pub addresses: Vec<IpAddr>,
 }
 
 impl Request {

@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 use crate::body::{self, Body, MediaType};
 use crate::code;
 use crate::denial::{Denial, LocalReply};
-use crate::engine::EngineRef;
+use crate::engine::{Destinations, EngineRef};
 use crate::facts::Facts;
 use crate::guard::{BodyNeed, Finding};
 use crate::head::{BodyLength, Connection, ExchangeId, Now, Request, RequestHead, ResponseHead};
@@ -167,6 +167,15 @@ impl Inspection {
         recorded: Option<Box<Recorded>>,
     ) -> Inspection {
         let (request, facts, refusal) = normalise(&engine.settings, head, connection, id);
+        let chosen = |destinations: &dyn Destinations| {
+            request
+                .origin
+                .as_deref()
+                .and_then(|origin| destinations.engine(origin))
+                .cloned()
+                .map(EngineRef::new)
+        };
+        let engine = engine.destinations.as_deref().and_then(chosen).unwrap_or(engine);
         let mut inspection = Inspection {
             plan: None,
             scene: Box::new(Scene {

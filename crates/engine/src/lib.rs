@@ -46,11 +46,12 @@ pub use body::{Body, Bounds, MediaType};
 pub use client::TrustedHops;
 pub use code::{Code, Owasp, Severity};
 pub use denial::{Denial, LocalReply, ProblemError};
-pub use engine::{Engine, EngineBuilder, EngineHandle, EngineRef, EngineWatch, Settings};
+pub use engine::{Destinations, Engine, EngineBuilder, EngineHandle, EngineRef, EngineWatch, Settings};
 pub use facts::{Claims, CredentialKind, Facts, Principal};
 pub use guard::{BodyNeed, Cx, Finding, Guard, GuardError, Hooks, Stage, Verdict};
 pub use head::{
-    BodyLength, ClientCertificate, Connection, ExchangeId, Now, Request, RequestHead, ResponseHead, Scheme,
+    BodyLength, ClientCertificate, Connection, ExchangeId, Now, Origin, Request, RequestHead, ResponseHead,
+    Scheme,
 };
 pub use headers::ForwardedHeaders;
 pub use inspection::{ForwardBody, Inspection, Permit, Recorded, ResponseStep, Step, UpstreamFailure};

@@ -59,6 +59,11 @@ pub enum Destination {
         /// The issuer.
         issuer: Arc<str>,
     },
+    /// The addresses of a name, by the host's resolver: the answer's body has one on each line.
+    Resolve {
+        /// The name.
+        name: Box<str>,
+    },
     /// The API behind the gateway, over the same connections as any call.
     Upstream(Box<UpstreamRead>),
 }
@@ -164,6 +169,7 @@ impl UpstreamRead {
             headers,
             body: BodyLength::None,
             upgrade: None,
+            origin: None,
             params: crate::routes::PathParams::default(),
         };
         UpstreamRead { permit: Permit { id, body: ForwardBody::None, upgrade: false }, request }

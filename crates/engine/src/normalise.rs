@@ -10,7 +10,7 @@ use crate::code;
 use crate::denial::Denial;
 use crate::engine::Settings;
 use crate::facts::Facts;
-use crate::head::{Connection, ExchangeId, Request, RequestHead};
+use crate::head::{Connection, ExchangeId, Origin, Request, RequestHead, Scheme};
 use crate::headers;
 use crate::routes::PathParams;
 
@@ -34,6 +34,7 @@ pub(crate) fn normalise(
         headers,
         body,
         upgrade: None,
+        origin: None,
         params: PathParams::default(),
     };
     let refusal = fill(settings, &mut request, &mut facts, &target, authority, connection, id).err();
@@ -53,13 +54,17 @@ fn fill(
     connection: &Connection,
     id: ExchangeId,
 ) -> Result<(), Denial> {
-    if matches!(request.method, Method::TRACE | Method::CONNECT) {
+    let tunnel = settings.forward_proxy && request.method == Method::CONNECT;
+    if matches!(request.method, Method::TRACE | Method::CONNECT) && !tunnel {
         let allow = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
         let reason = format!("{} is never accepted", request.method);
         return Err(Denial::new(&code::METHOD_REFUSED, reason).header(header::ALLOW, allow).close());
     }
-    let target = canonical::target(raw_target, settings.encoded_slash)
-        .map_err(|ambiguous| Denial::new(&code::PATH_AMBIGUOUS, ambiguous.0).close())?;
+    let target = match tunnel {
+        true => tunnel_target(request, raw_target)?,
+        false => canonical::target(raw_target, settings.encoded_slash)
+            .map_err(|ambiguous| Denial::new(&code::PATH_AMBIGUOUS, ambiguous.0).close())?,
+    };
     if target.bytes.as_ref() == b"*" && request.method != Method::OPTIONS {
         return Err(Denial::new(&code::REQUEST_MALFORMED, "`*` is a target of OPTIONS only").close());
     }
@@ -67,7 +72,13 @@ fn fill(
     request.target = ByteString::try_from(target.bytes)
         .map_err(|_| Denial::new(&code::PATH_AMBIGUOUS, "the target is not ASCII").close())?;
     request.path_len = target.path_len;
+    let absolute = target.authority.is_some();
     request.authority = one_authority(request, authority, target.authority)?;
+    if settings.forward_proxy {
+        let https = raw_target.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"https"));
+        let scheme = if https { Scheme::Https } else { Scheme::Http };
+        request.origin = Some(Box::new(origin(&request.authority, scheme, absolute, tunnel)?));
+    }
     let mut stripped = headers::sanitise(&mut request.headers, &settings.protected_fields)?;
     request.upgrade = stripped.upgrade.take();
     let peer_is_trusted = settings.trusted_hops.trusts(connection.peer.ip());
@@ -81,6 +92,33 @@ fn fill(
     headers::set_forwarded(&mut request.headers, settings.forwarded, origin);
     facts.trace_id = headers::continue_trace(&mut request.headers, id, settings.forwarded.trace);
     Ok(())
+}
+
+/// The target of CONNECT (RFC 9110 section 9.3.6), which has no body.
+fn tunnel_target(request: &Request, raw: &Bytes) -> Result<canonical::Target, Denial> {
+    if request.version == Version::HTTP_2 || request.body.is_some() {
+        let reason = "CONNECT is taken over HTTP/1.1 and without a body";
+        return Err(Denial::new(&code::REQUEST_MALFORMED, reason).close());
+    }
+    let bytes = escape(raw).into_bytes();
+    Ok(canonical::Target { path_len: bytes.len(), bytes, authority: Some(raw.clone()) })
+}
+
+/// Where a forward proxy is asked to call.
+fn origin(authority: &HeaderValue, scheme: Scheme, absolute: bool, tunnel: bool) -> Result<Origin, Denial> {
+    let malformed = |reason: &'static str| Denial::new(&code::REQUEST_MALFORMED, reason).close();
+    if !absolute {
+        return Err(malformed("a forward proxy is asked with a whole URL, or with CONNECT and host:port"));
+    }
+    let (host, port) = canonical::host_and_port(authority)
+        .ok_or_else(|| malformed("the host is not a name or address with an optional port"))?;
+    let port = match (port, scheme) {
+        (Some(port), _) => port,
+        (None, _) if tunnel => return Err(malformed("CONNECT names a host and a port")),
+        (None, Scheme::Http) => 80,
+        (None, Scheme::Https) => 443,
+    };
+    Ok(Origin { scheme, host: host.into(), port, tunnel, addresses: Vec::new() })
 }
 
 /// The one authority that Host, `:authority` and an absolute-form target agree on.

@@ -12,7 +12,7 @@ macro_rules! codes {
                 severity: portcullis_engine::Severity::$severity,
             };
         )*
-        static CODES: &[&portcullis_engine::Code] = &[$(&$ident),*];
+        pub(crate) static CODES: &[&portcullis_engine::Code] = &[$(&$ident),*];
     };
 }
 

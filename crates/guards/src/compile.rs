@@ -100,13 +100,25 @@ impl Report {
 pub fn compile(
     contract: Option<Arc<Contract>>,
     policies: &Policies,
-    mut settings: Settings,
+    settings: Settings,
     credentials: impl Into<Credentials>,
     state: Arc<State>,
 ) -> Result<Compiled, Vec<CompileError>> {
-    let credentials = credentials.into();
+    compile_behind(&Vec::new, contract, policies, settings, credentials.into(), state)
+}
+
+/// As [`compile`], with the guards of `first` before those of each operation.
+pub(crate) fn compile_behind(
+    first: &dyn Fn() -> Vec<Planned>,
+    contract: Option<Arc<Contract>>,
+    policies: &Policies,
+    mut settings: Settings,
+    credentials: Credentials,
+    state: Arc<State>,
+) -> Result<Compiled, Vec<CompileError>> {
     let tokens = Tokens::of(&policies.issuers, contract.as_deref(), policies.zero_config, &credentials)?;
     let mut run = Run {
+        first,
         contract: contract.as_ref(),
         policies,
         keys: &credentials.keys,
@@ -174,6 +186,7 @@ pub fn compile(
 }
 
 struct Run<'a> {
+    first: &'a dyn Fn() -> Vec<Planned>,
     contract: Option<&'a Arc<Contract>>,
     policies: &'a Policies,
     keys: &'a KeyRingHandle,
@@ -229,7 +242,7 @@ impl Run<'_> {
         prepared: &Prepared,
         label: &str,
     ) -> Vec<Planned> {
-        let mut planned = Vec::new();
+        let mut planned = (self.first)();
         for ((entry, section), config) in
             REGISTRY.iter().zip(&prepared.effective.sections).zip(&prepared.configs)
         {

@@ -40,6 +40,7 @@ mod config;
 mod cookies;
 mod cors;
 mod deprecated;
+mod egress;
 mod flow;
 mod headers;
 mod inspect;
@@ -64,6 +65,7 @@ use portcullis_engine::Code;
 pub use authenticate::{Credentials, IntrospectionConfig, IssuerConfig, Tokens};
 pub use compile::{Access, Compiled, GuardReport, OperationReport, Report, compile};
 pub use config::CompileError;
+pub use egress::{DestinationConfig, Egress, compile_egress};
 pub use policies::{GuardMode, Match, Policies};
 pub use protection::{CompileCx, Entry, Fault, Part, Protection};
 
@@ -87,12 +89,14 @@ pub static REGISTRY: &[Entry] = &[
 
 /// The codes of all guards; those of the engine and its hosts are in [`portcullis_engine::code::CODES`].
 pub fn codes() -> impl Iterator<Item = &'static Code> {
-    REGISTRY.iter().flat_map(|entry| entry.codes).copied()
+    REGISTRY.iter().flat_map(|entry| entry.codes).chain(egress::CODES).copied()
 }
 
-/// The pages for users: each protection's name and its page in Markdown, in the registry's order.
-pub fn docs() -> impl Iterator<Item = (&'static str, String)> {
-    REGISTRY.iter().map(|entry| (entry.name, entry.page()))
+/// The pages for users: each protection's name, its page in Markdown and its codes, in the registry's order; last that
+/// of the guard that a forward proxy has.
+pub fn docs() -> impl Iterator<Item = (&'static str, String, &'static [&'static Code])> {
+    let egress = (egress::NAME, protection::page(include_str!("egress.rs")), egress::CODES);
+    REGISTRY.iter().map(|entry| (entry.name, entry.page(), entry.codes)).chain([egress])
 }
 
 #[cfg(test)]

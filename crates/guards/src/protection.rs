@@ -238,17 +238,21 @@ impl Entry {
 
     /// Its page for users, in Markdown.
     pub fn page(&self) -> String {
-        let lines = self.source.lines().map_while(|line| line.strip_prefix("//!"));
-        let mut page = String::new();
-        for line in lines {
-            page.push_str(line.strip_prefix(' ').unwrap_or(line));
-            page.push('\n');
-        }
-        page
+        page(self.source)
     }
 
     /// The JSON Schema of its section, `mode` and `on_error` included.
     pub fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
         config::section_schema((self.schema)(generator), generator)
     }
+}
+
+/// The page for users at the beginning of a file, in Markdown.
+pub(crate) fn page(source: &str) -> String {
+    let mut page = String::new();
+    for line in source.lines().map_while(|line| line.strip_prefix("//!")) {
+        page.push_str(line.strip_prefix(' ').unwrap_or(line));
+        page.push('\n');
+    }
+    page
 }

@@ -20,8 +20,8 @@
 //! ```
 //!
 //! A host inside may be allowed by its whole name (`http://billing:9000`). What a name resolves to when the API asks,
-//! and where a redirect leads, is decided later than any gateway can see: let the API's own calls leave through a
-//! proxy that allows only what they need.
+//! and where a redirect leads, is decided later than a gateway in front can see: let the API's own calls leave through
+//! `portcullis egress`.
 
 use std::ops::ControlFlow;
 
@@ -35,7 +35,7 @@ use crate::media::is_opaque;
 use crate::place::{PathParameter, Place, member_name};
 use crate::protection::{CompileCx, Fault, Part, Protection};
 
-mod url;
+pub(crate) mod url;
 
 codes! {
     URL_REFUSED = "url-refused" 403 Api7 918 High

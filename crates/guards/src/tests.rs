@@ -24,7 +24,7 @@ fn names_and_codes_are_unique_and_explained() {
 
 #[test]
 fn every_page_says_what_the_attack_is_and_its_examples_are_valid() {
-    for (name, page) in docs() {
+    for (name, page, _) in docs() {
         assert!(page.contains("OWASP API") && page.contains("CWE-"), "{name}");
         assert!(page.contains("**What it does.**") && page.contains("**The attack.**"), "{name}");
         let examples: Vec<&str> =
@@ -34,6 +34,13 @@ fn every_page_says_what_the_attack_is_and_its_examples_are_valid() {
             let tree =
                 portcullis_openapi::source::Document::parse("example.yaml", example.as_bytes()).unwrap();
             let value = to_value(tree.root());
+            if name == crate::egress::NAME {
+                let read = serde_json::from_value::<
+                    std::collections::BTreeMap<String, crate::DestinationConfig>,
+                >(value["egress"]["destinations"].clone());
+                assert!(read.is_ok_and(|destinations| !destinations.is_empty()), "{example}");
+                continue;
+            }
             let read = Policies::from_value(&value);
             assert!(read.is_ok(), "{name}: {:?}\n{example}", read.err());
         }

@@ -24,6 +24,9 @@ pub struct ProxyConfig {
     pub trusted_hops: TrustedHops,
     /// Number of worker threads; 0 means one for each core.
     pub workers: usize,
+    /// Whether clients say where calls go (a forward proxy). Then `upstream` names no instances, and says how those are
+    /// called that the engine allows.
+    pub forward_proxy: bool,
 }
 
 /// One listening address.

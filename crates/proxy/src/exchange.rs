@@ -8,17 +8,18 @@ use bytes::{Bytes, BytesMut};
 use http::header::{DATE, HeaderValue, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
 use portcullis_engine::{
-    Connection, Denial, End, Inspection, LocalReply, Now, Outcome, RequestHead, ResponseHead, ResponseStep,
-    Step, UpstreamFailure, code,
+    BodyLength, Connection, Denial, End, Inspection, LocalReply, Now, Outcome, RequestHead, ResponseHead,
+    ResponseStep, Step, UpstreamFailure, code,
 };
 
 use crate::alarm::{Alarm, Patience};
+use crate::io::{Io, Outbox};
 use crate::limits::Held;
 use crate::lookup;
 use crate::message::{BodyError, Frame};
 use crate::server::client::{Client, Gone, exact};
 use crate::tunnel;
-use crate::upstream::{Answer, Call, ForwardError, Outbound, Pumped, UpstreamHead};
+use crate::upstream::{self, Answer, Call, ForwardError, Outbound, Pumped, UpstreamHead};
 use crate::worker::Worker;
 
 /// Serves one request. Returns once the response was handed over, or cannot be.
@@ -215,12 +216,19 @@ impl<'a, C: Client> Exchange<'a, C> {
                 Step::Forward(permit) => {
                     self.progress = Progress::Forwarded;
                     let upgrade = permit.upgrade();
-                    let upstream = self.worker.upstream();
                     let began = self.worker.now();
                     let Some(inspection) = self.account.inspection.as_ref() else { return Ok(()) };
                     let request = inspection.request();
-                    let answer =
-                        upstream.forward(permit, request, self.client, self.worker, self.alarm).await;
+                    if let Some(origin) = request.origin.as_deref().filter(|origin| origin.tunnel) {
+                        let connected = upstream::reach(&permit, origin, self.worker).await;
+                        return self.connected(connected).await;
+                    }
+                    let answer = match self.worker.upstream(request) {
+                        Ok(upstream) => {
+                            upstream.forward(permit, request, self.client, self.worker, self.alarm).await
+                        }
+                        Err(failure) => Err(ForwardError::Upstream(failure)),
+                    };
                     drop(held);
                     let now = self.worker.now();
                     self.account.upstream_ns = Some(now.mono_ns.saturating_sub(began.mono_ns));
@@ -609,16 +617,44 @@ impl<'a, C: Client> Exchange<'a, C> {
         }
     }
 
+    /// Tells the client that CONNECT reached the server, and begins the tunnel.
+    async fn connected(&mut self, reached: Result<(Io, Arc<str>), UpstreamFailure>) -> Result<(), Gone> {
+        let Some(inspection) = self.account.inspection.as_mut() else { return Ok(()) };
+        let (io, label) = match reached {
+            Ok(reached) => reached,
+            Err(failure) => {
+                let reply = inspection.upstream_failed(&failure);
+                return self.reply(reply).await;
+            }
+        };
+        self.account.upstream = Some(label);
+        let head = ResponseHead { status: StatusCode::OK, headers: HeaderMap::new(), body: BodyLength::None };
+        let (buffer, out) = self.worker.buffers();
+        self.carry(head, io, buffer, out).await
+    }
+
     /// Turns both connections into a tunnel.
     async fn tunnel(&mut self, head: ResponseHead, outbound: Option<Outbound>) -> Result<(), Gone> {
-        self.account.status = head.status;
         let Some(Outbound { call: Call::H1(call), lease, .. }) = outbound else { return Err(Gone) };
+        let (upstream, slot, buffer, out) = call.into_parts();
+        let carried = self.carry(head, upstream, buffer, out).await;
+        drop((slot, lease));
+        carried
+    }
+
+    async fn carry(
+        &mut self,
+        head: ResponseHead,
+        mut upstream: Io,
+        upstream_buffer: BytesMut,
+        mut upstream_out: Outbox,
+    ) -> Result<(), Gone> {
+        self.account.status = head.status;
         self.progress = Progress::Answered;
         self.client.start(head, None, false);
         self.flush().await?;
         let Some((io, buffer, out)) = self.client.raw() else { return Err(Gone) };
         self.worker.stats.tunnels_total.up();
-        let (mut upstream, slot, upstream_buffer, mut upstream_out) = call.into_parts();
         let client_side = tunnel::Side { io, buffer: buffer.split(), out };
         let upstream_side =
             tunnel::Side { io: &mut upstream, buffer: upstream_buffer, out: &mut upstream_out };
@@ -627,7 +663,6 @@ impl<'a, C: Client> Exchange<'a, C> {
         self.account.bytes_in = carried.up;
         self.account.bytes_out = carried.down;
         self.account.finish(if carried.cut { End::Cut } else { End::Complete });
-        drop((slot, lease));
         Err(Gone)
     }
 }

@@ -50,7 +50,9 @@ pub(crate) async fn ask<C: Client>(
     let answer = async {
         match lookup.destination {
             Destination::Upstream(read) => read_upstream(worker, alarm, *read, lookup.max_response).await,
-            Destination::Url { .. } | Destination::Keys { .. } => worker.lookups.ask(lookup).await,
+            Destination::Url { .. } | Destination::Keys { .. } | Destination::Resolve { .. } => {
+                worker.lookups.ask(lookup).await
+            }
         }
     };
     let mut answer = pin!(tokio::time::timeout(within, answer));
@@ -69,7 +71,10 @@ pub(crate) async fn ask<C: Client>(
 
 async fn read_upstream(worker: &Rc<Worker>, alarm: &Alarm, read: UpstreamRead, most: u64) -> LookupResult {
     let UpstreamRead { permit, request } = read;
-    let forwarded = worker.upstream().forward(permit, &request, &mut Nobody, worker, alarm).await;
+    let forwarded = match worker.upstream(&request) {
+        Ok(upstream) => upstream.forward(permit, &request, &mut Nobody, worker, alarm).await,
+        Err(failure) => Err(ForwardError::Upstream(failure)),
+    };
     let crate::upstream::Answer { head, mut exchange } = forwarded.map_err(|error| match error {
         ForwardError::Upstream(UpstreamFailure::Timeout) => LookupFailure::Timeout,
         ForwardError::Upstream(UpstreamFailure::Unavailable(_)) => {

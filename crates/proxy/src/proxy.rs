@@ -85,7 +85,8 @@ impl Proxy {
         engine: EngineHandle,
         observer: Arc<dyn Observer>,
     ) -> Result<Self, BindError> {
-        let ProxyConfig { listen, tls, upstream, limits, timeouts, trusted_hops, workers } = config;
+        let ProxyConfig { listen, tls, upstream, limits, timeouts, trusted_hops, workers, forward_proxy } =
+            config;
         if listen.is_empty() {
             return Err(BindError::NoAddress);
         }
@@ -97,7 +98,7 @@ impl Proxy {
         if let Some(without) = listen.iter().find(|l| l.tls && tls.is_none()) {
             return Err(BindError::NoCertificate(without.address));
         }
-        let group = Group::new(upstream, workers)?;
+        let group = Group::new(upstream, workers, forward_proxy)?;
         let control = Control::start(&group)?;
         raise_file_limit(limits.connections.saturating_mul(2).saturating_add(1024));
         let mut local = Vec::new();
@@ -119,6 +120,7 @@ impl Proxy {
         let shared = Arc::new(Shared {
             start: Instant::now(),
             workers,
+            forward_proxy,
             gate: Arc::new(Gate::default()),
             memory: Memory::new(limits.buffered_bytes.bytes()),
             stats: ProxyStats::new(workers),
@@ -236,7 +238,7 @@ impl ProxyHandle {
         let group = if old.group.config == config.upstream {
             None
         } else {
-            let group = Group::new(config.upstream.clone(), self.shared.workers)?;
+            let group = Group::new(config.upstream.clone(), self.shared.workers, self.shared.forward_proxy)?;
             let control = Control::start(&group)?;
             Some((group, control))
         };

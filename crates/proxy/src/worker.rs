@@ -10,7 +10,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use arc_swap::ArcSwap;
 use bytes::BytesMut;
 use http::{HeaderMap, HeaderValue};
-use portcullis_engine::{EngineHandle, EngineRef, EngineWatch, ExchangeId, Now, Observer, TrustedHops};
+use portcullis_engine::{
+    EngineHandle, EngineRef, EngineWatch, ExchangeId, Now, Observer, Request, TrustedHops, UpstreamFailure,
+};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::alarm::{Alarms, TICK};
@@ -20,7 +22,7 @@ use crate::limits::{Gate, Memory};
 use crate::lookup::Lookups;
 use crate::server;
 use crate::stats::{ProxyStats, WorkerStats};
-use crate::upstream::{Group, Upstream};
+use crate::upstream::{Elsewhere, Group, Upstream};
 
 /// What all workers share.
 #[derive(Debug)]
@@ -28,6 +30,8 @@ pub(crate) struct Shared {
     /// The zero of all monotonic times.
     pub(crate) start: Instant,
     pub(crate) workers: usize,
+    /// Clients say where calls go.
+    pub(crate) forward_proxy: bool,
     pub(crate) gate: Arc<Gate>,
     pub(crate) memory: Arc<Memory>,
     pub(crate) stats: ProxyStats,
@@ -64,6 +68,8 @@ pub(crate) struct Worker {
     engine: EngineWatch,
     settings: RefCell<Arc<Settings>>,
     upstream: RefCell<Rc<Upstream>>,
+    /// Where clients of a forward proxy called lately.
+    elsewhere: RefCell<Elsewhere>,
     /// When this worker saw that it is to drain, on its coarse clock.
     draining_since: Cell<Option<u64>>,
     /// Connections that wait for a request with their buffers in hand.
@@ -104,6 +110,7 @@ impl Worker {
             engine: engine.watch(),
             settings: RefCell::new(settings),
             upstream: RefCell::new(upstream),
+            elsewhere: RefCell::default(),
             draining_since: Cell::new(None),
             warm: Cell::new(0),
             in_flight: Cell::new(0),
@@ -131,6 +138,7 @@ impl Worker {
             ticks.tick().await;
             self.tick();
             self.upstream.borrow().sweep(self.alarms.now());
+            self.elsewhere.borrow_mut().sweep(self.alarms.now());
             if self.is_draining() && self.draining_since.get().is_none() {
                 self.draining_since.set(Some(self.alarms.now()));
                 self.alarms.wake_all();
@@ -141,6 +149,7 @@ impl Worker {
             }
             if self.is_draining() && self.stats.connections_open.get() == 0 {
                 self.upstream.borrow().clear();
+                self.elsewhere.borrow_mut().clear();
                 return;
             }
         }
@@ -157,6 +166,7 @@ impl Worker {
             let settings = Arc::clone(&settings);
             if !Arc::ptr_eq(&settings.group, &self.upstream.borrow().group) {
                 *self.upstream.borrow_mut() = Upstream::new(Arc::clone(&settings.group), self.index);
+                self.elsewhere.borrow_mut().clear();
             }
             *self.settings.borrow_mut() = settings;
         }
@@ -220,8 +230,13 @@ impl Worker {
         self.engine.load()
     }
 
-    pub(crate) fn upstream(&self) -> Rc<Upstream> {
-        Rc::clone(&self.upstream.borrow())
+    /// Where a request goes: to the API, or where a forward proxy is asked to call.
+    pub(crate) fn upstream(&self, request: &Request) -> Result<Rc<Upstream>, UpstreamFailure> {
+        let upstream = self.upstream.borrow();
+        match &request.origin {
+            None => Ok(Rc::clone(&upstream)),
+            Some(origin) => self.elsewhere.borrow_mut().upstream(&upstream.group, origin, self.alarms.now()),
+        }
     }
 
     #[inline]

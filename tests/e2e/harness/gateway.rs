@@ -28,6 +28,7 @@ pub(crate) struct Options {
     config: Option<String>,
     files: Vec<(String, String)>,
     listens_itself: bool,
+    egress: bool,
 }
 
 impl Options {
@@ -69,6 +70,18 @@ impl Options {
         self.start()
     }
 
+    /// The same with `to` in the place of `from` in the config file.
+    pub(crate) fn replace_config(mut self, from: &str, to: &str) -> Self {
+        self.config = self.config.map(|config| config.replace(from, to));
+        self
+    }
+
+    /// Starts the proxy of its section `egress` instead.
+    pub(crate) fn start_egress(mut self) -> Gateway {
+        self.egress = true;
+        self.start()
+    }
+
     /// Starts it and waits until it takes calls.
     pub(crate) fn start(self) -> Gateway {
         let folder = tempfile::tempdir().unwrap();
@@ -78,7 +91,7 @@ impl Options {
         let ready = folder.path().join("ready.json");
         let log = fs::File::create(folder.path().join("gateway.log")).unwrap();
         let mut command = Command::new(binary());
-        command.current_dir(folder.path()).arg("run");
+        command.current_dir(folder.path()).arg(if self.egress { "egress" } else { "run" });
         if let Some(config) = &self.config {
             fs::write(folder.path().join("portcullis.yaml"), config).unwrap();
             command.args(["--config", "portcullis.yaml"]);

@@ -125,7 +125,8 @@ struct Scene {
     folder: tempfile::TempDir,
     _shop: Peer,
     _provider: Option<Provider>,
-    gateway: Option<Child>,
+    /// The gateway, and the proxy for the API's own calls.
+    servers: [Option<Child>; 2],
     /// What a page names, and where it is.
     moves: Vec<(&'static str, String)>,
     listen: SocketAddr,
@@ -146,13 +147,14 @@ impl Scene {
             ("0.0.0.0:8443", public.to_string()),
             ("127.0.0.1:8443", public.to_string()),
             ("127.0.0.1:3128", other.to_string()),
+            ("ports: [3000]", format!("ports: [{}]", shop.address.port())),
         ];
         moves.extend(provider.as_ref().map(|provider| (PROVIDER, provider.issuer())));
         let mut scene = Self {
             folder,
             _shop: shop,
             _provider: provider,
-            gateway: None,
+            servers: [None, None],
             moves,
             listen,
             admin,
@@ -179,10 +181,8 @@ impl Scene {
             }
         }
         let bare = self.moved("portcullis run --spec openapi.yaml --upstream http://127.0.0.1:3000");
-        self.serve(match folder.join("portcullis.yaml").exists() {
-            true => "portcullis run",
-            false => &bare,
-        });
+        let own = folder.join("portcullis.yaml").exists();
+        self.serve(if own { "portcullis run" } else { &bare });
         if folder.join("prepare.sh").exists() {
             let (code, said) = self.shell("source ./prepare.sh", PATIENCE * 4);
             assert_eq!(code, Some(0), "prepare.sh: {said}");
@@ -195,7 +195,7 @@ impl Scene {
 
     fn command(&mut self, command: &str, expected: &[&str], codes: &[i32]) {
         let command = self.identified(&self.moved(command));
-        let said = if command.starts_with("portcullis run") {
+        let said = if command.starts_with("portcullis run") || command.starts_with("portcullis egress") {
             self.serve(&command)
         } else {
             let follows = command.contains("--follow");
@@ -231,18 +231,23 @@ impl Scene {
 
     /// Starts the gateway in the place of the one before, and waits until it serves. What it said until then.
     fn serve(&mut self, command: &str) -> String {
-        self.stop();
+        let place = usize::from(command.starts_with("portcullis egress"));
+        self.stop(place);
         let folder = self.folder.path();
         let (ready, log) = (folder.join(".ready.json"), folder.join(".gateway.log"));
         let _ = fs::remove_file(&ready);
         let configuration = fs::read_to_string(folder.join("portcullis.yaml")).unwrap_or_default();
         let mut line = format!("exec {command} --ready-file {}", ready.display());
         let listens = self.moves.iter().any(|(_, to)| configuration.contains(&format!("{to}, tls")));
-        if !listens && !configuration.contains(&self.listen.to_string()) {
+        if place == 0 && !listens && !configuration.contains(&self.listen.to_string()) {
             line.push_str(&format!(" --listen {}", self.listen));
         }
         if !configuration.contains(&self.admin.to_string()) {
-            line.push_str(&format!(" --admin {}", self.admin));
+            line.push_str(&if place == 0 {
+                format!(" --admin {}", self.admin)
+            } else {
+                " --admin off".into()
+            });
         }
         let file = fs::File::create(&log).unwrap();
         let mut child = self.bash(&line).stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap();
@@ -256,14 +261,14 @@ impl Scene {
             }
             thread::sleep(Duration::from_millis(10));
         }
-        self.gateway = Some(child);
+        self.servers[place] = Some(child);
         fs::read_to_string(&log).unwrap()
     }
 
-    fn stop(&mut self) {
-        if let Some(mut gateway) = self.gateway.take() {
-            let _ = gateway.kill();
-            let _ = gateway.wait();
+    fn stop(&mut self, place: usize) {
+        if let Some(mut server) = self.servers[place].take() {
+            let _ = server.kill();
+            let _ = server.wait();
         }
     }
 
@@ -298,14 +303,25 @@ impl Scene {
         let mut command = Command::new("bash");
         command.args(["-c", script]).current_dir(folder).stdin(Stdio::null()).process_group(0);
         command.env("PATH", format!("{}:{path}", folder.join(".bin").display())).env("HOME", folder);
-        command.env_remove("PORTCULLIS_LOG");
+        for name in [
+            "PORTCULLIS_LOG",
+            "http_proxy",
+            "HTTP_PROXY",
+            "https_proxy",
+            "HTTPS_PROXY",
+            "no_proxy",
+            "NO_PROXY",
+        ] {
+            command.env_remove(name);
+        }
         command
     }
 }
 
 impl Drop for Scene {
     fn drop(&mut self) {
-        self.stop();
+        self.stop(0);
+        self.stop(1);
     }
 }
 

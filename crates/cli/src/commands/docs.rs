@@ -71,15 +71,10 @@ fn guards() -> String {
         "every section has `mode` (`enforce`, `monitor`, `off`) and `on_error` (`closed`, `open`). ",
     );
     page.push_str("Guards of one stage run in this order.\n");
-    for (name, text) in portcullis_guards::docs() {
+    for (name, text, codes) in portcullis_guards::docs() {
         let _ = write!(page, "\n## {name}\n\n{}\n", text.trim());
-        let codes =
-            portcullis_guards::REGISTRY.iter().find(|entry| entry.name == name).map(|entry| entry.codes);
-        let codes: Vec<String> = codes
-            .unwrap_or_default()
-            .iter()
-            .map(|code| format!("[`{0}`](codes.md#{0})", code.name))
-            .collect();
+        let codes: Vec<String> =
+            codes.iter().map(|code| format!("[`{0}`](codes.md#{0})", code.name)).collect();
         if !codes.is_empty() {
             let _ = write!(page, "\nCodes: {}.\n", codes.join(", "));
         }

@@ -90,7 +90,7 @@ fn contract(config: &Config) -> Outcome {
         let hint = "give --spec, or `contract:` in the file";
         return Warning("none: paths, parameters and bodies are not checked".into(), hint);
     };
-    match build::load_contract(config, source) {
+    match build::load_contract(config, source, "/contract") {
         Err(errors) => Wrong(errors.to_string(), "correct the document, or name another"),
         Ok((contract, _)) => {
             let operations = contract.operations();

@@ -9,6 +9,7 @@ mod contract;
 mod demo;
 mod docs;
 mod doctor;
+mod egress;
 mod explain;
 mod init;
 mod inspect;
@@ -41,6 +42,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::Args),
+    Egress(egress::Args),
     Demo(demo::Args),
     Keys(keys::Args),
     Log(log::Args),
@@ -85,6 +87,7 @@ pub(crate) fn main() -> ExitCode {
 fn run(command: Command) -> Result {
     match command {
         Command::Run(args) => run::run(&args),
+        Command::Egress(args) => egress::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Init(args) => init::run(&args),
         Command::Doctor(args) => doctor::run(&args),

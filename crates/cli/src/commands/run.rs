@@ -7,7 +7,7 @@ use portcullis_guards::{Access, Report};
 use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::config::{self, Overrides};
+use crate::config::{self, Config, Overrides};
 use crate::exit::{Exit, Failure, Result};
 use crate::gateway::Gateway;
 use crate::gateway::reload::Reloader;
@@ -21,6 +21,13 @@ use crate::term::{self, Style, out};
 pub(crate) struct Args {
     #[command(flatten)]
     overrides: Overrides,
+    #[command(flatten)]
+    serving: Serving,
+}
+
+/// How a gateway says what it does.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Serving {
     /// File that is written once calls are served: {"listen": [...], "admin": ...}
     #[arg(long, value_name = "PATH")]
     ready_file: Option<PathBuf>,
@@ -31,33 +38,46 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result {
     let mut config = config::load(&args.overrides).map_err(Failure::usage)?;
-    if args.verbose && config.gateway.log.access == crate::observe::access::Format::Off {
-        config.gateway.log.access = crate::observe::access::Format::Text;
-        "stderr".clone_into(&mut config.gateway.log.access_to);
-    }
-    super::log_to_stderr(&config.gateway.log, args.verbose);
+    args.serving.prepare(&mut config);
     let contract = config.gateway.contract.is_some();
     let gateway = Gateway::start(config, args.overrides.clone())?;
     announce(&gateway.report, contract);
-    for url in gateway.urls() {
-        term::tell(format_args!("listening on {url}"));
-    }
-    if let Some(admin) = gateway.admin() {
-        term::tell(format_args!("admin on http://{admin}"));
-    }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::Incomplete(format!("the runtime cannot be started: {error}")))?;
-    runtime.block_on(async {
-        let signals = Signals::new().map_err(|error| Failure::Incomplete(format!("no signals: {error}")))?;
-        if let Some(path) = &args.ready_file {
-            write_ready(path, &gateway)?;
+    args.serving.serve(gateway)
+}
+
+impl Serving {
+    /// Sets what is said, and where.
+    pub(crate) fn prepare(&self, config: &mut Config) {
+        if self.verbose && config.gateway.log.access == crate::observe::access::Format::Off {
+            config.gateway.log.access = crate::observe::access::Format::Text;
+            "stderr".clone_into(&mut config.gateway.log.access_to);
         }
-        let reloader = gateway.reloader();
-        gateway.serve(signals.wait(&reloader)).await
-    })?;
-    Ok(Exit::Ok)
+        super::log_to_stderr(&config.gateway.log, self.verbose);
+    }
+
+    /// Serves until a signal says to stop.
+    pub(crate) fn serve(&self, gateway: Gateway) -> Result {
+        for url in gateway.urls() {
+            term::tell(format_args!("listening on {url}"));
+        }
+        if let Some(admin) = gateway.admin() {
+            term::tell(format_args!("admin on http://{admin}"));
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::Incomplete(format!("the runtime cannot be started: {error}")))?;
+        runtime.block_on(async {
+            let signals =
+                Signals::new().map_err(|error| Failure::Incomplete(format!("no signals: {error}")))?;
+            if let Some(path) = &self.ready_file {
+                write_ready(path, &gateway)?;
+            }
+            let reloader = gateway.reloader();
+            gateway.serve(signals.wait(&reloader)).await
+        })?;
+        Ok(Exit::Ok)
+    }
 }
 
 /// Open operations that are listed at start.

@@ -9,6 +9,7 @@ use portcullis_openapi::{CaseOf, Options, TrailingSlash};
 use portcullis_proxy::{Listen, OriginConfig, ProxyConfig, TlsConfig, UpstreamConfig};
 
 use super::Fault;
+use super::egress::Outward;
 use super::written::{
     AdminWritten, ContractWritten, EventsWritten, ForwardedWritten, ListenWritten, LogWritten, Written,
 };
@@ -39,6 +40,8 @@ pub(crate) struct Gateway {
     pub(crate) drain: Period,
     /// What holds for every exchange.
     pub(crate) settings: Settings,
+    /// What a forward proxy lets out; `None` before an API of one's own.
+    pub(crate) egress: Option<Outward>,
 }
 
 /// What is decided once, at start: a reload leaves it as it is.
@@ -146,6 +149,7 @@ pub(crate) fn check(written: Written, folder: &Path) -> Result<Gateway, Wrong> {
             timeouts: written.timeouts,
             trusted_hops: trusted_hops.clone(),
             workers: written.workers,
+            forward_proxy: false,
         },
         admin: admin(written.admin)?,
         contract: written.contract.map(|contract| contract_source(contract, folder)),
@@ -160,6 +164,7 @@ pub(crate) fn check(written: Written, folder: &Path) -> Result<Gateway, Wrong> {
             secret_parameters: written.secret_parameters.into_iter().map(String::into_boxed_str).collect(),
             ..Settings::default()
         },
+        egress: None,
     })
 }
 

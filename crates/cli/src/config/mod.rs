@@ -2,6 +2,7 @@
 
 pub(crate) mod checked;
 pub(crate) mod de;
+pub(crate) mod egress;
 mod report;
 mod shape;
 pub(crate) mod substitute;
@@ -83,6 +84,9 @@ pub(crate) struct Overrides {
     /// Whether it does not matter where the API is.
     #[arg(skip)]
     pub(crate) upstream_optional: bool,
+    /// Whether it is about the section `egress` and the proxy that it describes.
+    #[arg(skip)]
+    pub(crate) egress: bool,
 }
 
 /// A configuration that was read and checked.
@@ -254,6 +258,7 @@ fn finish(
     mut files: Vec<PathBuf>,
     overrides: &Overrides,
 ) -> Result<Config, ConfigErrors> {
+    let outward = overrides.egress.then(|| written.turn_outward(folder)).transpose();
     override_written(&mut written, overrides);
     if overrides.monitor {
         policies.mode = portcullis_engine::Mode::Monitor;
@@ -267,7 +272,18 @@ fn finish(
             error
         }
     };
-    let mut gateway = checked::check(written, folder).map_err(wrong)?;
+    let mut outward = outward.map_err(&wrong)?;
+    let mut gateway = checked::check(written, folder).map_err(&wrong)?;
+    if let Some(outward) = &mut outward {
+        outward.check(gateway.proxy.listen.iter().map(|listen| listen.address)).map_err(&wrong)?;
+        gateway.proxy.forward_proxy = true;
+        if overrides.monitor {
+            outward.egress.mode = portcullis_engine::Mode::Monitor;
+        }
+        let contracts = outward.destinations.values().filter_map(|(_, contract)| contract.as_ref());
+        files.extend(contracts.map(|contract| contract.file.clone()));
+    }
+    gateway.egress = outward;
     // Paths on the command line start from where it was typed.
     if let Some(data) = &overrides.data {
         gateway.data.clone_from(data);
@@ -277,7 +293,7 @@ fn finish(
             gateway.contract.take().map(|contract| (contract.pinned, contract.options)).unwrap_or_default();
         gateway.contract = Some(ContractSource { file: spec.clone(), pinned, options });
     }
-    if gateway.proxy.upstream.origins.is_empty() && !overrides.upstream_optional {
+    if gateway.proxy.upstream.origins.is_empty() && !overrides.upstream_optional && !overrides.egress {
         let place = document.as_ref().map_or("command line", Document::name);
         return Err(ConfigError::whole(place, "no upstream is named: where is the API?")
             .hint("give `--upstream http://127.0.0.1:3000`, or `upstream:` in the file")

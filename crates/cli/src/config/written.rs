@@ -8,6 +8,7 @@ use portcullis_proxy::{Limits, Timeouts, TlsConfig, UpstreamConfig};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::egress::EgressWritten;
 use crate::observe::access::Format;
 
 /// The gateway's own sections. Each guard owns a section of its own beside them, and `policies` says where they
@@ -55,6 +56,8 @@ pub(crate) struct Written {
     pub(crate) secret_parameters: Vec<String>,
     /// Worker threads; 0 means one for each core.
     pub(crate) workers: usize,
+    /// What `portcullis egress` lets out: the API's own calls to others.
+    pub(crate) egress: Option<EgressWritten>,
 }
 
 /// One listener.

@@ -1,6 +1,7 @@
 //! From a checked configuration to an engine; the same for `run`, `config`, `replay` and `demo`.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -28,18 +29,33 @@ pub(crate) fn compile_watched(
     state: Arc<State>,
 ) -> std::result::Result<(Compiled, Vec<PathBuf>), ConfigErrors> {
     let mut files = config.files.clone();
+    let settings = config.gateway.settings.clone();
+    let failed = |errors: Vec<CompileError>| {
+        let one = |error: CompileError| config.error_at(&error.pointer, Fault::new(error.message));
+        ConfigErrors::new(errors.into_iter().map(one))
+    };
+    if let Some(outward) = &config.gateway.egress {
+        let mut destinations = BTreeMap::new();
+        for (name, (destination, source)) in &outward.destinations {
+            let place =
+                format!("/egress/destinations/{}/contract", name.replace('~', "~0").replace('/', "~1"));
+            let contract = source.as_ref().map(|source| load_contract(config, source, &place)).transpose()?;
+            let (contract, parts) = contract.unzip();
+            files.extend(parts.into_iter().flatten());
+            destinations.insert(name.clone(), (destination.clone(), contract.map(Arc::new)));
+        }
+        let compiled = portcullis_guards::compile_egress(&outward.egress, &destinations, &settings, &state)
+            .map_err(failed)?;
+        return Ok((compiled, files));
+    }
     let mut contract = None;
     if let Some(source) = &config.gateway.contract {
-        let (loaded, parts) = load_contract(config, source)?;
+        let (loaded, parts) = load_contract(config, source, "/contract")?;
         contract = Some(Arc::new(loaded));
         files.extend(parts);
     }
-    let settings = config.gateway.settings.clone();
-    let compiled = portcullis_guards::compile(contract, &config.policies, settings, keys, state);
-    let compiled = compiled.map_err(|errors| {
-        let one = |error: CompileError| config.error_at(&error.pointer, Fault::new(error.message));
-        ConfigErrors::new(errors.into_iter().map(one))
-    })?;
+    let compiled =
+        portcullis_guards::compile(contract, &config.policies, settings, keys, state).map_err(failed)?;
     Ok((compiled, files))
 }
 
@@ -56,10 +72,12 @@ impl Fetch for Watched {
     }
 }
 
-/// Loads the contract's document and the files that it refers to; and says which those are.
+/// Loads a contract's document and the files that it refers to; and says which those are. `place` is the key that
+/// names it.
 pub(crate) fn load_contract(
     config: &Config,
     source: &ContractSource,
+    place: &str,
 ) -> std::result::Result<(Contract, Vec<PathBuf>), ConfigErrors> {
     let ContractSource { file, pinned, options } = source;
     let folder = match file.parent() {
@@ -68,10 +86,8 @@ pub(crate) fn load_contract(
     };
     let failed = |what: String| {
         let fault = Fault::new(what);
-        match config.document.is_some()
-            && config.document.as_ref().is_some_and(|d| d.get("/contract").is_some())
-        {
-            true => config.error_at("/contract", fault),
+        match config.document.as_ref().is_some_and(|document| document.get(place).is_some()) {
+            true => config.error_at(place, fault),
             false => ConfigError::whole("--spec", fault.what),
         }
     };

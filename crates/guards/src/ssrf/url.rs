@@ -1,6 +1,6 @@
 //! Where a URL leads, read so that every client reads it alike, and whether that is outside.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
@@ -221,22 +221,31 @@ fn is_inside(name: &str) -> bool {
         })
 }
 
-/// Whether `address` is one of the public Internet, by the IANA registries of special-purpose addresses.
+/// Whether `address` is one of the public Internet.
+pub(crate) fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => is_public_v4(address),
+        IpAddr::V6(address) => is_public_v6(address),
+    }
+}
+
+/// By the IANA registries of special-purpose addresses; and the one of Azure's metadata, which is in none of them.
 fn is_public_v4(address: Ipv4Addr) -> bool {
-    let [a, b, c, _] = address.octets();
-    !matches!(
-        (a, b, c),
-        (0 | 10 | 127 | 224.., ..)
-            | (100, 64..=127, _)
-            | (169, 254, _)
-            | (172, 16..=31, _)
-            | (192, 0, 0 | 2)
-            | (192, 88, 99)
-            | (192, 168, _)
-            | (198, 18..=19, _)
-            | (198, 51, 100)
-            | (203, 0, 113)
-    )
+    let [a, b, c, d] = address.octets();
+    (a, b, c, d) != (168, 63, 129, 16)
+        && !matches!(
+            (a, b, c),
+            (0 | 10 | 127 | 224.., ..)
+                | (100, 64..=127, _)
+                | (169, 254, _)
+                | (172, 16..=31, _)
+                | (192, 0, 0 | 2)
+                | (192, 88, 99)
+                | (192, 168, _)
+                | (198, 18..=19, _)
+                | (198, 51, 100)
+                | (203, 0, 113)
+        )
 }
 
 /// As [`is_public_v4`]; addresses that carry one of IPv4 count as that.

@@ -15,6 +15,8 @@ pub struct ParsedRequest {
     pub method: Method,
     /// The target in origin form (`/path?query`), or `*`, or an authority for CONNECT.
     pub target: Bytes,
+    /// The target as it was sent, where that was in absolute form.
+    pub absolute: Option<Bytes>,
     /// HTTP/1.0 or HTTP/1.1.
     pub version: Version,
     /// The fields as they were sent, in order, names in lower case.
@@ -81,7 +83,9 @@ pub fn parse_request_into(
         seen.field(name, value.as_bytes())
     })?;
 
+    let sent = target.clone();
     let target = seen.target(&method, target, &headers)?;
+    let absolute = (method != Method::CONNECT && !matches!(sent.first(), Some(b'/' | b'*'))).then_some(sent);
     let body = seen.body(version)?;
     if seen.upgrade_fields > 0 && !seen.options.upgrade {
         return Err(HeadError::Upgrade);
@@ -90,6 +94,7 @@ pub fn parse_request_into(
     Ok(ParsedRequest {
         method,
         target,
+        absolute,
         version,
         headers,
         body,

@@ -311,6 +311,8 @@ pub(crate) struct H1Client {
     keep_alive: bool,
     http10: bool,
     head_only: bool,
+    /// The request is CONNECT: a 2xx begins a tunnel.
+    tunnels: bool,
     /// The response body is chunked.
     chunked: bool,
     /// The response has no body.
@@ -335,6 +337,7 @@ impl H1Client {
             keep_alive: true,
             http10: false,
             head_only: false,
+            tunnels: false,
             chunked: false,
             bodiless: false,
             mute: false,
@@ -348,6 +351,7 @@ impl H1Client {
         let ParsedRequest {
             method,
             target,
+            absolute,
             version,
             headers,
             body,
@@ -366,6 +370,8 @@ impl H1Client {
             http1::BodyLength::Empty if headers.contains_key(header::CONTENT_LENGTH) => BodyLength::Exact(0),
             http1::BodyLength::Empty => BodyLength::None,
         };
+        self.tunnels = method == Method::CONNECT;
+        let target = if worker.shared.forward_proxy { absolute.unwrap_or(target) } else { target };
         RequestHead { method, target, authority: None, version, headers, body }
     }
 
@@ -376,6 +382,7 @@ impl H1Client {
         self.keep_alive = false;
         self.http10 = false;
         self.head_only = self.buffer.starts_with(b"HEAD ");
+        self.tunnels = false;
     }
 
     /// Whether the rest of the request body is too much to read only to keep the connection.
@@ -449,6 +456,12 @@ impl Client for H1Client {
         if status == StatusCode::SWITCHING_PROTOCOLS {
             self.bodiless = true;
             text.extend_from_slice(b"connection: upgrade\r\nupgrade: websocket\r\n\r\n");
+            return;
+        }
+        // RFC 9110 section 9.3.6: no length is announced, since what follows is the tunnel's.
+        if self.tunnels && status.is_success() {
+            self.bodiless = true;
+            text.extend_from_slice(b"\r\n");
             return;
         }
         if self.bodiless {

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use portcullis_engine::{self as engine, Permit, UpstreamFailure};
 use tokio::net::TcpStream;
 
 use super::call::H1Call;
@@ -170,6 +171,30 @@ impl Upstream {
         }
         Err(failure)
     }
+}
+
+/// Connects to a server for a tunnel: to the addresses that were checked, in their order.
+pub(crate) async fn reach(
+    _permit: &Permit,
+    origin: &engine::Origin,
+    worker: &Worker,
+) -> Result<(Io, Arc<str>), UpstreamFailure> {
+    let mut failure = UpstreamFailure::Unreachable(format!("`{}` has no address", origin.host).into());
+    let most = tokio::time::Instant::now() + worker.timeouts().connect.0;
+    for address in &origin.addresses {
+        let connect = TcpStream::connect((*address, origin.port));
+        failure = match tokio::time::timeout_at(most, connect).await {
+            Ok(Ok(stream)) => {
+                let _ = stream.set_nodelay(true);
+                worker.stats.upstream_connects_total.up();
+                return Ok((Io::Plain(stream), format!("{}:{}", origin.host, origin.port).into()));
+            }
+            Ok(Err(error)) => UpstreamFailure::Unreachable(format!("{address}: {error}").into()),
+            Err(_) => UpstreamFailure::Timeout,
+        };
+    }
+    worker.stats.upstream_connect_failures_total.up();
+    Err(failure)
 }
 
 /// Starts HTTP/2 on a connection and keeps it running.

@@ -45,9 +45,14 @@ pub(crate) struct Control {
 }
 
 impl Group {
-    /// The upstream as so many workers will call it.
-    pub(crate) fn new(config: UpstreamConfig, workers: usize) -> Result<Arc<Self>, UpstreamError> {
-        if config.origins.is_empty() {
+    /// The upstream as so many workers will call it. `elsewhere` if it names no instances: a forward proxy's, from which
+    /// [`Group::toward`] makes those of each server.
+    pub(crate) fn new(
+        config: UpstreamConfig,
+        workers: usize,
+        elsewhere: bool,
+    ) -> Result<Arc<Self>, UpstreamError> {
+        if config.origins.is_empty() && !elsewhere {
             return Err(UpstreamError::Empty);
         }
         if let Some(health) = &config.health
@@ -60,11 +65,17 @@ impl Group {
             .iter()
             .map(|o| Origin::new(o, &config.circuit, workers).map(Arc::new))
             .collect::<Result<Vec<_>, _>>()?;
-        let tls = match origins.iter().any(|o| o.tls.is_some()) {
+        let tls = match elsewhere || origins.iter().any(|o| o.tls.is_some()) {
             true => Some(tls::client(config.ca.as_deref(), config.protocol)?),
             false => None,
         };
         Ok(Arc::new(Self { config, origins, tls }))
+    }
+
+    /// The group of one server that a client of a forward proxy named, called as this one says.
+    pub(crate) fn toward(&self, origin: Origin) -> Arc<Self> {
+        let origins = vec![Arc::new(origin)];
+        Arc::new(Self { config: self.config.clone(), origins, tls: self.tls.clone() })
     }
 }
 

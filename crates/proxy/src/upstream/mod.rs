@@ -3,6 +3,7 @@
 pub(crate) mod call;
 mod connect;
 pub(crate) mod control;
+mod elsewhere;
 mod forward;
 mod h2call;
 mod origin;
@@ -19,7 +20,8 @@ use portcullis_engine::UpstreamFailure;
 
 pub(crate) use self::call::UpstreamHead;
 use self::call::{CallError, H1Call, Head};
-pub(crate) use self::connect::ConnectError;
+pub(crate) use self::connect::{ConnectError, reach};
+pub(crate) use self::elsewhere::Elsewhere;
 pub(crate) use self::forward::{Answer, ForwardError, Outbound, Pumped};
 use self::h2call::H2Call;
 pub(crate) use self::origin::{Availability, Origin};
@@ -93,6 +95,11 @@ impl Upstream {
         for instance in &self.instances {
             instance.pool.clear();
         }
+    }
+
+    /// Whether it holds no connection, used or not.
+    fn is_unused(&self) -> bool {
+        self.instances.iter().all(|instance| instance.pool.is_empty())
     }
 
     fn earn_retry(&self) {

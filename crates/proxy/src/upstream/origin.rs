@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering}
 
 use arc_swap::ArcSwap;
 use http::HeaderValue;
+use portcullis_engine as engine;
 use rustls_pki_types::ServerName;
 
 use crate::config::{Circuit, OriginConfig};
@@ -101,14 +102,52 @@ impl Origin {
             None
         };
         let addresses = host.parse::<IpAddr>().map(|ip| vec![SocketAddr::new(ip, port)]).unwrap_or_default();
+        let name = HeaderValue::from_str(authority.as_str()).map_err(|_| error("its host is malformed"))?;
+        let label = config.url.trim_end_matches('/').into();
         Ok(Self {
-            label: config.url.trim_end_matches('/').into(),
-            authority: HeaderValue::from_str(authority.as_str())
-                .map_err(|_| error("its host is malformed"))?,
+            weight: config.weight,
+            ..Self::at(label, name, (host, port), tls, addresses, circuit, workers)
+        })
+    }
+
+    /// The server that a client of a forward proxy named, at the addresses that were checked.
+    pub(crate) fn pinned(origin: &engine::Origin, circuit: &Circuit) -> Result<Self, OriginError> {
+        let bracketed =
+            if origin.host.contains(':') { format!("[{}]", origin.host) } else { origin.host.to_string() };
+        let (scheme, port) = (origin.scheme.as_str(), origin.port);
+        let url = format!("{scheme}://{bracketed}:{port}");
+        let error = |why| OriginError { url: url.clone(), why };
+        let authority = HeaderValue::from_str(&format!("{bracketed}:{port}"))
+            .map_err(|_| error("its host is malformed"))?;
+        let tls = match origin.scheme {
+            engine::Scheme::Http => None,
+            engine::Scheme::Https => Some(
+                ServerName::try_from(origin.host.to_string())
+                    .map_err(|_| error("its host is not a name that TLS can prove"))?,
+            ),
+        };
+        let addresses = origin.addresses.iter().map(|ip| SocketAddr::new(*ip, port)).collect();
+        let host = origin.host.to_string();
+        // It is one worker's own.
+        Ok(Self::at(url.as_str().into(), authority, (host, port), tls, addresses, circuit, 1))
+    }
+
+    fn at(
+        label: Arc<str>,
+        authority: HeaderValue,
+        (host, port): (String, u16),
+        tls: Option<ServerName<'static>>,
+        addresses: Vec<SocketAddr>,
+        circuit: &Circuit,
+        workers: usize,
+    ) -> Self {
+        Self {
+            label,
+            authority,
             host,
             port,
             tls,
-            weight: config.weight,
+            weight: 1,
             addresses: ArcSwap::from_pointee(addresses),
             healthy: AtomicBool::new(true),
             active: (0..workers).map(|_| Active::default()).collect(),
@@ -117,7 +156,7 @@ impl Origin {
             open_until: AtomicU64::new(0),
             trips: AtomicU32::new(0),
             trial: AtomicBool::new(false),
-        })
+        }
     }
 
     /// How it stands now.

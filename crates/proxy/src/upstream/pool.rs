@@ -74,6 +74,11 @@ impl Pool {
         self.wake_one();
     }
 
+    /// Whether there is no connection.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.open.get() == 0
+    }
+
     /// A place for a new connection, if there is one below `limit`.
     pub(crate) fn slot(self: &Rc<Self>, limit: usize) -> Option<Slot> {
         if self.open.get() >= limit {

@@ -136,14 +136,30 @@ enum State {
     Done(LookupResult),
 }
 
+/// What is asked of somebody outside.
+enum Question {
+    Http(Outgoing),
+    /// The addresses of a name.
+    Name(Box<str>),
+}
+
+/// Asks the system's resolver, on a thread that may wait.
+async fn resolve(name: &str) -> Result<Answer, LookupFailure> {
+    let found = tokio::net::lookup_host((name, 0)).await;
+    let found = found.map_err(|error| LookupFailure::Unreachable(format!("`{name}`: {error}").into()))?;
+    let lines: Vec<String> = found.map(|address| address.ip().to_string()).collect();
+    Ok(Answer { status: http::StatusCode::OK, headers: HeaderMap::new(), body: lines.join("\n").into() })
+}
+
 impl Service {
     async fn serve(self: Rc<Self>, job: Job) {
         let Job { lookup, reply, _slot } = job;
         let Lookup { key, share, destination, timeout, max_response, .. } = lookup;
-        let request = match destination {
+        let question = match destination {
             Destination::Url { method, url, headers, body } => {
-                Outgoing { method, url, headers, body, most: max_response }
+                Question::Http(Outgoing { method, url, headers, body, most: max_response })
             }
+            Destination::Resolve { name } => Question::Name(name),
             Destination::Keys { issuer } => {
                 // Whatever came of it, the guard looks what is there now.
                 let _ = tokio::time::timeout(timeout, self.keys(&issuer)).await;
@@ -161,14 +177,14 @@ impl Service {
             }
         };
         let Some(share) = share else {
-            let _ = reply.send(self.send(request, timeout).await);
+            let _ = reply.send(self.send(question, timeout).await);
             return;
         };
         if let Some(reply) = self.join(&key, reply) {
             let until = Instant::now() + share;
             let flight = Flight { until, state: State::UnderWay(vec![reply]) };
             self.flights.borrow_mut().insert(key.clone(), flight);
-            let result = self.send(request, timeout).await;
+            let result = self.send(question, timeout).await;
             let done = Flight { until, state: State::Done(result.clone()) };
             let before = match until > Instant::now() {
                 true => self.flights.borrow_mut().insert(key, done),
@@ -206,8 +222,14 @@ impl Service {
         Some(reply)
     }
 
-    async fn send(&self, request: Outgoing, timeout: Duration) -> LookupResult {
-        match tokio::time::timeout(timeout, self.client.send(request)).await {
+    async fn send(&self, question: Question, timeout: Duration) -> LookupResult {
+        let answer = async {
+            match question {
+                Question::Http(request) => self.client.send(request).await,
+                Question::Name(name) => resolve(&name).await,
+            }
+        };
+        match tokio::time::timeout(timeout, answer).await {
             Ok(answer) => answer.map(Arc::new),
             Err(_) => Err(LookupFailure::Timeout),
         }
@@ -250,7 +272,7 @@ impl Service {
             let most = fetch.max_bytes as u64;
             let request =
                 Outgoing { method: Method::GET, url: fetch.url.clone(), headers, body: Bytes::new(), most };
-            let answer = self.send(request, KEYS_TIMEOUT).await;
+            let answer = self.send(Question::Http(request), KEYS_TIMEOUT).await;
             let fetched = match &answer {
                 Ok(answer) => Fetched::Answer {
                     status: answer.status.as_u16(),
