@@ -21,6 +21,7 @@ pages! {
     egress: "egress",
     errors: "errors-and-explain",
     first_api: "first-api",
+    fix: "fix",
     inspection: "inspection",
     keys: "keys",
     limits: "limits",

@@ -8,17 +8,27 @@
 mod harness;
 
 #[cfg(test)]
+mod advisories;
+#[cfg(test)]
+mod alerts;
+#[cfg(test)]
+mod checklist;
+#[cfg(test)]
 mod deploy;
 #[cfg(test)]
 mod egress;
 #[cfg(test)]
 mod evidence;
 #[cfg(test)]
+mod fix;
+#[cfg(test)]
 mod foreign_clients;
 #[cfg(test)]
 mod guards;
 #[cfg(test)]
 mod guide;
+#[cfg(test)]
+mod hostile_files;
 #[cfg(test)]
 mod http2;
 #[cfg(test)]

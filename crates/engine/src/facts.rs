@@ -19,6 +19,8 @@ pub enum CredentialKind {
     AccessToken,
     /// A client certificate (mutual TLS).
     Certificate,
+    /// A session that the API itself handed out through this gateway.
+    Session,
 }
 
 /// Who a call acts for, once proved. For keys it is made at load, so that a call only counts a reference.

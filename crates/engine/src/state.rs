@@ -6,6 +6,7 @@ use std::sync::Arc;
 use hashbrown::{DefaultHashBuilder, HashMap};
 use parking_lot::Mutex;
 
+use crate::facts::Principal;
 use crate::head::Now;
 use crate::memory::Memory;
 
@@ -83,6 +84,8 @@ pub struct State {
     shards: Box<[Mutex<Shard>]>,
     /// What guards remember between calls.
     pub memory: Memory,
+    /// Sessions that the API handed out, and whose they are.
+    pub sessions: Memory<Arc<Principal>>,
     hasher: DefaultHashBuilder,
     /// From the operating system's random source.
     secret: u64,
@@ -102,6 +105,7 @@ impl State {
         State {
             shards: (0..SHARDS).map(|_| Mutex::new(Shard::default())).collect(),
             memory: Memory::new(entries),
+            sessions: Memory::new(entries),
             hasher: DefaultHashBuilder::default(),
             secret: RandomState::new().hash_one(0u64),
             per_shard: (entries / SHARDS).max(16),

@@ -85,6 +85,8 @@ use tokens::{Judged, Why};
 pub use opaque::IntrospectionConfig;
 pub use tokens::{Credentials, IssuerConfig, Tokens};
 
+pub(crate) use tokens::not_recorded;
+
 codes! {
     CREDENTIAL_MISSING = "credential-missing" 401 Api2 306 Low
         "a credential is needed"

@@ -53,11 +53,13 @@ mod properties;
 mod protection;
 mod provenance;
 mod routes;
+mod session;
 mod ssrf;
 #[cfg(test)]
 mod testing;
 mod text;
 mod validate;
+mod values;
 mod who;
 
 use portcullis_engine::Code;
@@ -66,7 +68,7 @@ pub use authenticate::{Credentials, IntrospectionConfig, IssuerConfig, Tokens};
 pub use compile::{Access, Compiled, GuardReport, OperationReport, Report, compile};
 pub use config::CompileError;
 pub use egress::{DestinationConfig, Egress, compile_egress};
-pub use policies::{GuardMode, Match, Policies};
+pub use policies::{Day, GuardMode, Match, Patch, Policies};
 pub use protection::{CompileCx, Entry, Fault, Part, Protection};
 
 /// Every protection. Guards of one stage run in this order.
@@ -76,10 +78,12 @@ pub static REGISTRY: &[Entry] = &[
     Entry::of::<limit::Limit>(include_str!("limit.rs")),
     Entry::of::<deprecated::Deprecated>(include_str!("deprecated.rs")),
     Entry::of::<authenticate::Authenticate>(include_str!("authenticate.rs")),
+    Entry::of::<session::Session>(include_str!("session.rs")),
     Entry::of::<authorize::Authorize>(include_str!("authorize.rs")),
     Entry::of::<properties::Properties>(include_str!("properties.rs")),
     Entry::of::<provenance::Provenance>(include_str!("provenance.rs")),
     Entry::of::<flow::Flow>(include_str!("flow.rs")),
+    Entry::of::<values::Values>(include_str!("values.rs")),
     Entry::of::<ssrf::Ssrf>(include_str!("ssrf.rs")),
     Entry::of::<inspect::Inspect>(include_str!("inspect.rs")),
     Entry::of::<mask::Mask>(include_str!("mask.rs")),

@@ -74,3 +74,25 @@ fn errors_of_unmatched_requests_are_masked_too() {
     let went = send(&engine, &call("GET", "/nowhere").answered(500, &[JSON], SQL));
     assert!(went.status == 500 && !went.body.contains("SQLITE"));
 }
+
+#[test]
+fn failures_look_alike() {
+    let engine = shop(serde_json::json!({ "policies": [
+        { "match": { "operation": "status" }, "mask": { "failures": "alike", "success": "/token" } }
+    ] }))
+    .engine;
+    let json = [("content-type", "application/json"), ("x-user", "none")];
+    let answer = |status: u16, body: &str| {
+        let went = send(&engine, &call("GET", "/status").answered(status, &json, body));
+        (went.status, went.header("x-user").map(str::to_owned), went.body)
+    };
+    let unknown = answer(404, r#"{"error":"no such user"}"#);
+    assert_eq!((unknown.0, &unknown.1), (401, &None));
+    for (status, body) in
+        [(401, r#"{"error":"wrong password"}"#), (200, r#"{"status":"fail"}"#), (422, "[]"), (200, "\"no\"")]
+    {
+        assert_eq!(answer(status, body), unknown, "{status} {body}");
+    }
+    assert_eq!(answer(200, r#"{"token":"t"}"#).2, r#"{"token":"t"}"#);
+    assert_eq!(answer(500, "{}").0, 500);
+}

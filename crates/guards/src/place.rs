@@ -11,6 +11,7 @@ use portcullis_inspect::Place as Part;
 use portcullis_inspect::leaves::{Leaf, Name};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
+use serde_json::Value;
 
 use crate::protection::CompileCx;
 
@@ -50,6 +51,43 @@ impl Place {
             },
             _ => false,
         }
+    }
+
+    /// The value of a field or a cookie that stands there once; `None` for other places, too.
+    pub(crate) fn single<'r>(&self, request: &'r Request) -> Option<&'r [u8]> {
+        let field = |name: &HeaderName| {
+            let mut values = request.headers.get_all(name).iter();
+            values.next().filter(|_| values.next().is_none()).map(|value| value.as_bytes())
+        };
+        match self {
+            Place::Header(name) => field(name),
+            Place::Cookie(name) => field(&http::header::COOKIE).and_then(|cookies| {
+                let mut values = cookies
+                    .split(|byte| *byte == b';')
+                    .filter_map(|pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="));
+                values.next().filter(|_| values.next().is_none())
+            }),
+            _ => None,
+        }
+    }
+}
+
+/// Calls `visit` for each value at `members`, `*` standing for every element.
+pub(crate) fn walk<'a>(value: &'a Value, members: &[Box<str>], visit: &mut dyn FnMut(&'a Value)) {
+    let Some((first, rest)) = members.split_first() else { return visit(value) };
+    match value {
+        Value::Array(items) if **first == *"*" => items.iter().for_each(|item| walk(item, rest, visit)),
+        Value::Object(object) => {
+            if let Some(value) = object.get(&**first) {
+                walk(value, rest, visit);
+            }
+        }
+        Value::Array(items) => {
+            if let Some(value) = first.parse::<usize>().ok().and_then(|at| items.get(at)) {
+                walk(value, rest, visit);
+            }
+        }
+        _ => {}
     }
 }
 

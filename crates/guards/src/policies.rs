@@ -144,9 +144,57 @@ fn path_matches(pattern: &str, template: &str) -> bool {
     pattern == template || reached.last() == Some(&true)
 }
 
+/// What a policy stands in for until the API itself is mended.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Patch {
+    /// The findings that it closes: a code, and what it is about, as in `bola-read GET /orders/{id}`.
+    pub closes: Vec<String>,
+    /// The day on which it is to be looked at again. It goes on protecting: what ends by itself would open the hole.
+    pub until: Day,
+}
+
+/// A day: `2027-05-31`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Day(pub time::Date);
+
+impl Default for Day {
+    fn default() -> Day {
+        Day(time::Date::MAX)
+    }
+}
+
+const DAY: &[time::format_description::BorrowedFormatItem<'_>] =
+    time::macros::format_description!("[year]-[month]-[day]");
+
+impl Serialize for Day {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0.format(DAY).map_err(serde::ser::Error::custom)?)
+    }
+}
+
+impl<'de> Deserialize<'de> for Day {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Day, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let day = time::Date::parse(&text, DAY);
+        day.map(Day).map_err(|_| serde::de::Error::custom("expected a day, such as `2027-05-31`"))
+    }
+}
+
+impl JsonSchema for Day {
+    fn schema_name() -> Cow<'static, str> {
+        "Day".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "format": "date" })
+    }
+}
+
 /// One entry of `policies`.
 #[derive(Debug, Clone)]
 pub(crate) struct Policy {
+    patch: Option<Patch>,
     matches: Match,
     scope: String,
     mode: Option<Mode>,
@@ -168,7 +216,7 @@ pub(crate) struct Effective {
     pub(crate) sections: Vec<Section>,
 }
 
-const POLICY_KEYS: [&str; 6] = ["name", "match", "mode", "public", "websocket", "bounds"];
+const POLICY_KEYS: [&str; 7] = ["name", "match", "patch", "mode", "public", "websocket", "bounds"];
 
 impl Policies {
     /// What holds without a configuration file: every default.
@@ -228,6 +276,7 @@ impl Policies {
         policy.insert("mode".into(), mode);
         policy.insert("name".into(), serde_json::json!({ "type": "string", "description": "For people." }));
         policy.insert("match".into(), generator.subschema_for::<Match>().to_value());
+        policy.insert("patch".into(), generator.subschema_for::<Patch>().to_value());
         policy.insert(
             "public".into(),
             serde_json::json!({ "type": "boolean", "description": "Whether anyone may call." }),
@@ -248,6 +297,11 @@ impl Policies {
             }),
         );
         properties
+    }
+
+    /// Policies that stand in for a mended API, with their place in the list.
+    pub fn patches(&self) -> impl Iterator<Item = (usize, &Patch)> {
+        self.policies.iter().enumerate().filter_map(|(index, policy)| Some((index, policy.patch.as_ref()?)))
     }
 
     /// What holds for `operation`, or for requests that match none.
@@ -398,6 +452,7 @@ fn read_policies(value: &Value, errors: &mut Vec<CompileError>) -> Vec<Policy> {
         };
         let scope = members.get("match").map(Value::to_string).unwrap_or_default();
         let mut policy = Policy {
+            patch: None,
             matches: Match::default(),
             scope,
             mode: None,
@@ -416,6 +471,7 @@ fn read_policies(value: &Value, errors: &mut Vec<CompileError>) -> Vec<Policy> {
                     Some(place) => errors.push(CompileError::new(format!("{pointer}{place}"), NO_CONDITION)),
                     None => read(value, &pointer, &mut policy.matches, errors),
                 },
+                "patch" => read(value, &pointer, &mut policy.patch, errors),
                 "mode" => read(value, &pointer, &mut policy.mode, errors),
                 "public" => read(value, &pointer, &mut policy.public, errors),
                 "websocket" => read(value, &pointer, &mut policy.websocket, errors),

@@ -137,6 +137,15 @@ impl CompileCx<'_> {
         }
     }
 
+    /// Says that only those may call this operation that `credential` lets in, although the contract is silent.
+    pub(crate) fn access_by(&self, credential: &str) {
+        self.shared.silent.borrow_mut().retain(|label| label != self.label);
+        let mut access = self.shared.access.borrow_mut();
+        if !matches!(*access, Some(Access::Credentials(_))) {
+            *access = Some(Access::Credentials(vec![credential.to_owned()]));
+        }
+    }
+
     /// Says that nobody said who may call this operation.
     pub(crate) fn open_by_silence(&self) {
         self.shared.silent.borrow_mut().push(self.label.to_owned());

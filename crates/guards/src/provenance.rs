@@ -28,7 +28,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use http::header::{self, HeaderName};
+use http::header;
 use portcullis_engine::memory::{Mark, Memory};
 use portcullis_engine::{
     Body, BodyNeed, Code, Cx, Denial, Guard, GuardError, Hooks, MediaType, Period, Stage, Verdict,
@@ -39,7 +39,7 @@ use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
 
 use crate::codes::codes;
-use crate::place::{PathParameter, Place};
+use crate::place::{PathParameter, Place, walk};
 use crate::policies::OneOrMany;
 use crate::protection::{CompileCx, Fault, Part, Protection};
 use crate::who::Who;
@@ -151,20 +151,9 @@ impl Protection for Provenance {
 
 /// Whose ids they are; `None` where nobody is known.
 fn whose<'a>(by: Option<&Place>, cx: &'a Cx<'_>) -> Option<Who<'a>> {
-    let single = |name: &HeaderName| {
-        let mut values = cx.request.headers.get_all(name).iter();
-        values.next().filter(|_| values.next().is_none()).map(|value| value.as_bytes())
-    };
     let value = match by {
         None => return cx.facts.principal.is_some().then(|| Who::of(cx)),
-        Some(Place::Header(name)) => single(name),
-        Some(Place::Cookie(name)) => single(&header::COOKIE).and_then(|cookies| {
-            let mut values = cookies
-                .split(|byte| *byte == b';')
-                .filter_map(|pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="));
-            values.next().filter(|_| values.next().is_none())
-        }),
-        Some(_) => None,
+        Some(place) => place.single(cx.request),
     };
     value.filter(|value| !value.is_empty()).map(Who::Session)
 }
@@ -189,25 +178,6 @@ impl Source {
             Ok(Place::Body(members)) => Ok(Source::Pointer(members)),
             _ => Err(format!("`{text}` is neither a JSON pointer, such as `/items/*/id`, nor `location`")),
         }
-    }
-}
-
-/// Calls `visit` for each value at `members`, `*` standing for every element.
-fn walk<'a>(value: &'a Value, members: &[Box<str>], visit: &mut dyn FnMut(&'a Value)) {
-    let Some((first, rest)) = members.split_first() else { return visit(value) };
-    match value {
-        Value::Array(items) if **first == *"*" => items.iter().for_each(|item| walk(item, rest, visit)),
-        Value::Object(object) => {
-            if let Some(value) = object.get(&**first) {
-                walk(value, rest, visit);
-            }
-        }
-        Value::Array(items) => {
-            if let Some(value) = first.parse::<usize>().ok().and_then(|at| items.get(at)) {
-                walk(value, rest, visit);
-            }
-        }
-        _ => {}
     }
 }
 

@@ -55,6 +55,7 @@ mod pepper;
 mod ring;
 mod secret;
 mod stretch;
+mod webhook;
 
 #[cfg(test)]
 #[path = "../tests/support/mod.rs"]
@@ -66,3 +67,4 @@ pub use pepper::{Digest, Pepper};
 pub use ring::{KeyEntry, KeyRing, KeyRingHandle, MAX_APP_KEYS, RingError, Verdict};
 pub use secret::{Secret, SecretKind, recognise};
 pub use stretch::{StretchCost, StretchError, Stretcher};
+pub use webhook::sign_webhook;

@@ -158,7 +158,7 @@ impl KeyRing {
                     app.past.push(index);
                 }
                 // Proved elsewhere: nothing of them is looked up by a secret.
-                CredentialKind::AccessToken | CredentialKind::Certificate => {}
+                CredentialKind::AccessToken | CredentialKind::Certificate | CredentialKind::Session => {}
             }
             kept.push(Entry {
                 digest: entry.digest,

@@ -41,6 +41,8 @@ pub struct Options {
     /// `HOST:PORT` under which the target reaches the call-back listener; for a target on loopback one is
     /// chosen.
     pub callback: Option<String>,
+    /// Fields that go with every call: what somebody in front of the target asks for.
+    pub headers: Vec<(String, String)>,
 }
 
 impl Options {
@@ -58,6 +60,7 @@ impl Options {
             timeout: Duration::from_secs(10),
             only: Vec::new(),
             callback: None,
+            headers: Vec::new(),
         }
     }
 }
@@ -313,6 +316,9 @@ impl<'a> Session<'a> {
 
     fn dressed(&self, actor: usize, mut request: Request) -> Request {
         self.actor(actor).dress(&mut request);
+        for (name, value) in &self.options.headers {
+            request.set_header(name, value);
+        }
         if request.header("user-agent").is_none() {
             request.set_header("User-Agent", concat!("portcullis-scan/", env!("CARGO_PKG_VERSION")));
         }

@@ -1,4 +1,4 @@
-//! From what was recorded to what it means: recordings, and their replay through the engine.
+//! From what was recorded to what it means: recordings and their replay through the engine; detectors and incidents.
 //!
 //! A [`Recording`] is a list of exchanges in the order in which they began, read from a HAR file
 //! ([`Recording::from_har`]) or from an event log (the `store` crate makes it). [`replay`] feeds it to an
@@ -22,11 +22,13 @@
 //! ```
 
 mod base64;
+mod detect;
 mod har;
 mod recording;
 mod replay;
 mod report;
 
+pub use detect::{Incident, Seen, SpikeConfig, Spikes, Subject};
 pub use har::{HarError, HarLimits};
 pub use recording::{
     DecisionWord, Name, PastDecision, RecordedBody, RecordedExchange, RecordedResponse, Recording, Skipped,

@@ -47,6 +47,9 @@ pub(crate) struct Args {
     /// Authorities that sign the API's certificate, PEM [default: those of this machine]
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
+    /// The admin port of the gateway before the API, which is asked for the incident that a spike must lead to
+    #[arg(long, value_name = "URL")]
+    admin: Option<String>,
     /// Write a badge, SVG
     #[arg(long, value_name = "FILE")]
     badge: Option<PathBuf>,

@@ -56,6 +56,7 @@ fn pages() -> Vec<(&'static str, String)> {
         ("codes.md", codes()),
         ("config.md", settings()),
         ("cli.md", command_line()),
+        ("findings.md", findings()),
         ("portcullis.schema.json", schema),
     ]
 }
@@ -99,6 +100,46 @@ fn codes() -> String {
             code.client,
             code.operator
         );
+    }
+    page
+}
+
+/// Everything that a scan or an audit can find, and what closes it at the gateway.
+fn findings() -> String {
+    let mut page = format!("# Findings\n\n{GENERATED}");
+    page.push_str(
+        "What `portcullis scan` and `portcullis audit` find, and what `portcullis fix` does about it. A remedy counts once \
+         it is proved: see [the guide](../guide/fix.md).\n",
+    );
+    page.push_str("\n## Of a scan\n\n| code | what | OWASP | CWE | severity | at the gateway |\n|---|---|---|---|---|---|\n");
+    for kind in portcullis_scanner::CHECKS.iter().flat_map(|check| check.kinds) {
+        let how = super::fix::how(kind.code).unwrap_or("nothing");
+        let _ = writeln!(
+            page,
+            "| `{}` | {} | {} | {} | {} | {how} |",
+            kind.code,
+            kind.title,
+            crate::report::owasp_id(kind.owasp),
+            kind.cwe,
+            format!("{:?}", kind.severity).to_lowercase(),
+        );
+    }
+    page.push_str("\n## Of a contract\n");
+    for rule in portcullis_audit::contract::RULES {
+        let _ = write!(
+            page,
+            "\n### {}\n\n{}, CWE-{}, {}: {}.\n\n{}\n\n**In the document.** {}\n",
+            rule.code,
+            crate::report::owasp_id(rule.owasp),
+            rule.cwe,
+            format!("{:?}", rule.severity).to_lowercase(),
+            rule.title,
+            rule.page().trim(),
+            rule.fix,
+        );
+        if let Some((guard, what)) = rule.guard {
+            let _ = write!(page, "\n**At the gateway.** [`{guard}`](guards.md#{guard}): {what}\n");
+        }
     }
     page
 }

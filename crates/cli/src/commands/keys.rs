@@ -307,6 +307,7 @@ impl<'a> Shown<'a> {
             CredentialKind::AppKey => "App Key",
             CredentialKind::AccessToken => "access token",
             CredentialKind::Certificate => "certificate",
+            CredentialKind::Session => "session",
         }
     }
 }
@@ -322,7 +323,7 @@ fn rotate(place: Place<'_>, credential: &str, keep_old: Period, expires: Option<
     let secret = match old.kind {
         CredentialKind::ApiKey => Secret::api_key(&random::bytes()?),
         CredentialKind::AppKey => Secret::app_key(&random::bytes()?),
-        CredentialKind::AccessToken | CredentialKind::Certificate => {
+        CredentialKind::AccessToken | CredentialKind::Certificate | CredentialKind::Session => {
             return Err(Failure::usage(format!("`{credential}` is no key of the gateway's own")));
         }
     };

@@ -68,12 +68,18 @@ pub(crate) struct Args {
     /// Go on with what is written from now on
     #[arg(long, short)]
     follow: bool,
+    /// The incidents instead of the calls: spikes of refusals
+    #[arg(long, conflicts_with_all = ["follow", "refused", "code"])]
+    incidents: bool,
     /// One JSON object a line
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) fn run(args: &Args) -> Result {
+    if args.incidents {
+        return incidents(args);
+    }
     let mut query = query(args)?;
     let folder = events_folder(&args.data.path().map_err(Failure::usage)?);
     let reader = Reader::open(&folder).map_err(|error| {
@@ -98,6 +104,37 @@ pub(crate) fn run(args: &Args) -> Result {
         }
     }
     Ok(if damage { Exit::Incomplete } else { Exit::Ok })
+}
+
+/// The incidents that the gateway wrote down, the oldest first.
+fn incidents(args: &Args) -> Result {
+    let data = args.data.path().map_err(Failure::usage)?;
+    let (kept, broken) = crate::gateway::watch::read(&data).map_err(Failure::incomplete)?;
+    let query = query(args)?;
+    let since = query.since.unwrap_or(0);
+    let wanted: Vec<_> = kept.iter().filter(|kept| kept.incident.last >= since).collect();
+    let skip = args.limit.map_or(0, |limit| wanted.len().saturating_sub(limit));
+    for kept in wanted.into_iter().skip(skip) {
+        if args.json {
+            term::say(serde_json::to_string(kept).unwrap_or_default());
+            continue;
+        }
+        let incident = &kept.incident;
+        let moment = OffsetDateTime::from_unix_timestamp_nanos(i128::from(incident.began)).ok();
+        let moment = moment.and_then(|moment| moment.format(&Rfc3339).ok()).unwrap_or_default();
+        let state = if incident.over { out(Style::Dim, "over") } else { out(Style::Red, "goes on") };
+        let told = if kept.alerted { ", alerted" } else { "" };
+        term::say(format_args!(
+            "{} {} {}  {state}{told}",
+            out(Style::Dim, moment),
+            incident.id,
+            incident.summary
+        ));
+    }
+    if broken > 0 {
+        term::note(format_args!("{broken} lines could not be read"));
+    }
+    Ok(Exit::Ok)
 }
 
 /// The events that were asked for, the oldest first. Whether some could not be read.

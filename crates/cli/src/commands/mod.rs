@@ -1,7 +1,7 @@
 //! The commands, one file each, and the command line that chooses among them.
 
 mod advisories;
-mod audit;
+pub(crate) mod audit;
 mod check;
 mod completions;
 mod config;
@@ -11,6 +11,7 @@ mod docs;
 mod doctor;
 mod egress;
 mod explain;
+mod fix;
 mod init;
 mod inspect;
 mod keys;
@@ -53,6 +54,7 @@ enum Command {
     Advisories(advisories::Args),
     Sbom(sbom::Args),
     Scan(scan::Args),
+    Fix(Box<fix::Args>),
     Init(init::Args),
     Doctor(doctor::Args),
     #[command(subcommand)]
@@ -98,6 +100,7 @@ fn run(command: Command) -> Result {
         Command::Advisories(args) => advisories::run(&args),
         Command::Sbom(args) => sbom::run(&args),
         Command::Scan(args) => scan::run(&args),
+        Command::Fix(args) => fix::run(&args),
         Command::Log(args) => log::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Contract(args) => contract::run(&args),

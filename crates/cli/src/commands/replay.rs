@@ -88,7 +88,11 @@ fn list_hosts(hosts: &BTreeMap<String, usize>) -> String {
     format!("recorded hosts: {}", list.join(", "))
 }
 
-fn read(path: &Path) -> Result<Recording> {
+/// A HAR file, or the folder of an event log.
+///
+/// # Errors
+/// If it cannot be read.
+pub(super) fn read(path: &Path) -> Result<Recording> {
     let unreadable =
         |error: std::io::Error| Failure::Usage(format!("`{}` cannot be read: {error}", path.display()));
     let limits = HarLimits::default();

@@ -17,18 +17,33 @@ use crate::term::{self, Table};
                         --identity alice=login:alice:${ALICE_PASSWORD} --identity bob=login:bob:${BOB_PASSWORD}\n\
                         Only scan what is yours. Nothing but --target is ever called; see --list for the checks.")]
 pub(crate) struct Args {
+    #[command(flatten)]
+    scanning: Scanning,
+    /// List the checks and leave
+    #[arg(long)]
+    list: bool,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// What is scanned, in whose name, and how hard.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Scanning {
     /// What describes the API: OpenAPI, Swagger, Postman collection, HAR, Burp export or GraphQL introspection; a file or a URL
-    #[arg(long, value_name = "FILE|URL", required_unless_present = "list")]
-    spec: Option<String>,
+    #[arg(long, value_name = "FILE|URL")]
+    pub(super) spec: Option<String>,
     /// Where the API is; addresses in the document are never called
-    #[arg(long, value_name = "URL", required_unless_present = "list")]
-    target: Option<String>,
+    #[arg(long, value_name = "URL")]
+    pub(super) target: Option<String>,
     /// In whose name to call: NAME=login:USER:PASSWORD, bearer:TOKEN, basic:USER:PASSWORD, header:FIELD: VALUE, cookie:NAME=VALUE or client:PATH:ID:SECRET; ${VARIABLE} is replaced; NAME:admin for an administrator; can be given again
     #[arg(long = "identity", value_name = "NAME=KIND:…")]
     identities: Vec<String>,
     /// Identities with log-in recipes, YAML or JSON
     #[arg(long, value_name = "FILE")]
     identities_file: Option<PathBuf>,
+    /// A field that goes with every call, such as a key of the gateway: NAME: VALUE; can be given again
+    #[arg(long = "header", value_name = "NAME: VALUE")]
+    headers: Vec<String>,
     /// A host that may be scanned although it is not this machine; can be given again
     #[arg(long = "allow-host", value_name = "HOST")]
     allow_hosts: Vec<String>,
@@ -59,11 +74,41 @@ pub(crate) struct Args {
     /// HOST:PORT at which the target reaches this machine, for blind request forgery
     #[arg(long, value_name = "HOST:PORT")]
     callback: Option<String>,
-    /// List the checks and leave
-    #[arg(long)]
-    list: bool,
-    #[command(flatten)]
-    output: Output,
+}
+
+impl Scanning {
+    /// The fields that go with every call.
+    ///
+    /// # Errors
+    /// If one has no `:`, or asks for a variable that is not set.
+    pub(super) fn fields(&self) -> Result<Vec<(String, String)>> {
+        let one = |text: &String| -> Result<(String, String)> {
+            let text = expand(text)?;
+            let (name, value) = text.split_once(':').ok_or_else(|| {
+                // What stands there may be a secret.
+                Failure::Usage("a `--header` has no `:`; expected `NAME: VALUE`".into())
+            })?;
+            Ok((name.trim().to_owned(), value.trim().to_owned()))
+        };
+        self.headers.iter().map(one).collect()
+    }
+
+    /// Scans, and reports what was found.
+    ///
+    /// # Errors
+    /// If the document cannot be read, or the target does not answer.
+    pub(super) fn scan(&self, now: OffsetDateTime) -> Result<Report> {
+        let options = options(self)?;
+        let Some(spec) = self.spec.as_deref() else {
+            return Err(Failure::Usage("what describes the API? Give `--spec`".into()));
+        };
+        let api = scanner::read(spec, &document(self, spec)?).map_err(Failure::usage)?;
+        let mut bar = Bar::new();
+        let found = scanner::scan(api, &options, &mut |progress| bar.show(progress));
+        bar.clear();
+        let found = found.map_err(Failure::Incomplete)?;
+        Ok(report(&found, &options, now))
+    }
 }
 
 pub(crate) fn run(args: &Args) -> Result {
@@ -72,14 +117,7 @@ pub(crate) fn run(args: &Args) -> Result {
     }
     let now = OffsetDateTime::now_utc();
     args.output.check(now)?;
-    let options = options(args)?;
-    let spec = args.spec.as_deref().unwrap_or_default();
-    let api = scanner::read(spec, &document(args, spec)?).map_err(Failure::usage)?;
-    let mut bar = Bar::new();
-    let found = scanner::scan(api, &options, &mut |progress| bar.show(progress));
-    bar.clear();
-    let found = found.map_err(Failure::Incomplete)?;
-    args.output.finish(report(&found, &options, now), OffsetDateTime::now_utc())
+    args.output.finish(args.scanning.scan(now)?, OffsetDateTime::now_utc())
 }
 
 fn list() -> crate::exit::Exit {
@@ -92,8 +130,11 @@ fn list() -> crate::exit::Exit {
     crate::exit::Exit::Ok
 }
 
-fn options(args: &Args) -> Result<Options> {
-    let target = Target::parse(args.target.as_deref().unwrap_or_default()).map_err(Failure::Usage)?;
+fn options(args: &Scanning) -> Result<Options> {
+    let Some(target) = args.target.as_deref() else {
+        return Err(Failure::Usage("where is the API? Give `--target`".into()));
+    };
+    let target = Target::parse(target).map_err(Failure::Usage)?;
     allow(&target, &args.allow_hosts)?;
     let mut options = Options::new(target);
     for text in &args.identities {
@@ -121,6 +162,7 @@ fn options(args: &Args) -> Result<Options> {
     options.rate = args.rate;
     options.timeout = Duration::from_secs(args.timeout.max(1));
     options.callback.clone_from(&args.callback);
+    options.headers = args.fields()?;
     Ok(options)
 }
 
@@ -152,7 +194,7 @@ fn expand(text: &str) -> Result<String> {
     Ok(out)
 }
 
-fn document(args: &Args, spec: &str) -> Result<Vec<u8>> {
+fn document(args: &Scanning, spec: &str) -> Result<Vec<u8>> {
     if spec.starts_with("http://") || spec.starts_with("https://") {
         let (origin, path) = split_url(spec);
         let at = Target::parse(&origin).map_err(Failure::Usage)?;

@@ -13,6 +13,7 @@ use super::egress::Outward;
 use super::written::{
     AdminWritten, ContractWritten, EventsWritten, ForwardedWritten, ListenWritten, LogWritten, Written,
 };
+use crate::gateway::watch::{self, AlertsWritten};
 
 /// Where clients connect when nothing else is said.
 pub(crate) const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
@@ -36,6 +37,8 @@ pub(crate) struct Gateway {
     pub(crate) log: LogWritten,
     /// How much of the event log is kept.
     pub(crate) events: EventsWritten,
+    /// Incidents: when refusals are a spike, and who is told.
+    pub(crate) alerts: AlertsWritten,
     /// How long exchanges under way may go on after the gateway was told to stop.
     pub(crate) drain: Period,
     /// What holds for every exchange.
@@ -53,6 +56,7 @@ pub(crate) struct Fixed {
     data: PathBuf,
     log: LogWritten,
     events: EventsWritten,
+    alerts: AlertsWritten,
     drain: Period,
 }
 
@@ -66,6 +70,7 @@ impl Gateway {
             data: self.data.clone(),
             log: self.log.clone(),
             events: self.events.clone(),
+            alerts: self.alerts.clone(),
             drain: self.drain,
         }
     }
@@ -74,7 +79,7 @@ impl Gateway {
 impl Fixed {
     /// The keys whose values differ in `other`.
     pub(crate) fn changed(&self, other: &Fixed) -> Vec<&'static str> {
-        let Fixed { listen, workers, admin, data, log, events, drain } = other;
+        let Fixed { listen, workers, admin, data, log, events, alerts, drain } = other;
         let keys = [
             ("listen", self.listen == *listen),
             ("workers", self.workers == *workers),
@@ -82,6 +87,7 @@ impl Fixed {
             ("data", self.data == *data),
             ("log", self.log == *log),
             ("events", self.events == *events),
+            ("alerts", self.alerts == *alerts),
             ("drain", self.drain == *drain),
         ];
         keys.into_iter().filter_map(|(key, same)| (!same).then_some(key)).collect()
@@ -156,6 +162,7 @@ pub(crate) fn check(written: Written, folder: &Path) -> Result<Gateway, Wrong> {
         data: folder.join(written.data.unwrap_or_else(|| DEFAULT_DATA.into())),
         log,
         events: written.events,
+        alerts: alerts(written.alerts, folder)?,
         drain: written.drain.unwrap_or(Period::seconds(30)),
         settings: Settings {
             trusted_hops,
@@ -280,6 +287,25 @@ pub(crate) fn admin(written: Option<AdminWritten>) -> Result<Option<Admin>, Wron
         return Err(wrong);
     }
     Ok(Some(Admin { address, token: token.map(Into::into), chosen }))
+}
+
+fn alerts(mut written: AlertsWritten, folder: &Path) -> Result<AlertsWritten, Wrong> {
+    let Some(webhook) = &mut written.webhook else { return Ok(written) };
+    webhook.ca = webhook.ca.as_ref().map(|file| folder.join(file));
+    if let Err(what) = watch::split(&webhook.url) {
+        let hint = "such as `https://hooks.example.com/portcullis`";
+        return Err(Wrong::new("/alerts/webhook/url", what, hint));
+    }
+    if let Err(what) = watch::key(&webhook.secret) {
+        let mut wrong = Wrong::new(
+            "/alerts/webhook/secret",
+            what,
+            "write `${ALERT_SECRET}`, and keep it in the environment",
+        );
+        wrong.fault.secret = true;
+        return Err(wrong);
+    }
+    Ok(written)
 }
 
 fn contract_source(written: ContractWritten, folder: &Path) -> ContractSource {

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::egress::EgressWritten;
+use crate::gateway::watch::AlertsWritten;
 use crate::observe::access::Format;
 
 /// The gateway's own sections. Each guard owns a section of its own beside them, and `policies` says where they
@@ -36,6 +37,8 @@ pub(crate) struct Written {
     pub(crate) log: LogWritten,
     /// The event log: how much is kept.
     pub(crate) events: EventsWritten,
+    /// Incidents: when refusals are a spike, and who is told.
+    pub(crate) alerts: AlertsWritten,
     /// How long exchanges under way may go on after the gateway was told to stop. Default 30 s.
     pub(crate) drain: Option<Period>,
     /// Bounds on what clients may use.

@@ -26,6 +26,8 @@ pub(crate) trait Status: Debug + Send + Sync + 'static {
     fn metrics(&self) -> String;
     /// Whether the process is in order.
     fn health(&self) -> Health;
+    /// The last incidents, the newest first, as JSON.
+    fn incidents(&self) -> String;
 }
 
 /// The state of the gateway, as probes see it.
@@ -119,15 +121,20 @@ fn answer(request: &Request<Incoming>, token: Option<&str>, status: &dyn Status)
             response.headers_mut().insert(CONTENT_TYPE, kind);
             response
         }
-        "/metrics" => {
+        "/incidents" if known => {
+            let mut response = plain(StatusCode::OK, status.incidents());
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            response
+        }
+        "/metrics" | "/incidents" => {
             let mut response = plain(StatusCode::UNAUTHORIZED, "the admin token is missing or wrong\n");
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             response
         }
         "/healthz" => health(status.health(), known, |health| health.status != "failing"),
         "/readyz" => health(status.health(), known, |health| health.ready),
-        "/" => plain(StatusCode::OK, "/metrics\n/healthz\n/readyz\n"),
-        _ => plain(StatusCode::NOT_FOUND, "nothing is here; try /metrics, /healthz or /readyz\n"),
+        "/" => plain(StatusCode::OK, "/metrics\n/incidents\n/healthz\n/readyz\n"),
+        _ => plain(StatusCode::NOT_FOUND, "nothing is here; try /metrics, /incidents, /healthz or /readyz\n"),
     }
 }
 
@@ -191,6 +198,10 @@ mod tests {
             let reasons = vec![Reason { what: "reload".into(), reason: "line 3".into() }];
             Health { status: self.0, reasons, version: "1", ready: self.0 == "ok" }
         }
+
+        fn incidents(&self) -> String {
+            "[]".into()
+        }
     }
 
     fn ask(address: SocketAddr, path: &str, fields: &str) -> (u16, String) {
@@ -224,8 +235,10 @@ mod tests {
         {
             assert_eq!(ask(closed, "/metrics", &format!("Host: x\r\nAuthorization: {wrong}\r\n")).0, 401);
         }
+        assert_eq!(ask(closed, "/incidents", "Host: x\r\n").0, 401);
         let right = "Host: x\r\nAuthorization: Bearer 0123456789abcdef\r\n";
         assert_eq!(ask(closed, "/metrics", right).0, 200);
+        assert_eq!(ask(closed, "/incidents", right), (200, "[]".into()));
         let (status, body) = ask(closed, "/healthz", "Host: x\r\n");
         assert!(status == 200 && !body.contains("line 3"), "{body}");
     }

@@ -7,6 +7,7 @@ pub(crate) mod keys;
 pub(crate) mod lookups;
 pub(crate) mod reload;
 pub(crate) mod status;
+pub(crate) mod watch;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -29,6 +30,7 @@ use keys::Keys;
 use lookups::Lookups;
 use reload::Reloader;
 use status::GatewayStatus;
+use watch::Watch;
 
 /// Everything bound and compiled, and not yet serving.
 #[derive(Debug)]
@@ -61,11 +63,14 @@ impl Gateway {
                 Failure::Incomplete(format!("the access log `{to}` cannot be written: {error}"))
             })?;
         let metrics = Arc::new(Metrics::default());
+        let watch = Watch::start(&config.gateway.alerts, &config.gateway.data)
+            .map_err(|error| Failure::Incomplete(format!("alerts cannot be sent: {error}")))?;
         let access_dropped = access.as_ref().map(AccessLog::dropped);
         let observer = Arc::new(Observers {
             events: events.clone().map(|events| events as Arc<dyn Observer>),
             metrics: Arc::clone(&metrics),
             access,
+            watch: Arc::clone(&watch) as Arc<dyn Observer>,
         });
         let engine = EngineHandle::new(Arc::clone(&compiled.engine));
         let tls = config.gateway.proxy.listen.iter().map(|listen| listen.tls).collect();
@@ -107,6 +112,7 @@ impl Gateway {
             events: events.clone(),
             reloader: Arc::clone(&reloader),
             access_dropped,
+            watch,
         });
         let admin = serve_admin(config.gateway.admin.as_ref(), status)?;
         Ok(Gateway {

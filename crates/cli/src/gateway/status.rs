@@ -8,6 +8,7 @@ use portcullis_store::events::EventLog;
 
 use super::admin::{Health, Reason, Status};
 use super::reload::Reloader;
+use super::watch::Watch;
 use crate::observe::metrics::{self, Metrics, Sample};
 
 /// Everything that has a number or a state.
@@ -18,6 +19,7 @@ pub(crate) struct GatewayStatus {
     pub(crate) events: Option<Arc<EventLog>>,
     pub(crate) reloader: Arc<Reloader>,
     pub(crate) access_dropped: Option<Arc<AtomicU64>>,
+    pub(crate) watch: Arc<Watch>,
 }
 
 impl Status for GatewayStatus {
@@ -73,7 +75,12 @@ impl Status for GatewayStatus {
             Sample::counter("reloads_total", "Reloads that took effect", done.load(Ordering::Relaxed)),
             Sample::counter("reload_failures_total", "Reloads that did not", failed.load(Ordering::Relaxed)),
         ]);
+        samples.extend(self.watch.samples());
         metrics::render(&self.metrics, samples).unwrap_or_default()
+    }
+
+    fn incidents(&self) -> String {
+        self.watch.incidents.json()
     }
 
     fn health(&self) -> Health {
@@ -96,6 +103,9 @@ impl Status for GatewayStatus {
         }
         if self.events.as_ref().is_some_and(|events| !events.healthy()) {
             add("event log", "events cannot be written; is the disk full?".into());
+        }
+        if let Some(problem) = self.watch.problem() {
+            add("alerts", format!("the last alert was not taken: {problem}"));
         }
         let status = if reasons.is_empty() { "ok" } else { "degraded" };
         Health { status, reasons, version: env!("CARGO_PKG_VERSION"), ready: !draining }

@@ -17,6 +17,8 @@ pub(crate) struct Observers {
     pub(crate) metrics: Arc<metrics::Metrics>,
     /// The access log, where it is on.
     pub(crate) access: Option<access::AccessLog>,
+    /// The detectors.
+    pub(crate) watch: Arc<dyn Observer>,
 }
 
 impl Observer for Observers {
@@ -28,5 +30,6 @@ impl Observer for Observers {
         if let Some(access) = &self.access {
             access.observe(record);
         }
+        self.watch.observe(record);
     }
 }

@@ -33,7 +33,7 @@ pub(crate) use item::{
     Body, Confidence, Evidence, Exchange, Header, Item, Patch, Place, Request, Response, Rule, Severity,
     State, owasp_id,
 };
-pub(crate) use output::{Output, save};
+pub(crate) use output::{Form, Output, save};
 
 /// Everything that one run of a command found.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -291,7 +291,7 @@ pub(crate) enum Why {
 }
 
 /// In replay: what a token said is not in the recording, and the host will say so.
-pub(super) fn not_recorded() -> Verdict {
+pub(crate) fn not_recorded() -> Verdict {
     let issuer: Arc<str> = Arc::default();
     Lookup {
         purpose: "recorded-token",

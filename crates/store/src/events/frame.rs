@@ -69,6 +69,7 @@ pub(super) fn encode(record: &Record, out: &mut Vec<u8>) {
         Some(CredentialKind::AppKey) => 2,
         Some(CredentialKind::AccessToken) => 3,
         Some(CredentialKind::Certificate) => 4,
+        Some(CredentialKind::Session) => 5,
     };
     let findings = record.findings.len().min(MAX_FINDINGS);
     let mut cut = record.findings.len() > MAX_FINDINGS;
@@ -252,6 +253,7 @@ impl<'a> View<'a> {
                 2 => Some(CredentialKind::AppKey),
                 3 => Some(CredentialKind::AccessToken),
                 4 => Some(CredentialKind::Certificate),
+                5 => Some(CredentialKind::Session),
                 _ => return None,
             },
             cut: flags & CUT != 0,

@@ -393,7 +393,7 @@ fn insert(transaction: &Transaction<'_>, key: &KeyRow, now: u64) -> Result<(), F
     let kind = match key.kind {
         CredentialKind::ApiKey => "api-key",
         CredentialKind::AppKey => "app-key",
-        CredentialKind::AccessToken | CredentialKind::Certificate => {
+        CredentialKind::AccessToken | CredentialKind::Certificate | CredentialKind::Session => {
             return Err(Fault::Row(format!("`{}` is no key of the gateway's own", key.credential)));
         }
     };

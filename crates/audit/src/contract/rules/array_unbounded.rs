@@ -27,7 +27,6 @@ fn check<'t>(description: &Description<'t>, schema: &Schema<'t>, out: &mut Out<'
     let facts = &schema.facts;
     if in_request(description, schema) && facts.array && !facts.max_items && !facts.fixed && !facts.read_only
     {
-        out.schema(schema, true, false);
-        out.insert(schema.spot, "maxItems", || 1000.into(), false);
+        unbounded(schema, "maxItems", 1000, out);
     }
 }

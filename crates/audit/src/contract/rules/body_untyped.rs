@@ -23,9 +23,5 @@ pub(super) static RULE: Rule = Rule {
 
 fn check<'t>(description: &Description<'t>, operation: &Operation<'t>, out: &mut Out<'_, 't>) {
     let Some(body) = &operation.body else { return };
-    for media in body.media.iter().filter(|media| is_structured(media.name)) {
-        if is_untyped(description, media) {
-            out.operation(operation, media.spot.file, media.key, media.name);
-        }
-    }
+    untyped(description, operation, &body.media, out);
 }

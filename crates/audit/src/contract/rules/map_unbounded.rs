@@ -24,7 +24,6 @@ fn check<'t>(description: &Description<'t>, schema: &Schema<'t>, out: &mut Out<'
     let facts = &schema.facts;
     let map = facts.additional.is_some_and(|node| node.as_object().is_some());
     if in_request(description, schema) && map && !facts.max_properties {
-        out.schema(schema, true, false);
-        out.insert(schema.spot, "maxProperties", || 1000.into(), false);
+        unbounded(schema, "maxProperties", 1000, out);
     }
 }

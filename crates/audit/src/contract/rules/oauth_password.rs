@@ -22,7 +22,5 @@ pub(super) static RULE: Rule = Rule {
 };
 
 fn check<'t>(description: &Description<'t>, scheme: &Scheme<'t>, out: &mut Out<'_, 't>) {
-    for (name, at, _) in flows(scheme).filter(|(name, ..)| *name == "password") {
-        out.place(at, name, &users_of(description, scheme.name));
-    }
+    offers_flow(description, scheme, "password", out);
 }

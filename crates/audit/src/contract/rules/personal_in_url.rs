@@ -22,7 +22,5 @@ pub(super) static RULE: Rule = Rule {
 };
 
 fn check<'t>(_: &Description<'t>, parameter: &Parameter<'t>, out: &mut Out<'_, 't>) {
-    if matches!(parameter.place, "path" | "query") && names::is_personal(parameter.name) {
-        out.parameter(parameter);
-    }
+    in_url(parameter, names::is_personal, out);
 }

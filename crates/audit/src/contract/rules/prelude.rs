@@ -31,6 +31,43 @@ pub(super) fn flows<'t>(scheme: &Scheme<'t>) -> impl Iterator<Item = (&'t str, S
     }))
 }
 
+/// A hit for each flow of this name that a scheme offers.
+pub(super) fn offers_flow<'t>(
+    description: &Description<'t>,
+    scheme: &Scheme<'t>,
+    wanted: &str,
+    out: &mut Out<'_, 't>,
+) {
+    for (name, at, _) in flows(scheme).filter(|(name, ..)| *name == wanted) {
+        out.place(at, name, &users_of(description, scheme.name));
+    }
+}
+
+/// A hit where a schema has no largest size; the fix adds one, which may turn calls away.
+pub(super) fn unbounded<'t>(schema: &Schema<'t>, key: &str, most: u64, out: &mut Out<'_, 't>) {
+    out.schema(schema, true, false);
+    out.insert(schema.spot, key, || most.into(), false);
+}
+
+/// A hit for each body that has a structure of which nothing is said.
+pub(super) fn untyped<'t>(
+    description: &Description<'t>,
+    operation: &Operation<'t>,
+    bodies: &[Media<'t>],
+    out: &mut Out<'_, 't>,
+) {
+    for media in bodies.iter().filter(|media| is_structured(media.name) && is_untyped(description, media)) {
+        out.operation(operation, media.spot.file, media.key, media.name);
+    }
+}
+
+/// A hit where a parameter of the URL has a name that should not stand there.
+pub(super) fn in_url<'t>(parameter: &Parameter<'t>, is: fn(&str) -> bool, out: &mut Out<'_, 't>) {
+    if matches!(parameter.place, "path" | "query") && is(parameter.name) {
+        out.parameter(parameter);
+    }
+}
+
 /// Whether requests may hold a schema.
 pub(super) fn in_request(description: &Description<'_>, schema: &Schema<'_>) -> bool {
     description.units.get(schema.unit as usize).is_some_and(|unit| unit.request)

@@ -27,9 +27,7 @@ fn check<'t>(
     out: &mut Out<'_, 't>,
 ) {
     let success = response.status.starts_with('2') && !matches!(response.status, "204" | "205");
-    for media in response.media.iter().filter(|media| success && is_structured(media.name)) {
-        if is_untyped(description, media) {
-            out.operation(operation, media.spot.file, media.key, media.name);
-        }
+    if success {
+        untyped(description, operation, &response.media, out);
     }
 }

@@ -27,8 +27,7 @@ pub(super) static RULE: Rule = Rule {
 
 fn check<'t>(description: &Description<'t>, schema: &Schema<'t>, out: &mut Out<'_, 't>) {
     if in_request(description, schema) && is_unbounded(schema) {
-        out.schema(schema, true, false);
-        out.insert(schema.spot, "maxLength", || 1024.into(), false);
+        unbounded(schema, "maxLength", 1024, out);
     }
 }
 

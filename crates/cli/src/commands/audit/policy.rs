@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use portcullis_engine::{FailMode, Mode, Owasp, Stage, State as Counters};
 use portcullis_guards::{Access, OperationReport, Report as Compiled};
-use time::OffsetDateTime;
+use time::{Date, OffsetDateTime};
 
-use crate::config::{self, Overrides};
+use crate::config::{self, Config, Overrides};
 use crate::exit::{Failure, Result};
 use crate::gateway::build;
 use crate::gateway::keys::Keys;
@@ -136,8 +136,45 @@ fn enforced(one: &OperationReport, name: &str) -> bool {
     one.guards.iter().any(|guard| guard.name == name && guard.mode == Mode::Enforce)
 }
 
+/// A patch that was to be looked at again.
+fn overdue(config: &Config, file: &str, today: Date) -> Vec<Item> {
+    let due = config.policies.patches().filter(|(_, patch)| patch.until.0 < today);
+    due.map(|(index, patch)| {
+        let closes = patch.closes.join("; ");
+        let pointer = format!("/policies/{index}/patch");
+        let at = config.document.as_ref().and_then(|document| {
+            Some(document.locate(document.get(&pointer)?.span.start))
+        });
+        Item {
+            code: OVERDUE.into(),
+            title: "a patch is due to be looked at".into(),
+            detail: format!("It closes {closes}, and its day is over. It goes on protecting."),
+            owasp: Owasp::Api9,
+            cwe: 1059,
+            severity: Severity::Low,
+            confidence: Confidence::Confirmed,
+            places: vec![Place {
+                file: Some(file.to_owned()),
+                part: Some(pointer.clone()),
+                line: at.map_or(0, |at| at.line),
+                column: at.map_or(0, |at| at.column),
+                ..Place::default()
+            }],
+            evidence: Evidence::default(),
+            fix: "`portcullis fix --review` scans the API without the gateway, and says whether the patch can go.".into(),
+            patch: None,
+            points: None,
+            fingerprint: Item::fingerprint_of(OVERDUE, &closes),
+            state: State::New,
+        }
+    })
+    .collect()
+}
+
+const OVERDUE: &str = "policy-patch-overdue";
+
 /// Audits a configuration into a report.
-pub(super) fn collect(report: &mut Report, path: &Path, _now: OffsetDateTime) -> Result<()> {
+pub(super) fn collect(report: &mut Report, path: &Path, now: OffsetDateTime) -> Result<()> {
     let overrides =
         Overrides { config: Some(path.to_owned()), upstream_optional: true, ..Overrides::default() };
     let config = config::load(&overrides).map_err(Failure::usage)?;
@@ -156,6 +193,15 @@ pub(super) fn collect(report: &mut Report, path: &Path, _now: OffsetDateTime) ->
         report.notes.push(format!("{file}: {warning}"));
     }
     report.fact("operations behind the gateway", compiled.report.operations.len());
+    report.rules.push(Rule {
+        code: OVERDUE.into(),
+        title: "a patch is due to be looked at".into(),
+        page: "Patches stand in until the API itself is mended; each says until when, and protects beyond that day.".into(),
+        owasp: Owasp::Api9,
+        cwe: 1059,
+        severity: Severity::Low,
+    });
+    report.items.extend(overdue(&config, &file, now.date()));
     report.items.extend(CHECKS.iter().filter_map(|check| judge(check, &compiled.report, &file)));
     Ok(())
 }

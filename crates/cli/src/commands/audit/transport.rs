@@ -104,6 +104,19 @@ pub(crate) fn curious(roots: &Arc<RootCertStore>) -> Result<Arc<ClientConfig>> {
     config(roots, &trust_nothing(), rustls::ALL_VERSIONS).map_err(Failure::incomplete)
 }
 
+/// A client that verifies whom it talks to.
+///
+/// # Errors
+/// If the TLS library does not speak what it should.
+pub(crate) fn careful(roots: Arc<RootCertStore>) -> std::result::Result<Arc<ClientConfig>, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
 /// Authorities: those of a file, or those of this machine.
 ///
 /// # Errors

@@ -150,6 +150,91 @@ pub(crate) fn exchange(
     Ok(answer)
 }
 
+/// Fetches `path` into `file`, however large up to `most` bytes; the answer comes back without its body. What is not 200
+/// is not written. Redirects are not followed.
+///
+/// # Errors
+/// If there is no connection, what comes back is no HTTP, is too long, or breaks off.
+pub(crate) fn download(
+    endpoint: &Endpoint,
+    tls: &Arc<ClientConfig>,
+    path: &str,
+    headers: &[(String, String)],
+    mut file: &std::fs::File,
+    most: u64,
+) -> io::Result<Answer> {
+    let mut request = format!("GET {}{path} HTTP/1.0\r\nHost: {}\r\n", endpoint.base, endpoint.authority());
+    for (name, value) in headers {
+        request.push_str(&format!("{name}: {value}\r\n"));
+    }
+    // HTTP/1.0: no chunks, and the end of the connection is the end of the body.
+    request.push_str("User-Agent: portcullis\r\nConnection: close\r\n\r\n");
+    let stream = endpoint.connect()?;
+    let mut stream: Box<dyn ReadWrite> = if endpoint.tls {
+        let name = ServerName::try_from(endpoint.host.clone()).map_err(io::Error::other)?;
+        let connection = ClientConnection::new(tls.clone(), name).map_err(io::Error::other)?;
+        Box::new(StreamOwned::new(connection, stream))
+    } else {
+        Box::new(stream)
+    };
+    stream.write_all(request.as_bytes())?;
+    stream.flush()?;
+    let odd = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
+    let mut head = Vec::new();
+    let mut buffer = vec![0; 64 << 10];
+    let end = loop {
+        if let Some(end) = head_end(&head) {
+            break end;
+        }
+        if head.len() > MOST {
+            return Err(odd("what comes back is no HTTP"));
+        }
+        match stream.read(&mut buffer)? {
+            0 => return Err(odd("what comes back is no HTTP")),
+            read => head.extend_from_slice(buffer.get(..read).unwrap_or_default()),
+        }
+    };
+    let answer = parse(&head, true).ok_or_else(|| odd("what comes back is no HTTP"))?;
+    if answer.status != 200 {
+        return Ok(answer);
+    }
+    if answer.header("transfer-encoding").is_some() {
+        return Err(odd("the answer is in chunks, which HTTP/1.0 does not have"));
+    }
+    let length = answer.header("content-length").and_then(|text| text.trim().parse::<u64>().ok());
+    if length.is_some_and(|length| length > most) {
+        return Err(odd("the answer is too long"));
+    }
+    let first = head.get(end..).unwrap_or_default();
+    file.write_all(first)?;
+    let mut have = first.len() as u64;
+    while length.is_none_or(|length| have < length) {
+        let read = match stream.read(&mut buffer) {
+            Ok(read) => read,
+            // A peer that closes without a farewell has said all it will.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => 0,
+            Err(error) => return Err(error),
+        };
+        if read == 0 {
+            break;
+        }
+        have += read as u64;
+        if have > most {
+            return Err(odd("the answer is too long"));
+        }
+        file.write_all(buffer.get(..read).unwrap_or_default())?;
+    }
+    match length {
+        Some(length) if have < length => Err(odd("the answer broke off")),
+        _ => Ok(answer),
+    }
+}
+
+/// Both ways of a connection.
+trait ReadWrite: Read + Write {}
+
+impl<T: Read + Write> ReadWrite for T {}
+
 fn talk(mut stream: impl Read + Write, bytes: &[u8], clock: Instant) -> io::Result<Vec<u8>> {
     stream.write_all(bytes)?;
     stream.flush()?;

@@ -1,12 +1,16 @@
 //! The questions, in the order in which they are asked.
 
+use std::time::{Duration, Instant};
+
 use portcullis_engine::Owasp;
+use time::OffsetDateTime;
 
 use super::{Outcome, Probe, Question, Verdict};
 use crate::commands::audit::dependencies;
 use crate::commands::audit::transport::{self, Transport};
 use crate::commands::audit::wire::{self, Answer, Endpoint};
-use crate::exit::Result;
+use crate::exit::{Failure, Result};
+use crate::gateway::watch::Kept;
 use crate::report::{Exchange, Report, Severity};
 
 /// The seven.
@@ -72,7 +76,7 @@ pub(super) const QUESTIONS: &[Question] = &[
         owasp: Owasp::Api8,
         cwe: 778,
         severity: Severity::Medium,
-        gateway: None,
+        gateway: Some("Spikes become incidents by themselves; `alerts.webhook` says whom to tell."),
         ask: alerts,
     },
     Question {
@@ -435,11 +439,78 @@ fn headers(probe: &Probe<'_>, _: &mut Report) -> Result<Outcome> {
     })
 }
 
-fn alerts(_: &Probe<'_>, _: &mut Report) -> Result<Outcome> {
-    let seen = "whether anybody is told cannot be seen from outside";
-    let way =
-        "Let the gateway's refusals be counted (`/metrics` of its admin port), and alert on their rate.";
-    Ok(Outcome::new(Verdict::Unknown, seen, way))
+/// Calls that make a spike: more than the least that any sensible limit for alerts takes.
+const SPIKE: usize = 60;
+
+/// How long is waited for the incident.
+const NOTICED_WITHIN: Duration = Duration::from_secs(10);
+
+fn alerts(probe: &Probe<'_>, _: &mut Report) -> Result<Outcome> {
+    let way = "Ask a gateway that answers for its incidents (`--admin http://127.0.0.1:9600`, its token in \
+               $PORTCULLIS_ADMIN_TOKEN).";
+    let Some(admin) = &probe.args.admin else {
+        let seen = "whether anybody is told cannot be seen from outside";
+        return Ok(Outcome::new(Verdict::Unknown, seen, way));
+    };
+    let admin = Endpoint::parse(admin).map_err(Failure::Usage)?;
+    if let Err(why) = incidents(probe, &admin) {
+        return Ok(Outcome::new(Verdict::Unknown, format!("the admin port gives no incidents: {why}"), way));
+    }
+    let began = OffsetDateTime::now_utc().unix_timestamp_nanos();
+    let (mut refused, mut proof) = (0, None);
+    for _ in 0..SPIKE {
+        let Some((answer, exchange)) = probe.get("a token that is none", Some("portcullis-check-spike"))
+        else {
+            continue;
+        };
+        if matches!(answer.status, 401 | 403) {
+            refused += 1;
+            proof = Some(exchange);
+        } else if answer.status == 429 {
+            // What limits guessing leaves no spike beyond what it lets through.
+            break;
+        }
+    }
+    if refused == 0 {
+        let seen = format!("`{}` refuses no false token: there is no spike to be made", probe.args.path);
+        return Ok(Outcome::new(Verdict::Unknown, seen, "Name a path that needs a token (`--path`)."));
+    }
+    let clock = Instant::now();
+    let proof: Vec<Exchange> = proof.into_iter().collect();
+    loop {
+        let known = incidents(probe, &admin).unwrap_or_default();
+        let ours = known.iter().find(|one| i128::from(one.incident.last) >= began);
+        if let Some(Kept { incident, alerted }) = ours {
+            let seen = format!("{refused} refusals became the incident {}", incident.id);
+            return Ok(match alerted {
+                true => Outcome::new(Verdict::Yes, format!("{seen}, and an alert was sent"), ""),
+                false => {
+                    let way =
+                        "Say whom to tell: `alerts: { webhook: { url: …, secret: \"${ALERT_SECRET}\" } }`.";
+                    Outcome::new(Verdict::No, format!("{seen}, and nobody is told"), way).with(proof)
+                }
+            });
+        }
+        if clock.elapsed() > NOTICED_WITHIN {
+            let seen = format!("{refused} refusals in a row led to no incident");
+            let way = "Lower `alerts.spike.at_least` below what guessing needs.";
+            return Ok(Outcome::new(Verdict::No, seen, way).with(proof));
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+/// The incidents that a gateway tells of.
+fn incidents(probe: &Probe<'_>, admin: &Endpoint) -> std::result::Result<Vec<Kept>, String> {
+    let token = std::env::var("PORTCULLIS_ADMIN_TOKEN").ok().filter(|token| !token.is_empty());
+    let headers: Vec<(String, String)> =
+        token.iter().map(|token| ("Authorization".to_owned(), format!("Bearer {token}"))).collect();
+    let answer = wire::exchange(admin, &probe.tls, "GET", "/incidents", &headers, b"")
+        .map_err(|error| error.to_string())?;
+    match answer.status {
+        200 => serde_json::from_slice(&answer.body).map_err(|_| "its answer cannot be read".to_owned()),
+        status => Err(format!("it answers {status}")),
+    }
 }
 
 fn dependencies(probe: &Probe<'_>, report: &mut Report) -> Result<Outcome> {

@@ -1,0 +1,126 @@
+//! Who calls, and how often.
+
+use serde_json::{Value, json};
+
+use super::objects::required;
+use crate::commands::fix::remedy::{Case, Cure, Scope, one};
+use crate::commands::fix::traffic::Fact;
+
+/// The header in which a key of the gateway is asked for.
+const KEY: &str = "X-Api-Key";
+
+/// Adds what makes sessions known, where it is known how they come and go.
+pub(super) fn with_sessions(case: &Case<'_>, mut cure: Cure) -> Cure {
+    let Some(sessions) = case.sessions else { return cure };
+    cure = cure.and(Scope::All, "session", json!({ "by": sessions.by, "lifetime": "12h" }));
+    for (label, place) in &sessions.opens {
+        cure = cure.and(Scope::Operation(label.clone()), "session", one("opens", json!([place])));
+    }
+    for label in &sessions.closes {
+        cure = cure.and(Scope::Operation(label.clone()), "session", one("closes", true));
+    }
+    cure
+}
+
+/// Adds where a fact that is no claim of the token comes from.
+pub(super) fn claims(case: &Case<'_>, mut cure: Cure, fact: &Fact) -> Cure {
+    let (Some(pointer), Some(sessions)) = (&fact.pointer, case.sessions) else { return cure };
+    for (label, _) in &sessions.opens {
+        let claim = one("claims", one(&fact.name, pointer.as_str()));
+        cure = cure.and(Scope::Operation(label.clone()), "session", claim);
+    }
+    cure
+}
+
+/// A key of the gateway is asked for.
+pub(super) fn key(case: &Case<'_>) -> Cure {
+    let here = Scope::Operation(case.label().to_owned());
+    Cure::default().and(here.clone(), "public", Value::Bool(false)).and(
+        here,
+        "authenticate",
+        one("api_key", KEY),
+    )
+}
+
+/// The role that ordinary callers have; where nobody ordinary calls, a claim that speaks of administration, or a key.
+pub(super) fn administrators(case: &Case<'_>) -> Vec<Cure> {
+    let mut cures = Vec::new();
+    if let Some(sessions) = case.sessions {
+        let role = |fact: &Fact, role: &str| {
+            let cure = claims(case, with_sessions(case, Cure::default()), fact);
+            let cure = cure.and(Scope::All, "session", one("roles", json!([fact.name])));
+            required(case, cure).and(
+                Scope::Operation(case.label().to_owned()),
+                "authorize",
+                one("roles", json!([role])),
+            )
+        };
+        let roles = case.traffic.roles(case.label(), &sessions.by);
+        cures.extend(roles.iter().take(2).map(|(fact, name)| role(fact, name)));
+        if cures.is_empty() && !case.traffic.uses(case.label()) {
+            let claims = case.traffic.admin_claims(&sessions.by);
+            cures.extend(claims.iter().take(1).map(|fact| role(fact, &fact.name)));
+        }
+    }
+    if !case.traffic.uses(case.label()) {
+        cures.push(key(case));
+    }
+    cures
+}
+
+/// A session, or a key.
+pub(super) fn known(case: &Case<'_>) -> Vec<Cure> {
+    let mut cures = Vec::new();
+    if case.sessions.is_some() {
+        cures.push(required(case, with_sessions(case, Cure::default())));
+        // Who has a session may still read what is another's.
+        cures.extend(super::objects::own(case));
+    }
+    if !case.traffic.uses(case.label()) {
+        cures.push(key(case));
+    }
+    cures
+}
+
+/// Only sessions that were handed out.
+pub(super) fn sessions(case: &Case<'_>) -> Vec<Cure> {
+    if case.sessions.is_none() {
+        return Vec::new();
+    }
+    let cure = with_sessions(case, Cure::default());
+    let mut cures = vec![cure.clone()];
+    if case.operation().is_some() {
+        cures.push(required(case, cure));
+    }
+    cures
+}
+
+/// So many tries for each client; fewer where more are still let through.
+pub(super) fn tries(case: &Case<'_>) -> Vec<Cure> {
+    if case.operation().is_none() {
+        return Vec::new();
+    }
+    let limit = |count: u32| {
+        case.here("limit", json!({ "rate": format!("{count}/min"), "burst": count, "per": "client" }))
+    };
+    vec![limit(10), limit(5)]
+}
+
+/// Every failure alike. Where the operation hands out sessions, an answer without one is a failure.
+pub(super) fn one_failure(case: &Case<'_>) -> Vec<Cure> {
+    if case.operation().is_none() {
+        return Vec::new();
+    }
+    let here = Scope::Operation(case.label().to_owned());
+    let alike = one("failures", "alike");
+    let opens = case.sessions.into_iter().flat_map(|sessions| &sessions.opens);
+    let mut pointers = opens.filter(|(label, place)| label == case.label() && place.starts_with('/'));
+    let mut cures = Vec::new();
+    if let Some((_, pointer)) = pointers.next() {
+        cures.push(case.here("mask", json!({ "failures": "alike", "success": pointer })));
+    }
+    cures.push(case.here("mask", alike.clone()));
+    let limited = case.here("mask", alike);
+    cures.push(limited.and(here, "limit", json!({ "rate": "10/min", "burst": 10, "per": "client" })));
+    cures
+}

@@ -1,0 +1,110 @@
+//! What calls carry.
+
+use serde_json::{Value, json};
+
+use crate::commands::fix::remedy::{Case, Cure, Scope, one};
+
+/// The members that a proof added are refused.
+pub(super) fn members(case: &Case<'_>) -> Vec<Cure> {
+    let Some(pointer) = case.place().and_then(|place| place.strip_prefix("body.").map(str::to_owned)) else {
+        return Vec::new();
+    };
+    let refused = json!({ "request": { "deny": [pointer] } });
+    vec![case.here("properties", refused), case.here("validate", one("unknown_property", "enforce"))]
+}
+
+fn bounds(case: &Case<'_>, bound: Value) -> Vec<Cure> {
+    match (case.place(), case.operation()) {
+        (Some(place), Some(_)) => vec![case.here("values", one(&place, bound))],
+        _ => Vec::new(),
+    }
+}
+
+/// Numbers from zero on.
+pub(super) fn amounts(case: &Case<'_>) -> Vec<Cure> {
+    bounds(case, json!({ "minimum": 0 }))
+}
+
+/// The largest page that ordinary clients ask for, and no less than a hundred.
+pub(super) fn pages(case: &Case<'_>) -> Vec<Cure> {
+    let values =
+        case.place().map(|place| case.traffic.values(case.label(), &place)).unwrap_or_default().into_iter();
+    let most = values.filter_map(|value| value.parse::<u64>().ok()).max().unwrap_or(0);
+    bounds(case, json!({ "minimum": 0, "maximum": most.max(100) }))
+}
+
+/// Four times what ordinary clients send.
+pub(super) fn lengths(case: &Case<'_>) -> Vec<Cure> {
+    let values = case.place().map(|place| case.traffic.values(case.label(), &place)).unwrap_or_default();
+    let most = values.iter().map(|value| value.chars().count()).max().unwrap_or(0);
+    let least = if case.item.code == "regex-blow-up" { 24 } else { 1000 };
+    let mut cures = bounds(case, json!({ "maxLength": (most * 4).max(least) }));
+    cures.extend(bounds(case, json!({ "maxLength": most.max(least / 2) })));
+    cures
+}
+
+/// Eight characters, or as many as ordinary clients have.
+pub(super) fn passwords(case: &Case<'_>) -> Vec<Cure> {
+    let Some(operation) = case.operation() else { return Vec::new() };
+    let place = case.place().or_else(|| {
+        let schemas = operation.body.iter().flat_map(|body| &body.content).filter_map(|media| media.schema);
+        let outlines =
+            schemas.map(|schema| case.contract.outline(schema, portcullis_openapi::Direction::Request, 2));
+        let named = outlines
+            .flat_map(|outline| outline.parts)
+            .find(|part| part.name.to_ascii_lowercase().contains("password"));
+        Some(format!("body./{}", named.map_or_else(|| "password".to_owned(), |part| part.name)))
+    });
+    let Some(place) = place else { return Vec::new() };
+    let values = case.traffic.values(case.label(), &place);
+    let shortest = values.iter().map(|value| value.chars().count()).min().unwrap_or(8).min(8);
+    vec![case.here("values", one(&place, one("minLength", shortest)))]
+}
+
+/// A text, where ordinary values are texts; a number where they are numbers.
+pub(super) fn types(case: &Case<'_>) -> Vec<Cure> {
+    let values = case.place().map(|place| case.traffic.values(case.label(), &place)).unwrap_or_default();
+    let numbers = !values.is_empty() && values.iter().all(|value| value.parse::<f64>().is_ok());
+    let mut cures = match numbers {
+        true => bounds(case, json!({ "type": "number" })),
+        false => bounds(case, json!({ "type": "string" })),
+    };
+    cures.extend(characters(case));
+    cures.push(Cure::default().and(Scope::All, "mask", json!({ "mode": "enforce", "server_errors": "all" })));
+    cures
+}
+
+/// The engine's own detectors, sharper; then only the characters that ordinary values have.
+pub(super) fn attacks(case: &Case<'_>) -> Vec<Cure> {
+    if case.operation().is_none() {
+        return vec![Cure::default().and(Scope::All, "inspect", one("mode", "enforce"))];
+    }
+    let mut cures = vec![case.here("inspect", json!({ "mode": "enforce", "threshold": 50 }))];
+    cures.extend(characters(case));
+    cures
+}
+
+/// Letters, digits and what else ordinary values of the place have; nothing where they have too much.
+fn characters(case: &Case<'_>) -> Vec<Cure> {
+    let Some(place) = case.place() else { return Vec::new() };
+    let values = case.traffic.values(case.label(), &place);
+    let mut other: Vec<char> =
+        values.iter().flat_map(|value| value.chars()).filter(|c| !c.is_alphanumeric()).collect();
+    other.extend(['-', '_']);
+    other.sort_unstable();
+    other.dedup();
+    if other.iter().any(|c| !matches!(c, '-' | '_' | ' ' | '.' | '@' | '+' | ',' | ':')) {
+        return Vec::new();
+    }
+    let class: String =
+        other.iter().map(|c| if *c == '-' { "\\-".to_owned() } else { c.to_string() }).collect();
+    bounds(case, one("pattern", format!("[\\p{{L}}\\p{{N}}{class}]*")))
+}
+
+/// Places that carry addresses are judged.
+pub(super) fn addresses(case: &Case<'_>) -> Vec<Cure> {
+    match (case.place(), case.operation()) {
+        (Some(place), Some(_)) => vec![case.here("ssrf", one("parameters", json!([place])))],
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,28 @@
+//! What is there at all.
+
+use serde_json::json;
+
+use super::callers::key;
+use crate::commands::fix::remedy::{Case, Cure, Scope, one};
+
+/// What the contract does not have is refused; what it has and nobody ordinary calls needs a key.
+pub(super) fn closed(case: &Case<'_>) -> Vec<Cure> {
+    match case.operation() {
+        Some(_) if !case.traffic.uses(case.label()) => vec![key(case)],
+        Some(_) => Vec::new(),
+        None => vec![Cure::default().and(Scope::All, "validate", one("unknown_path", "enforce"))],
+    }
+}
+
+/// Methods that the contract does not have are refused.
+pub(super) fn methods(_: &Case<'_>) -> Vec<Cure> {
+    vec![Cure::default().and(Scope::All, "validate", one("unknown_method", "enforce"))]
+}
+
+/// Gone as of today, where nobody ordinary calls it any more.
+pub(super) fn sunset(case: &Case<'_>) -> Vec<Cure> {
+    if case.operation().is_none() || case.traffic.uses(case.label()) {
+        return Vec::new();
+    }
+    vec![case.here("deprecated", json!({ "sunset": case.today, "after_sunset": "refuse" }))]
+}

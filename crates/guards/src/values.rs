@@ -1,0 +1,339 @@
+//! Bounds on single values, where the contract leaves them open.
+//!
+//! **What it does.** Holds parameters and members of bodies against bounds of their own, beside what the contract says
+//! of them: `minimum` and `maximum` of numbers, `minLength`, `maxLength` and `pattern` of texts, `enum`, `type`. A
+//! value that is missing is not judged: whether it must be there is the contract's to say. The names are those of JSON
+//! Schema. It closes a hole until the contract says the same; then `validate` does it.
+//!
+//! **The attack.** An amount below zero, a page of a million entries, a text of a megabyte, a password of one letter, an
+//! operator in the place of a value. OWASP API4:2023, API6:2023, API8:2023; CWE-20, CWE-1284, CWE-770.
+//!
+//! ```yaml
+//! policies:
+//!   - match: { operation: transfer }
+//!     values: { body./amount: { type: number, minimum: 0.01 } }
+//!   - match: { operation: listOrders }
+//!     values: { query.limit: { maximum: 100 } }
+//! ```
+//!
+//! Places are those of other guards: `path.NAME`, `query.NAME`, `header.NAME`, `cookie.NAME`, and `body.` with a JSON
+//! pointer in which `*` stands for every element. In a form, the name stands behind the slash. A body that cannot be read
+//! as JSON or as a form is refused where a place in it has bounds.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use http::header;
+use portcullis_engine::{Body, BodyNeed, Code, Cx, Denial, Guard, GuardError, Hooks, Stage, Verdict};
+use portcullis_inspect::leaves::{self, Format};
+use regex::Regex;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::codes::codes;
+use crate::config::escape;
+use crate::place::{PathParameter, Place, walk};
+use crate::protection::{CompileCx, Fault, Part, Protection};
+
+codes! {
+    VALUE_REFUSED = "value-refused" 400 Api8 1284 Medium
+        "a value is out of its bounds"
+        attack "Values that no honest client sends: below zero, without end, of another type."
+        client "The reason names the place; send a value within its bounds."
+        operator "If ordinary clients send such values, widen the bounds under `values`.";
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Values;
+
+/// By place: its bounds.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(transparent)]
+#[schemars(rename = "ValuesGuard")]
+pub(crate) struct Config(BTreeMap<String, Bound>);
+
+/// What a value must be. The names are those of JSON Schema.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, rename_all = "camelCase")]
+#[schemars(rename = "ValueBounds")]
+struct Bound {
+    /// Its type; in a query, a path or a form, what can be read as such.
+    #[serde(rename = "type")]
+    kind: Option<Type>,
+    /// A number's lower bound.
+    minimum: Option<f64>,
+    /// A number's upper bound.
+    maximum: Option<f64>,
+    /// Characters of a text at least.
+    min_length: Option<usize>,
+    /// Characters of a text at most.
+    max_length: Option<usize>,
+    /// What a text must match, as a whole.
+    pattern: Option<String>,
+    /// The values that there are.
+    #[serde(rename = "enum")]
+    among: Option<Vec<Value>>,
+}
+
+/// A type of JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(rename = "ValueType")]
+enum Type {
+    String,
+    Number,
+    Integer,
+    Boolean,
+}
+
+impl Protection for Values {
+    const NAME: &'static str = "values";
+    const CODES: &'static [&'static Code] = CODES;
+    type Config = Config;
+
+    fn compile(config: &Config, cx: &CompileCx<'_>) -> Result<Vec<Part>, Fault> {
+        let mut bounded = Vec::new();
+        for (text, bound) in &config.0 {
+            let at = format!("/{}", escape(text));
+            let place: Place = text.parse().map_err(|message: String| Fault::new(&at, message))?;
+            let path = match &place {
+                Place::Path(name) => Some(
+                    PathParameter::of(cx, name)
+                        .ok_or_else(|| Fault::new(&at, format!("the path has no parameter `{name}`")))?,
+                ),
+                _ => None,
+            };
+            let pattern =
+                bound.pattern.as_deref().map(|pattern| Regex::new(&format!("^(?:{pattern})$"))).transpose();
+            let pattern = pattern.map_err(|error| Fault::new(format!("{at}/pattern"), error.to_string()))?;
+            bounded.push(Bounded { place, path, bound: bound.clone(), pattern });
+        }
+        match bounded.is_empty() {
+            true => Ok(Vec::new()),
+            false => Ok(vec![Part::new(Stage::Validate, Within(bounded))]),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Bounded {
+    place: Place,
+    /// Of a place in the path: the parameter.
+    path: Option<PathParameter>,
+    bound: Bound,
+    pattern: Option<Regex>,
+}
+
+impl Bounded {
+    /// What is wrong with a value of a JSON document.
+    fn json(&self, value: &Value) -> Option<String> {
+        let bound = &self.bound;
+        let right = match (bound.kind, value) {
+            (None, _) => true,
+            (Some(Type::String), value) => value.is_string(),
+            (Some(Type::Number), value) => value.is_number(),
+            (Some(Type::Integer), value) => value.as_f64().is_some_and(|number| number.fract() == 0.0),
+            (Some(Type::Boolean), value) => value.is_boolean(),
+        };
+        if !right {
+            return Some(format!("expected the type `{}`", type_name(bound.kind)));
+        }
+        if let Some(among) = &bound.among
+            && !among.contains(value)
+        {
+            return Some("it is none of the values that there are".into());
+        }
+        match value {
+            Value::Number(number) => self.number(number.as_f64().unwrap_or(f64::NAN)),
+            Value::String(text) => {
+                // Some servers read a text of digits as a number.
+                let number: Option<f64> = text.trim().parse().ok();
+                let number = number.filter(|_| bound.minimum.or(bound.maximum).is_some());
+                self.text(text).or_else(|| number.and_then(|number| self.number(number)))
+            }
+            Value::Array(_) | Value::Object(_) if self.scalar() => Some("expected a single value".into()),
+            _ => None,
+        }
+    }
+
+    /// What is wrong with a value that came as a text.
+    fn plain(&self, bytes: &[u8]) -> Option<String> {
+        let Ok(text) = std::str::from_utf8(bytes) else { return Some("expected UTF-8".into()) };
+        let bound = &self.bound;
+        let number: Option<f64> = text.trim().parse().ok();
+        let right = match bound.kind {
+            None | Some(Type::String) => true,
+            Some(Type::Number) => number.is_some(),
+            Some(Type::Integer) => number.is_some_and(|number| number.fract() == 0.0),
+            Some(Type::Boolean) => matches!(text, "true" | "false"),
+        };
+        if !right {
+            return Some(format!("expected the type `{}`", type_name(bound.kind)));
+        }
+        if let Some(among) = &bound.among {
+            let is = |value: &Value| match value {
+                Value::String(known) => known == text,
+                other => other.to_string() == text,
+            };
+            if !among.iter().any(is) {
+                return Some("it is none of the values that there are".into());
+            }
+        }
+        let numeric = bound.minimum.or(bound.maximum).is_some();
+        match (numeric, number) {
+            (true, Some(number)) => self.number(number),
+            (true, None) if !text.is_empty() => Some("expected a number".into()),
+            _ => self.text(text),
+        }
+    }
+
+    fn number(&self, number: f64) -> Option<String> {
+        let Bound { minimum, maximum, .. } = self.bound;
+        if minimum.or(maximum).is_some() && !number.is_finite() {
+            return Some("expected a finite number".into());
+        }
+        match (minimum, maximum) {
+            (Some(least), _) if number < least => Some(format!("expected at least {least}")),
+            (_, Some(most)) if number > most => Some(format!("expected at most {most}")),
+            _ => None,
+        }
+    }
+
+    fn text(&self, text: &str) -> Option<String> {
+        let Bound { min_length, max_length, .. } = self.bound;
+        // Bytes first: a text has at most as many characters.
+        if let Some(most) = max_length.filter(|most| text.len() > *most && text.chars().nth(*most).is_some())
+        {
+            return Some(format!("expected at most {most} characters"));
+        }
+        if let Some(least) = min_length.filter(|least| text.chars().count() < *least) {
+            return Some(format!("expected at least {least} characters"));
+        }
+        let fits = self.pattern.as_ref().is_none_or(|pattern| pattern.is_match(text));
+        (!fits).then(|| "it does not match the pattern".into())
+    }
+
+    /// Whether the bounds are those of a single value.
+    fn scalar(&self) -> bool {
+        let Bound { minimum, maximum, min_length, max_length, .. } = self.bound;
+        minimum.or(maximum).is_some() || min_length.or(max_length).is_some() || self.pattern.is_some()
+    }
+
+    fn refuse(&self, reason: &str) -> Verdict {
+        Denial::new(&VALUE_REFUSED, format!("{}: {reason}", self.place)).into()
+    }
+}
+
+fn type_name(kind: Option<Type>) -> &'static str {
+    match kind {
+        Some(Type::Number) => "number",
+        Some(Type::Integer) => "integer",
+        Some(Type::Boolean) => "boolean",
+        Some(Type::String) | None => "string",
+    }
+}
+
+#[derive(Debug)]
+struct Within(Vec<Bounded>);
+
+impl Within {
+    fn in_body(&self) -> impl Iterator<Item = (&Bounded, &[Box<str>])> {
+        self.0.iter().filter_map(|bounded| match &bounded.place {
+            Place::Body(members) => Some((bounded, &**members)),
+            _ => None,
+        })
+    }
+}
+
+impl Guard for Within {
+    fn hooks(&self) -> Hooks {
+        Hooks { request_head: true, request_body: self.in_body().next().is_some(), ..Hooks::default() }
+    }
+
+    fn request_head(&self, cx: &mut Cx<'_>) -> Result<Verdict, GuardError> {
+        for bounded in &self.0 {
+            let mut wrong = None;
+            let mut visit = |leaf: leaves::Leaf<'_>| {
+                if bounded.place.holds(&leaf) {
+                    wrong = bounded.plain(&leaf.bytes);
+                }
+                if wrong.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            };
+            match &bounded.place {
+                Place::Path(_) => {
+                    let value = bounded.path.map(|parameter| parameter.value(cx.request)).unwrap_or_default();
+                    wrong = bounded.plain(&value);
+                }
+                Place::Query(_) => {
+                    leaves::query(cx.request.query().unwrap_or_default().as_bytes(), &mut visit);
+                }
+                Place::Header(name) => {
+                    let mut values = cx.request.headers.get_all(name).iter();
+                    wrong = values.find_map(|value| bounded.plain(value.as_bytes()));
+                }
+                Place::Cookie(_) => {
+                    for value in cx.request.headers.get_all(header::COOKIE) {
+                        leaves::cookies(value.as_bytes(), &mut visit);
+                    }
+                }
+                Place::Body(_) => {}
+            }
+            if let Some(reason) = wrong {
+                return Ok(bounded.refuse(&reason));
+            }
+        }
+        Ok(Verdict::Pass)
+    }
+
+    fn reads_request_body(&self, _: &Cx<'_>) -> BodyNeed {
+        BodyNeed::Parsed
+    }
+
+    fn request_body(&self, _: &mut Cx<'_>, body: &Body) -> Result<Verdict, GuardError> {
+        if body.bytes().is_empty() {
+            return Ok(Verdict::Pass);
+        }
+        if let Some(document) = body.json() {
+            for (bounded, members) in self.in_body() {
+                let mut wrong = None;
+                walk(document, members, &mut |value| {
+                    if wrong.is_none() && !value.is_null() {
+                        wrong = bounded.json(value);
+                    }
+                });
+                if let Some(reason) = wrong {
+                    return Ok(bounded.refuse(&reason));
+                }
+            }
+            return Ok(Verdict::Pass);
+        }
+        let content_type = body.content_type();
+        let format = Format::of(content_type.map_or("", |media| media.essence()), body.bytes());
+        let Some((first, _)) = self.in_body().next() else { return Ok(Verdict::Pass) };
+        if !matches!(format, Format::Form | Format::Multipart) {
+            return Ok(first.refuse("expected JSON or a form"));
+        }
+        let mut found = None;
+        let read =
+            leaves::body(body.bytes(), format, content_type.map_or("", |media| media.text), &mut |leaf| {
+                for (bounded, _) in self.in_body().filter(|(bounded, _)| bounded.place.holds(&leaf)) {
+                    if let Some(reason) = bounded.plain(&leaf.bytes) {
+                        found = Some(bounded.refuse(&reason));
+                        return ControlFlow::Break(());
+                    }
+                }
+                ControlFlow::Continue(())
+            });
+        Ok(match (found, read) {
+            (Some(refusal), _) => refusal,
+            (None, Ok(())) => Verdict::Pass,
+            (None, Err(_)) => first.refuse("the form cannot be read"),
+        })
+    }
+}
+
+#[cfg(test)]
+#[path = "values_tests.rs"]
+mod tests;

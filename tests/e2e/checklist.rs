@@ -1,0 +1,165 @@
+//! The checklist before servers that others wrote, each in a bad and in a good configuration.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::harness::gateway::{Options, binary};
+use crate::harness::needs;
+use crate::harness::peers::{Certificate, Peer, free_address, nginx};
+
+/// An API that breaks loudly: a stack trace for what it cannot read.
+fn loud() -> Peer {
+    let folder = tempfile::tempdir().unwrap();
+    let address = free_address();
+    let script = "
+import json, sys, traceback
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+class Api(BaseHTTPRequestHandler):
+    protocol_version = 'HTTP/1.1'
+    def answer(self, status, kind, text):
+        body = text.encode()
+        self.send_response(status)
+        self.send_header('Content-Type', kind)
+        self.send_header('Content-Length', str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def handle_one(self):
+        length = int(self.headers.get('Content-Length') or 0)
+        body = self.rfile.read(length)
+        try:
+            if body: json.loads(body)
+            if self.path.split('?')[0] != '/orders': raise KeyError(self.path)
+            self.answer(200, 'application/json', '[]')
+        except Exception:
+            self.answer(500, 'text/plain', traceback.format_exc())
+    do_GET = do_POST = do_PROPFIND = handle_one
+    def log_message(self, *_): pass
+ThreadingHTTPServer(('127.0.0.1', int(sys.argv[1])), Api).serve_forever()
+";
+    fs::write(folder.path().join("api.py"), script).unwrap();
+    let mut command = Command::new("python3");
+    command.arg("api.py").arg(address.port().to_string());
+    Peer::start(command, folder, address)
+}
+
+/// The answers by question: transport, tokens, input, errors, headers, alerts, dependencies.
+fn ask(url: &str, ca: Option<&Path>) -> Vec<String> {
+    let mut command = Command::new(binary());
+    command.args(["check", url, "--path", "/orders", "--format", "json"]);
+    if let Some(ca) = ca {
+        command.arg("--ca").arg(ca);
+    }
+    let output = command.output().unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
+    let tables = report["tables"].as_array().unwrap();
+    let rows = tables.iter().find(|table| table["title"] == "Checklist").unwrap()["rows"].as_array().unwrap();
+    rows.iter().map(|row| row[0].as_str().unwrap().to_owned()).collect()
+}
+
+const SECURITY: [(&str, &str); 4] = [
+    ("X-Content-Type-Options", "nosniff"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("Strict-Transport-Security", "max-age=31536000"),
+    ("Cache-Control", "no-store"),
+];
+
+#[test]
+fn nginx_in_a_bad_and_a_good_configuration() {
+    let Some(program) = needs("nginx_in_a_bad_and_a_good_configuration", "nginx") else { return };
+    let api = loud();
+    let bad = nginx(&program, &format!("location / {{ proxy_pass http://{}; }}", api.address));
+    let answers = ask(&format!("http://{}", bad.address), None);
+    let expected = ["no", "could not tell", "could not tell", "no", "no", "could not tell", "could not tell"];
+    assert_eq!(answers, expected);
+
+    let certificate = Certificate::make();
+    let folder = certificate.path().parent().unwrap().display().to_string();
+    let tls = free_address();
+    let fields: String =
+        SECURITY.iter().map(|(name, value)| format!("add_header {name} \"{value}\" always; ")).collect();
+    let good = nginx(
+        &program,
+        &format!(
+            "listen {tls} ssl; ssl_certificate {folder}/cert.pem; ssl_certificate_key {folder}/key.pem; \
+             ssl_protocols TLSv1.2 TLSv1.3; server_tokens off; {fields} \
+             error_page 400 404 405 500 502 = @clean; \
+             location / {{ proxy_pass http://{}; proxy_intercept_errors on; }} \
+             location @clean {{ default_type application/json; return 400 '{{\"error\":\"bad request\"}}'; }}",
+            api.address
+        ),
+    );
+    let answers = ask(&format!("https://localhost:{}", tls.port()), Some(&certificate.path()));
+    assert_eq!(
+        (answers[0].as_str(), answers[3].as_str(), answers[4].as_str()),
+        ("yes", "yes", "yes"),
+        "{answers:?}"
+    );
+    drop(good);
+}
+
+#[test]
+fn caddy_in_a_bad_and_a_good_configuration() {
+    let Some(program) = needs("caddy_in_a_bad_and_a_good_configuration", "caddy") else { return };
+    let api = loud();
+    let certificate = Certificate::make();
+    let pem = certificate.path().display().to_string();
+    let key = certificate.path().with_file_name("key.pem").display().to_string();
+    let start = |site: &str, address: std::net::SocketAddr| {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("Caddyfile"), format!("{{\n admin off\n auto_https off\n}}\n{site}"))
+            .unwrap();
+        let mut command = Command::new(&program);
+        command.args(["run", "--adapter", "caddyfile", "--config", "Caddyfile"]).env("HOME", folder.path());
+        Peer::start(command, folder, address)
+    };
+    let address = free_address();
+    let bad = start(
+        &format!("http://127.0.0.1:{} {{\n reverse_proxy {}\n}}\n", address.port(), api.address),
+        address,
+    );
+    let answers = ask(&format!("http://{}", bad.address), None);
+    assert_eq!(
+        (answers[0].as_str(), answers[3].as_str(), answers[4].as_str()),
+        ("no", "no", "no"),
+        "{answers:?}"
+    );
+
+    let address = free_address();
+    let fields: String = SECURITY.iter().map(|(name, value)| format!("  {name} \"{value}\"\n")).collect();
+    let site = format!(
+        "https://localhost:{} {{\n bind 127.0.0.1\n tls {pem} {key}\n header {{\n{fields}  -Server\n  -Via\n  defer\n }}\n \
+         reverse_proxy {} {{\n  @failed status 4xx 5xx\n  handle_response @failed {{\n   respond \"bad request\" 400\n  }}\n }}\n}}\n",
+        address.port(),
+        api.address
+    );
+    let _good = start(&site, address);
+    let answers = ask(&format!("https://localhost:{}", address.port()), Some(&certificate.path()));
+    assert_eq!(
+        (answers[0].as_str(), answers[3].as_str(), answers[4].as_str()),
+        ("yes", "yes", "yes"),
+        "{answers:?}"
+    );
+}
+
+#[test]
+fn behind_portcullis_what_can_be_seen_is_right() {
+    let api = loud();
+    let certificate = Certificate::make();
+    let config = format!(
+        "upstream: http://{}\npolicies: [{{ public: true }}]\nlimit: {{ unmatched: off }}\n{}\n",
+        api.address,
+        certificate.listener()
+    );
+    let gateway = Options::config(config).start_as_written();
+    let url = format!("https://localhost:{}", gateway.address.port());
+    let answers = ask(&url, Some(&certificate.path()));
+    assert_eq!(
+        (answers[0].as_str(), answers[3].as_str(), answers[4].as_str()),
+        ("yes", "yes", "yes"),
+        "{answers:?}"
+    );
+}
