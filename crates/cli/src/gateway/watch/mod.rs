@@ -118,7 +118,7 @@ impl Observer for Watch {
             at: record.began.unix_ns,
             client: record.client,
             consumer: record.principal.as_ref().map(|principal| Arc::clone(&principal.consumer)),
-            operation: record.operation.as_ref().map(|operation| Arc::clone(&operation.id)),
+            operation: record.operation().map(|operation| Arc::clone(&operation.id)),
             status,
         };
         if self.queue.try_send(refusal).is_err() {
