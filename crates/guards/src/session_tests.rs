@@ -125,7 +125,7 @@ fn mistakes_are_found_at_load() {
         )
         .join("\n")
     };
-    assert!(of(json!({ "opens": "/token" })).contains("/session/by"));
+    assert!(of(json!({ "opens": "/token" })).contains("where callers present the session"));
     assert!(of(json!({ "by": "query.sid" })).contains("header.NAME"));
     assert!(of(json!({ "by": "header.Authorization", "opens": "token" })).contains("JSON pointer"));
     assert!(of(json!({ "by": "header.Authorization" })).contains("session"), "nothing hands one out");
