@@ -93,6 +93,15 @@ impl Scanning {
         self.headers.iter().map(one).collect()
     }
 
+    /// The same, of a gateway before the target; no faster than a gateway lets one client call by default, so that what
+    /// its limits refuse is not taken for what its guards do.
+    pub(super) fn through(&self, target: String) -> Scanning {
+        let mut scanning = self.clone();
+        scanning.target = Some(target);
+        scanning.rate.get_or_insert(60);
+        scanning
+    }
+
     /// Scans, and reports what was found.
     ///
     /// # Errors

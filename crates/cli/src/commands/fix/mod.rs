@@ -143,11 +143,10 @@ impl<'a> Site<'a> {
     /// Scans the API at `address`, or where it is.
     fn scan(&self, address: Option<std::net::SocketAddr>) -> Result<Report> {
         self.reset()?;
-        let mut scanning = self.scanning.clone();
-        if let Some(address) = address {
-            scanning.target = Some(format!("http://{address}{}", self.base));
+        match address {
+            Some(address) => self.scanning.through(format!("http://{address}{}", self.base)).scan(self.now),
+            None => self.scanning.scan(self.now),
         }
-        scanning.scan(self.now)
     }
 
     /// Puts the API back into its first state, where there is a command for it.

@@ -1,6 +1,6 @@
 //! The search for a patch: for every finding the first remedy that closes it and stops no ordinary call.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use portcullis_guards::REGISTRY;
 use portcullis_watch::Recording;
@@ -14,7 +14,7 @@ use super::traffic::{Sessions, Traffic};
 use super::{Site, counts, day, findings, key};
 use crate::commands::audit::{transport, wire::Endpoint};
 use crate::exit::{Failure, Result};
-use crate::report::{Item, Patch, Report, Rule, Section};
+use crate::report::{Confidence, Item, Patch, Report, Rule, Section};
 use crate::term;
 
 /// A finding on its way.
@@ -55,6 +55,17 @@ impl Work {
         self.at += 1;
         self.state = if self.at < self.cures.len() { Standing::Offered } else { Standing::Open };
         self.proof = why.to_owned();
+    }
+}
+
+/// What a scan found: keys, and how sure it is.
+struct Found(BTreeMap<String, Confidence>);
+
+impl Found {
+    /// Whether it shows a finding again, as surely as before: what was proved and is not any more was closed, whatever
+    /// still speaks for it.
+    fn has(&self, work: &Work) -> bool {
+        self.0.get(&work.key).is_some_and(|confidence| *confidence >= work.item.confidence)
     }
 }
 
@@ -211,8 +222,7 @@ fn prove(
         certificate.replays = replay(site, &trial)?;
         let running = trial.start()?;
         let open = scan(site, &running, certificate, report)?;
-        for work in works.iter_mut().filter(|work| work.state == Standing::Closed && open.contains(&work.key))
-        {
+        for work in works.iter_mut().filter(|work| work.state == Standing::Closed && open.has(work)) {
             work.state = Standing::Open;
             work.proof = "the last scan found it again".into();
         }
@@ -222,36 +232,29 @@ fn prove(
     Ok(last)
 }
 
-/// The keys of what a scan through the gateway finds.
+/// What a scan through the gateway finds: keys, and how sure it is.
 fn scan(
     site: &Site<'_>,
     running: &Running,
     certificate: &mut Certificate,
     report: &mut Report,
-) -> Result<BTreeSet<String>> {
+) -> Result<Found> {
     let found = site.scan(Some(running.address))?;
     certificate.scans += 1;
     report.secrets.extend(found.secrets);
     if let Some(why) = found.incomplete {
         return Err(Failure::Incomplete(format!("the scan through the gateway proves nothing: {why}")));
     }
-    // Who cannot log in finds nothing.
-    if let Some(note) =
-        found.notes.iter().find(|note| note.starts_with("identity `") && !report.notes.contains(note))
-    {
+    // Who cannot log in finds nothing. At the end of a scan it may be a limit that keeps them out.
+    let kept_out = |note: &&String| note.starts_with("identity `") && !note.ends_with("no longer does");
+    if let Some(note) = found.notes.iter().filter(kept_out).find(|note| !report.notes.contains(note)) {
         return Err(Failure::Incomplete(format!("the scan through the gateway proves nothing: {note}")));
     }
-    Ok(found.items.iter().filter(|item| counts(item)).map(key).collect())
+    Ok(Found(found.items.iter().map(|item| (key(item), item.confidence)).collect()))
 }
 
 /// Whether something is left to try. What is not among `open` is closed; of the rest the next remedy is taken.
-fn judge(
-    site: &Site<'_>,
-    works: &mut [Work],
-    open: &BTreeSet<String>,
-    running: &Running,
-    closed: Standing,
-) -> bool {
+fn judge(site: &Site<'_>, works: &mut [Work], open: &Found, running: &Running, closed: Standing) -> bool {
     let deeds = running.deeds();
     let mut again = false;
     for work in works.iter_mut().filter(|work| work.state != Standing::Already) {
@@ -263,7 +266,7 @@ fn judge(
             .map(|((_, guard, code), count)| format!("{guard}/{code} {count}×"))
             .take(6)
             .collect();
-        if !open.contains(&work.key) {
+        if !open.has(work) {
             work.state = closed;
             work.proof = match done.is_empty() {
                 true => "the same scan finds it no more".into(),
@@ -374,6 +377,9 @@ fn tell(site: &Site<'_>, works: &[Work], certificate: &Certificate, report: &mut
     report.fact("open", count(Standing::Open));
     if site.args.prove && !works.is_empty() {
         report.fact("closed at the gateway", format!("{} %", (already + closed) * 100 / works.len()));
+        let confirmed = || works.iter().filter(|work| work.item.confidence == Confidence::Confirmed);
+        let shut = confirmed().filter(|work| work.state != Standing::Open).count();
+        report.fact("confirmed findings closed", format!("{shut} of {}", confirmed().count()));
         report.fact("scans", certificate.scans + 1);
     }
     let rows = works.iter().map(|work| {

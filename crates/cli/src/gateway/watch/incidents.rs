@@ -62,6 +62,14 @@ impl Incidents {
         }
     }
 
+    /// Takes note of how one that goes on stands; it is written down when it is over.
+    pub(crate) fn update(&self, incident: &Incident) {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = inner.last.iter_mut().find(|known| known.incident.id == incident.id) {
+            known.incident.clone_from(incident);
+        }
+    }
+
     fn write(&self, kept: &Kept) -> std::io::Result<()> {
         let mut line = serde_json::to_string(kept)?;
         line.push('\n');
@@ -152,6 +160,10 @@ mod tests {
         let incidents = Incidents::open(folder.path());
         incidents.keep(incident("a", false));
         incidents.keep(incident("b", false));
+        let mut more = incident("b", false);
+        more.incident.refusals = 99;
+        incidents.update(&more.incident);
+        assert!(incidents.json().contains("99"), "{}", incidents.json());
         incidents.keep(incident("a", true));
         assert_eq!((incidents.begun(), incidents.open_count()), (2, 1));
         std::fs::OpenOptions::new()

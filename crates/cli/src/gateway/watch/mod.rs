@@ -156,6 +156,7 @@ fn watch_on(
         let now = now();
         if now.saturating_sub(settled) >= 1_000_000_000 {
             settled = now;
+            spikes.open().for_each(|incident| incidents.update(incident));
             for incident in spikes.settle(now) {
                 tracing::info!(incident = incident.id, "over: {}", incident.summary);
                 let alerted = webhook.is_some_and(|webhook| webhook.tell("incident.ended", &incident));
