@@ -54,6 +54,18 @@ pub fn target(raw: &Bytes, encoded_slash: bool) -> Result<Target, Ambiguous> {
     origin_form(&Bytes::from(with_root), Some(authority), encoded_slash)
 }
 
+/// Appends `value` to a path, everything but unreserved characters percent-encoded.
+pub fn encode(value: &[u8], out: &mut String) {
+    for &byte in value {
+        match byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            true => out.push(char::from(byte)),
+            false => {
+                out.extend(['%', char::from(upper_hex(byte >> 4)), char::from(upper_hex(byte & 15))]);
+            }
+        }
+    }
+}
+
 fn strip_scheme(raw: &[u8]) -> Option<&[u8]> {
     let colon = memchr::memchr(b':', raw)?;
     let (scheme, rest) = raw.split_at_checked(colon)?;

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 
+use crate::canonical::Ambiguous;
 use crate::routes::PathParams;
 
 /// A moment, as the host saw it. The engine has no clock of its own.
@@ -216,6 +217,42 @@ impl Request {
         self.target = target.into();
     }
 
+    /// Puts `query` in the query's place: percent-encoded, ASCII, without its `?`.
+    pub fn set_query(&mut self, query: &str) {
+        self.target = format!("{}?{query}", self.path()).into();
+    }
+
+    /// Puts `value` in the place of the `index`-th path parameter, encoded as it must be.
+    ///
+    /// # Errors
+    /// If there is no such parameter, or the path could then be read in another way: no value can be a segment of dots,
+    /// or have a slash.
+    pub fn set_param(&mut self, index: usize, value: &str) -> Result<(), Ambiguous> {
+        const ABSENT: Ambiguous = Ambiguous("the path has no such parameter");
+        let (from, to) = *self.params.spans.get(index).ok_or(ABSENT)?;
+        let (before, after) = (self.target.get(..from as usize), self.target.get(to as usize..));
+        let (Some(before), Some(after)) = (before, after) else { return Err(ABSENT) };
+        let mut target = String::with_capacity(self.target.len() + value.len());
+        target.push_str(before);
+        crate::canonical::encode(value.as_bytes(), &mut target);
+        let end = target.len();
+        target.push_str(after);
+        let target = ByteString::from(target);
+        if crate::canonical::target(target.as_bytes(), false)?.bytes != *target.as_bytes() {
+            return Err(Ambiguous("the value would change the path"));
+        }
+        let moved = |at: u32| {
+            let at = at as usize;
+            u32::try_from(if at >= to as usize { at - to as usize + end } else { at }).unwrap_or(u32::MAX)
+        };
+        self.path_len = self.path_len - to as usize + end;
+        for (start, stop) in &mut self.params.spans {
+            (*start, *stop) = (moved(*start), moved(*stop));
+        }
+        self.target = target;
+        Ok(())
+    }
+
     /// The path parameters that routing found.
     pub fn params(&self) -> &PathParams {
         &self.params
@@ -237,4 +274,43 @@ pub struct ResponseHead {
     pub headers: HeaderMap,
     /// What is known of the body.
     pub body: BodyLength,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(target: &'static str, spans: &[(u32, u32)]) -> Request {
+        Request {
+            method: Method::GET,
+            target: ByteString::from_static(target),
+            path_len: target.find('?').unwrap_or(target.len()),
+            authority: HeaderValue::from_static(""),
+            scheme: Scheme::Http,
+            version: Version::HTTP_11,
+            headers: HeaderMap::new(),
+            body: BodyLength::None,
+            upgrade: None,
+            params: PathParams { spans: spans.iter().copied().collect() },
+        }
+    }
+
+    #[test]
+    fn path_parameters_are_put_anew() {
+        let mut request = request("/a/11/b/2/c?x=1", &[(3, 5), (8, 9)]);
+        request.set_param(0, "long value/").unwrap_err();
+        request.set_param(0, "a b\u{e9}").unwrap();
+        assert_eq!(request.target(), "/a/a%20b%C3%A9/b/2/c?x=1");
+        assert_eq!((request.param(0), request.param(1)), (Some("a%20b%C3%A9"), Some("2")));
+        request.set_param(1, "").unwrap_err();
+        request.set_param(1, "33").unwrap();
+        assert_eq!((request.path(), request.query()), ("/a/a%20b%C3%A9/b/33/c", Some("x=1")));
+        request.set_query("y=2");
+        assert_eq!((request.param(1), request.target()), (Some("33"), "/a/a%20b%C3%A9/b/33/c?y=2"));
+        for bad in [".", "..", "a/b", "a\\b", "\0", "a\nb", "a%2Fb", "%2e"] {
+            assert!(request.set_param(0, bad).is_err(), "{bad:?}");
+        }
+        assert_eq!(request.target(), "/a/a%20b%C3%A9/b/33/c?y=2");
+        request.set_param(2, "x").unwrap_err();
+    }
 }

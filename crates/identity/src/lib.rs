@@ -46,6 +46,7 @@ mod assertion;
 mod base64url;
 mod binding;
 pub mod certificate;
+mod data_keys;
 pub mod dpop;
 mod generations;
 pub mod jose;
@@ -63,6 +64,10 @@ mod support;
 
 pub use assertion::{ASSERTION_TYPE, AssertedCall, AssertionError, AssertionSigner};
 pub use binding::{AuthScheme, BindingError, Presented};
+pub use data_keys::{
+    Context, CryptoFailed, DataKeys, ENCRYPTED_PREFIX, MasterKey, MasterKeyError, SEALED_PREFIX, Sealer,
+    Unopened,
+};
 pub use pepper::{Digest, Pepper};
 pub use ring::{KeyEntry, KeyRing, KeyRingHandle, MAX_APP_KEYS, RingError, Verdict};
 pub use secret::{Secret, SecretKind, recognise};

@@ -12,7 +12,7 @@ use crate::report::{MAX_VIOLATIONS, Violation};
 use crate::schema::{Arena, BodyLimits, Cutter, Direction, Pass, Passed, Path, Purpose, Wanted};
 
 /// Steps that a path may have.
-const MAX_STEPS: usize = 64;
+pub(crate) const MAX_STEPS: usize = 64;
 
 /// Members that may stay and members that must go, compiled once and run over many bodies.
 ///

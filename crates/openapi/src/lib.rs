@@ -75,6 +75,7 @@ mod parameters;
 mod problem;
 mod report;
 mod routes;
+mod select;
 
 mod schema;
 pub mod source;
@@ -95,3 +96,4 @@ pub use problem::{Problem, Severity};
 pub use report::{Location, MAX_NAME, MAX_POINTER, MAX_VIOLATIONS, Violation, ViolationKind};
 pub use routes::{Captures, CaseOf, Route, TrailingSlash};
 pub use schema::{BodyLimits, Direction, SchemaId};
+pub use select::{Edit, Found, LenientName, Selector};

@@ -160,7 +160,7 @@ impl MediaRange {
     }
 
     /// Whether a body under this range may be one that is looked into.
-    pub(crate) fn may_be_structured(&self) -> bool {
+    pub fn may_be_structured(&self) -> bool {
         !self.is_concrete() || self.format() != BodyFormat::Opaque
     }
 }

@@ -30,7 +30,7 @@ use serde_json::{Number, Value};
 use smallvec::SmallVec;
 
 pub(crate) use format::Format;
-pub(crate) use json::Fault;
+pub(crate) use json::{Fault, Lexer, Text};
 pub(crate) use number::MultipleOf;
 pub(crate) use number::compare as compare_numbers;
 pub use pass::BodyLimits;
