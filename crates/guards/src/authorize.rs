@@ -41,6 +41,9 @@ use portcullis_openapi::Security;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub(crate) use caller::Caller;
+
+use crate::callers::{Callers, Lack};
 use crate::codes::codes;
 use crate::protection::{CompileCx, Fault, Part, Protection};
 
@@ -118,10 +121,14 @@ enum Default_ {
 }
 
 impl Config {
-    fn limits_callers(&self) -> bool {
-        [&self.scopes, &self.any_scope, &self.roles, &self.groups, &self.consumers]
-            .iter()
-            .any(|list| !list.is_empty())
+    fn callers(&self) -> Callers {
+        Callers {
+            scopes: self.scopes.clone(),
+            any_scope: self.any_scope.clone(),
+            roles: self.roles.clone(),
+            groups: self.groups.clone(),
+            consumers: self.consumers.clone(),
+        }
     }
 }
 
@@ -132,19 +139,23 @@ impl Protection for Authorize {
 
     fn compile(config: &Config, cx: &CompileCx<'_>) -> Result<Vec<Part>, Fault> {
         let objects = !config.bind.is_empty() || config.owner.is_some();
-        if cx.public && (config.limits_callers() || objects) {
+        let callers = config.callers();
+        if cx.public && (!callers.is_everybody() || objects) {
             return Err(Fault::new("", "a policy says `public: true` of an operation that asks who calls"));
         }
         let mut parts = Vec::new();
-        if config.limits_callers() {
-            parts.push(Part::new(Stage::Authorize, Allow(config.clone())));
+        if !callers.is_everybody() {
+            parts.push(Part::new(Stage::Authorize, Allow(callers)));
         }
         if !config.bind.is_empty() {
             parts.push(Part::new(Stage::Authorize, bind::Bound::compile(&config.bind, cx)?));
         }
         if let Some(owner) = &config.owner {
-            // Behind what takes credentials out: a read of the API must not carry them either.
-            parts.push(Part::new(Stage::Shape, owner::Owned::compile(owner, cx)?));
+            for owned in owner::Owned::compile(owner, cx)? {
+                // Behind what takes credentials out: a read of the API must not carry them either.
+                let stage = if owned.reads() { Stage::Shape } else { Stage::Authorize };
+                parts.push(Part::new(stage, owned));
+            }
         }
         let open = cx.public
             || cx.operation.is_none_or(|(_, operation)| match &operation.security {
@@ -173,7 +184,7 @@ impl Guard for Closed {
 }
 
 #[derive(Debug)]
-struct Allow(Config);
+struct Allow(Callers);
 
 impl Guard for Allow {
     fn hooks(&self) -> Hooks {
@@ -184,30 +195,20 @@ impl Guard for Allow {
         let Some(principal) = &cx.facts.principal else {
             return Ok(Denial::new(&SCOPE_MISSING, "no credential was proved here").into());
         };
-        let any = self.0.any_scope.is_empty() || self.0.any_scope.iter().any(|s| principal.has_scope(s));
-        if let Some(missing) = self.0.scopes.iter().find(|scope| !principal.has_scope(scope)) {
-            return Ok(Denial::new(&SCOPE_MISSING, format!("the scope `{missing}` is missing")).into());
-        }
-        if !any {
-            return Ok(Denial::new(&SCOPE_MISSING, "none of the scopes that suffice is there").into());
-        }
-        let claims = principal.claims.as_deref();
-        let one_of = |wanted: &[Box<str>], held: &[Box<str>]| {
-            wanted.is_empty() || wanted.iter().any(|name| held.contains(name))
-        };
-        if !one_of(&self.0.roles, claims.map_or(&[], |claims| claims.roles())) {
-            return Ok(Denial::new(&ROLE_MISSING, "none of the roles that suffice is there").into());
-        }
-        if !one_of(&self.0.groups, claims.map_or(&[], |claims| claims.groups())) {
-            return Ok(Denial::new(&ROLE_MISSING, "none of the groups that suffice is there").into());
-        }
-        if !self.0.consumers.is_empty()
-            && !self.0.consumers.iter().any(|known| **known == *principal.consumer)
-        {
-            let reason = format!("the consumer `{}` is not among those allowed", principal.consumer);
-            return Ok(Denial::new(&CONSUMER_REFUSED, reason).into());
-        }
-        Ok(Verdict::Pass)
+        let none_of = |what: &str| format!("none of the {what} that suffice is there");
+        Ok(match self.0.lack(principal) {
+            None => Verdict::Pass,
+            Some(Lack::Scope(missing)) => {
+                Denial::new(&SCOPE_MISSING, format!("the scope `{missing}` is missing")).into()
+            }
+            Some(Lack::AnyScope) => Denial::new(&SCOPE_MISSING, none_of("scopes")).into(),
+            Some(Lack::Role) => Denial::new(&ROLE_MISSING, none_of("roles")).into(),
+            Some(Lack::Group) => Denial::new(&ROLE_MISSING, none_of("groups")).into(),
+            Some(Lack::Consumer) => {
+                let reason = format!("the consumer `{}` is not among those allowed", principal.consumer);
+                Denial::new(&CONSUMER_REFUSED, reason).into()
+            }
+        })
     }
 }
 

@@ -131,6 +131,43 @@ fn bound_parameters_name_the_caller_wherever_they_stand() {
         ["permitted", "parameter-not-own", "parameter-not-own"]
     );
 
+    // Elsewhere: in fields, cookies, and forms of every kind.
+    let engine = owned("list", &path);
+    for (name, value, expected) in [
+        ("user-id", "alice", "permitted"),
+        ("user-id", "bob", "parameter-not-own"),
+        ("userid", "bob", "parameter-not-own"),
+        ("x-other", "bob", "permitted"),
+        ("cookie", "a=b; userId=alice", "permitted"),
+        ("cookie", "a=b; userId=bob", "parameter-not-own"),
+        ("cookie", "user_id=alice; user_id=bob", "parameter-not-own"),
+    ] {
+        let went = send(&engine, &get("/v1/users/alice/orders").with(name, value));
+        assert_eq!(went.code(), expected, "{name}: {value}");
+    }
+    let engine = owned("add", &path);
+    for (kind, body, expected) in [
+        ("application/json", r#"[[{"userId":"bob"}]]"#, "parameter-not-own"),
+        ("application/json", r#"{"USERID":"bob"}"#, "parameter-not-own"),
+        ("application/json", r#"{"user\u0049d":"bob"}"#, "parameter-not-own"),
+        ("application/json", r#"{"userId":1e0}"#, "parameter-not-own"),
+        ("application/json", r#"{"userId":null}"#, "parameter-not-own"),
+        ("application/vnd.api+json", r#"{"userId":"bob"}"#, "parameter-not-own"),
+        ("text/plain", r#"{"userId":"bob"}"#, "parameter-not-own"),
+        ("text/plain", r#"{"userId":"alice"}"#, "permitted"),
+        ("text/plain", "userId=bob", "parameter-not-own"),
+        ("application/x-www-form-urlencoded", "userId=alice&userId=bob", "parameter-not-own"),
+        ("application/x-www-form-urlencoded", "user%5Fid=bob", "parameter-not-own"),
+        ("application/xml", "<o><userId>bob</userId></o>", "parameter-not-own"),
+        ("application/xml", "<o userId=\"bob\"/>", "parameter-not-own"),
+        ("application/xml", "<o><userId>alice</userId></o>", "permitted"),
+        ("multipart/form-data; boundary=x", "--x\r\nno", "parameter-not-own"),
+    ] {
+        let mut call = post().with("content-type", kind);
+        call.body = Some(body.into());
+        assert_eq!(send(&engine, &call).code(), expected, "{kind}: {body}");
+    }
+
     let engine = owned("search", &json!({ "bind": { "query.owner": "consumer" } }));
     for (target, expected) in [
         ("/v1/search?owner=alice", "permitted"),
@@ -245,7 +282,7 @@ fn rules_that_cannot_hold_are_said() {
     let said = error("list", json!({ "bind": { "path.userID": "token.sub" } }));
     assert!(said.contains("did you mean `userId`?"), "{said}");
     assert!(error("list", json!({ "bind": { "path.userId": "sub" } })).contains("`token.sub`"));
-    assert!(error("list", json!({ "bind": { "userId": "consumer" } })).contains("path.userId"));
+    assert!(error("list", json!({ "bind": { "userId": "consumer" } })).contains("path.id"));
     let said = error("cancel", json!({ "owner": { "response": "/owner", "is": "consumer" } }));
     assert!(said.contains("no GET on `/orders/{orderId}/cancel`"), "{said}");
     assert!(

@@ -13,6 +13,7 @@ use portcullis_openapi::{Contract, Operation};
 use crate::REGISTRY;
 use crate::authenticate::{Credentials, Tokens};
 use crate::config::CompileError;
+use crate::data_keys::DataRings;
 use crate::policies::{Effective, Policies};
 use crate::protection::{CompileCx, Shared};
 use crate::routes::ContractRoutes;
@@ -123,6 +124,7 @@ pub(crate) fn compile_behind(
         policies,
         keys: &credentials.keys,
         tokens: &tokens,
+        rings: &credentials.data,
         shared: Shared::default(),
         sections: HashMap::new(),
         errors: policies.idle(contract.as_deref()),
@@ -132,6 +134,7 @@ pub(crate) fn compile_behind(
     let mut reports = Vec::with_capacity(operations.len());
     for (index, operation) in operations.iter().enumerate() {
         run.shared.cross_origin_draft.borrow_mut().push(None);
+        run.shared.sealed_draft.borrow_mut().push(None);
         let prepared = run.prepare(Some(operation));
         let label = operation.label();
         let guards = run.guards(Some((index, operation)), &prepared, &label);
@@ -167,6 +170,7 @@ pub(crate) fn compile_behind(
     }
     // Nobody else has a hand on it while this function runs.
     let _ = shared.cross_origin.set(shared.cross_origin_draft.into_inner());
+    let _ = shared.sealed.set(shared.sealed_draft.into_inner());
     for name in shared.protected.into_inner() {
         if !settings.protected_fields.contains(&name) {
             settings.protected_fields.push(name);
@@ -191,6 +195,7 @@ struct Run<'a> {
     policies: &'a Policies,
     keys: &'a KeyRingHandle,
     tokens: &'a Arc<Tokens>,
+    rings: &'a DataRings,
     shared: Shared,
     /// Sections read once for all operations to which the same policies apply.
     sections: HashMap<(bool, Vec<usize>), Rc<Prepared>>,
@@ -254,6 +259,7 @@ impl Run<'_> {
                 zero_config: self.policies.zero_config,
                 keys: self.keys,
                 tokens: self.tokens,
+                rings: self.rings,
                 mode: section.mode,
                 bounds: prepared.effective.bounds,
                 section,

@@ -181,7 +181,18 @@ impl Steps {
         let state = cx.state;
         for after in &self.config.after {
             let who = Who::of(cx);
-            let busy = state.key("flow busy", (&who, &after.step));
+            // Whoever uses a step up is alone with it until the API has answered, and looks for it only then: else a
+            // call could find the step, wait for the one that uses it up to end, and pass as well.
+            if !self.config.keep && cx.enforcing {
+                match state.acquire(state.key("flow busy", (&who, &after.step)), 1) {
+                    Some(slot) => cx.hold(slot),
+                    None => {
+                        let reason = format!("the step `{}` is being used by another call", after.step);
+                        return Some(Denial::new(&STEP_MISSING, reason));
+                    }
+                }
+            }
+            let who = Who::of(cx);
             let age = state.memory.age(step(&state.memory, &who, &after.step), cx.now);
             match age.filter(|age| *age <= nanos(after.within.0)) {
                 None => {
@@ -193,17 +204,6 @@ impl Steps {
                     return Some(Denial::new(&STEP_TOO_FAST, reason));
                 }
                 Some(_) => {}
-            }
-            if self.config.keep || !cx.enforcing {
-                continue;
-            }
-            // Whoever uses a step up is alone with it until the API has answered.
-            match state.acquire(busy, 1) {
-                Some(slot) => cx.hold(slot),
-                None => {
-                    let reason = format!("the step `{}` is being used by another call", after.step);
-                    return Some(Denial::new(&STEP_MISSING, reason));
-                }
             }
         }
         None

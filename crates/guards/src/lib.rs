@@ -34,13 +34,17 @@
 
 mod authenticate;
 mod authorize;
+mod callers;
 mod codes;
 mod compile;
 mod config;
 mod cookies;
 mod cors;
+mod data_keys;
+mod decide;
 mod deprecated;
 mod egress;
+mod encrypt;
 mod flow;
 mod headers;
 mod inspect;
@@ -52,8 +56,10 @@ mod policies;
 mod properties;
 mod protection;
 mod provenance;
+mod rewrite;
 mod routes;
 mod session;
+mod seal;
 mod ssrf;
 #[cfg(test)]
 mod testing;
@@ -67,6 +73,7 @@ use portcullis_engine::Code;
 pub use authenticate::{Credentials, IntrospectionConfig, IssuerConfig, Tokens};
 pub use compile::{Access, Compiled, GuardReport, OperationReport, Report, compile};
 pub use config::CompileError;
+pub use data_keys::{DataRings, KeyPlace, KeySource, RingConfig};
 pub use egress::{DestinationConfig, Egress, compile_egress};
 pub use policies::{Day, GuardMode, Match, Patch, Policies};
 pub use protection::{CompileCx, Entry, Fault, Part, Protection};
@@ -79,13 +86,16 @@ pub static REGISTRY: &[Entry] = &[
     Entry::of::<deprecated::Deprecated>(include_str!("deprecated.rs")),
     Entry::of::<authenticate::Authenticate>(include_str!("authenticate.rs")),
     Entry::of::<session::Session>(include_str!("session.rs")),
+    Entry::of::<seal::Seal>(include_str!("seal.rs")),
     Entry::of::<authorize::Authorize>(include_str!("authorize.rs")),
     Entry::of::<properties::Properties>(include_str!("properties.rs")),
     Entry::of::<provenance::Provenance>(include_str!("provenance.rs")),
+    Entry::of::<decide::Decide>(include_str!("decide.rs")),
     Entry::of::<flow::Flow>(include_str!("flow.rs")),
     Entry::of::<values::Values>(include_str!("values.rs")),
     Entry::of::<ssrf::Ssrf>(include_str!("ssrf.rs")),
     Entry::of::<inspect::Inspect>(include_str!("inspect.rs")),
+    Entry::of::<encrypt::Encrypt>(include_str!("encrypt.rs")),
     Entry::of::<mask::Mask>(include_str!("mask.rs")),
     Entry::of::<cookies::Cookies>(include_str!("cookies.rs")),
     Entry::of::<headers::Headers>(include_str!("headers.rs")),

@@ -1,6 +1,7 @@
 //! What a request says that its body is.
 
-use http::header;
+use http::HeaderMap;
+use http::header::{self, HeaderValue};
 use portcullis_engine::{MediaType, Request};
 
 /// Whether the body is declared as something that holds no texts for an interpreter: pictures, archives, messages of
@@ -36,4 +37,45 @@ pub(crate) fn is_opaque(request: &Request) -> bool {
     WHOLE.iter().any(|known| essence.eq_ignore_ascii_case(known))
         || begins("application/grpc")
         || !document && ["image/", "audio/", "video/", "font/"].iter().any(|prefix| begins(prefix))
+}
+
+/// Keeps an answer that was made for its reader out of caches that several share (RFC 9111 section 5.2.2).
+pub(crate) fn keep_private(headers: &mut HeaderMap) {
+    let says = |word: &str| {
+        let fields = headers.get_all(header::CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
+        fields.flat_map(|field| field.split(',')).any(|directive| {
+            let name = directive.split('=').next().unwrap_or_default().trim();
+            // `private="field"` is about that field alone.
+            name.eq_ignore_ascii_case(word) && (word != "private" || !directive.contains('='))
+        })
+    };
+    let shared = says("public") || says("s-maxage");
+    if shared || !(says("private") || says("no-store")) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_stay_their_readers() {
+        for (said, expected) in [
+            ("", "private, no-store"),
+            ("public, max-age=600", "private, no-store"),
+            ("private, s-maxage=600", "private, no-store"),
+            ("max-age=600", "private, no-store"),
+            ("private=\"x-a\"", "private, no-store"),
+            ("Private, max-age=5", "Private, max-age=5"),
+            ("no-store", "no-store"),
+        ] {
+            let mut headers = HeaderMap::new();
+            if !said.is_empty() {
+                headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(said));
+            }
+            keep_private(&mut headers);
+            assert_eq!(headers[header::CACHE_CONTROL], expected, "{said}");
+        }
+    }
 }

@@ -3,17 +3,23 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::ControlFlow;
 use std::str::FromStr;
 
 use http::HeaderName;
-use portcullis_engine::Request;
+use http::header::COOKIE;
+use portcullis_engine::{Body, MediaType, Request};
 use portcullis_inspect::Place as Part;
-use portcullis_inspect::leaves::{Leaf, Name};
+use portcullis_inspect::leaves::{self, Format, Leaf, Name};
+use portcullis_openapi::{BodyLimits, Edit, Found, LenientName, Selector};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
 
-use crate::protection::CompileCx;
+use crate::config::{escape, unknown};
+use crate::protection::{CompileCx, Fault};
+use crate::rewrite::readings;
+use crate::text::decode;
 
 /// A place.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -108,13 +114,194 @@ impl PathParameter {
 
     /// Its value as it stands in the path, percent-encoded.
     pub(crate) fn raw(self, request: &Request) -> Option<&str> {
-        request.param(request.params().spans.len().checked_sub(self.from_end)?)
+        request.param(self.index(request)?)
+    }
+
+    /// Its place among the request's path parameters.
+    pub(crate) fn index(self, request: &Request) -> Option<usize> {
+        request.params().spans.len().checked_sub(self.from_end)
+    }
+
+    /// Its value among those of a path that leads to its operation, percent-encoded.
+    pub(crate) fn of_captures<'p>(self, captures: &[&'p str]) -> Option<&'p str> {
+        captures.get(captures.len().checked_sub(self.from_end)?).copied()
     }
 
     /// Its value, decoded; what is missing is empty.
     pub(crate) fn value(self, request: &Request) -> Vec<u8> {
         crate::text::decode_path(self.raw(request).unwrap_or_default()).collect()
     }
+}
+
+/// A place that is read in the requests of an operation. Whatever somebody could read as its name counts: names are
+/// [lenient](LenientName), and arrays in bodies are looked into.
+#[derive(Debug)]
+pub(crate) struct Spot {
+    place: Place,
+    /// Of a place in the path.
+    path: Option<PathParameter>,
+    /// Of all others with a name.
+    name: LenientName,
+    /// Of a place in the body.
+    body: Selector,
+}
+
+/// A body that was not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Unread;
+
+impl Spot {
+    /// `place` in the requests of the operation that is being compiled; it stands at `pointer` in a section.
+    pub(crate) fn of(place: Place, cx: &CompileCx<'_>, pointer: &str) -> Result<Spot, Fault> {
+        let mut path = None;
+        let mut name = LenientName::new("");
+        let mut body = Selector::new();
+        match &place {
+            Place::Path(named) => {
+                let known = cx.operation.map_or(&[][..], |(_, operation)| &operation.captures);
+                let wrong = || unknown("path parameter", named, known.iter().map(|capture| &**capture));
+                path = Some(PathParameter::of(cx, named).ok_or_else(|| Fault::new(pointer, wrong()))?);
+            }
+            Place::Query(named) | Place::Cookie(named) => name = LenientName::new(named),
+            Place::Header(named) => cx.protect_header(named),
+            Place::Body(members) => {
+                let text: String = members.iter().map(|member| format!("/{}", escape(member))).collect();
+                body.add(&text, 0).map_err(|error| Fault::new(pointer, error.to_string()))?;
+            }
+        }
+        Ok(Spot { place, path, name, body })
+    }
+
+    pub(crate) fn is_in_body(&self) -> bool {
+        matches!(self.place, Place::Body(_))
+    }
+
+    /// Calls `visit` with each value that stands there, decoded. What is no text is `\u{fffd}`.
+    pub(crate) fn in_head(&self, request: &Request, visit: &mut dyn FnMut(&str)) {
+        let mut bytes = |bytes: &[u8]| visit(std::str::from_utf8(bytes).unwrap_or("\u{fffd}"));
+        match &self.place {
+            Place::Path(_) => bytes(&self.path.map(|parameter| parameter.value(request)).unwrap_or_default()),
+            Place::Query(_) => {
+                for pair in request.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
+                    let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+                    if self.is_named(&decode(name).collect::<Vec<u8>>()) {
+                        bytes(&decode(value).collect::<Vec<u8>>());
+                    }
+                }
+            }
+            Place::Header(name) => {
+                request.headers.get_all(name).iter().for_each(|value| bytes(value.as_bytes().trim_ascii()));
+            }
+            Place::Cookie(_) => {
+                for value in request.headers.get_all(COOKIE) {
+                    leaves::cookies(value.as_bytes(), &mut |leaf| {
+                        if matches!(leaf.name, Name::Plain(name) if self.is_named(name)) {
+                            bytes(&leaf.bytes);
+                        }
+                        ControlFlow::Continue(())
+                    });
+                }
+            }
+            Place::Body(_) => {}
+        }
+    }
+
+    /// Calls `visit` with each value that stands there in `body`: numbers as they are written, null and empty texts not
+    /// at all.
+    ///
+    /// # Errors
+    /// If it has a form in which nothing was looked for. An empty body has none.
+    pub(crate) fn in_body(
+        &self,
+        body: &Body,
+        limits: BodyLimits,
+        visit: &mut dyn FnMut(&str),
+    ) -> Result<(), Unread> {
+        if body.bytes().is_empty() {
+            return Ok(());
+        }
+        let content_type = body.content_type().map_or("", |media| media.text);
+        match Format::of(MediaType { text: content_type }.essence(), body.bytes()) {
+            Format::Json => {
+                let mut edit = |found: Found<'_>| {
+                    match found.text() {
+                        _ if found.token.starts_with('[') => return Edit::Inside,
+                        // No identifier at all.
+                        _ if found.token.starts_with('{') => visit("\u{fffd}"),
+                        Some(text) if !text.is_empty() => visit(&text),
+                        None if found.token != "null" => visit(found.token),
+                        _ => {}
+                    }
+                    Edit::Keep
+                };
+                self.body.edit(body.bytes(), limits, &mut edit).map(|_| ()).map_err(|_| Unread)
+            }
+            format @ (Format::Form | Format::Multipart) => {
+                let mut seen = |leaf: Leaf<'_>| {
+                    if let Name::Plain(name) = leaf.name
+                        && matches!(leaf.place, Part::Form | Part::Body)
+                        && !leaf.bytes.is_empty()
+                        && self.is_field(&name_of(name))
+                    {
+                        visit(std::str::from_utf8(&leaf.bytes).unwrap_or("\u{fffd}"));
+                    }
+                    ControlFlow::Continue(())
+                };
+                leaves::body(body.bytes(), format, content_type, &mut seen).map_err(|_| Unread)
+            }
+            _ => Err(Unread),
+        }
+    }
+
+    fn is_named(&self, name: &[u8]) -> bool {
+        let name = String::from_utf8_lossy(name);
+        readings(&name).chain([&*name]).any(|reading| self.name.is(reading))
+    }
+
+    fn is_field(&self, name: &str) -> bool {
+        readings(name).chain([name]).any(|reading| self.body.member(reading).is_some())
+    }
+}
+
+impl fmt::Display for Spot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.place.fmt(f)
+    }
+}
+
+/// The name of a parameter or a form's field, percent-encoded or not.
+pub(crate) fn name_of(raw: &[u8]) -> String {
+    String::from_utf8_lossy(&decode(&String::from_utf8_lossy(raw)).collect::<Vec<u8>>()).into_owned()
+}
+
+/// Calls `check` for every value at `members`, `*` standing for every element of an array.
+///
+/// # Errors
+/// The first that `check` gives, or `missing` where a value has no such member, or there is no value at all. An empty
+/// array has none to look at, and that is in order.
+pub(crate) fn every<E>(
+    value: &Value,
+    members: &[Box<str>],
+    missing: &dyn Fn() -> E,
+    check: &mut dyn FnMut(&Value) -> Result<(), E>,
+) -> Result<(), E> {
+    let Some((first, rest)) = members.split_first() else { return check(value) };
+    match value {
+        Value::Array(items) if **first == *"*" => {
+            items.iter().try_for_each(|item| every(item, rest, missing, check))
+        }
+        Value::Array(items) => {
+            let item = first.parse::<usize>().ok().and_then(|at| items.get(at)).ok_or_else(missing)?;
+            every(item, rest, missing, check)
+        }
+        Value::Object(object) => every(object.get(&**first).ok_or_else(missing)?, rest, missing, check),
+        _ => Err(missing()),
+    }
+}
+
+/// Reads a JSON pointer into its members; nothing for what is none.
+pub(crate) fn members(pointer: &str) -> Option<Box<[Box<str>]>> {
+    Some(pointer.strip_prefix('/')?.split('/').map(unescape).collect())
 }
 
 /// The name of a member of a JSON document, as it stands between its quotes, without its escapes.
@@ -149,7 +336,7 @@ impl fmt::Display for Place {
             Place::Cookie(name) => write!(f, "cookie.{name}"),
             Place::Body(members) => {
                 f.write_str("body.")?;
-                members.iter().try_for_each(|member| write!(f, "/{}", crate::config::escape(member)))
+                members.iter().try_for_each(|member| write!(f, "/{}", escape(member)))
             }
         }
     }
@@ -172,12 +359,9 @@ impl FromStr for Place {
             "header" => {
                 Place::Header(name.parse().map_err(|_| format!("`{name}` cannot be the name of a header"))?)
             }
-            "body" => {
-                let pointer = name.strip_prefix('/').ok_or_else(|| {
-                    format!("`{name}` is no JSON pointer; expected one such as `body./owner/id`")
-                })?;
-                Place::Body(pointer.split('/').map(unescape).collect())
-            }
+            "body" => Place::Body(members(name).ok_or_else(|| {
+                format!("`{name}` is no JSON pointer; expected one such as `body./owner/id`")
+            })?),
             _ => return Err(format!("a request has no `{part}`; {EXPECTED}")),
         })
     }

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use crate::REGISTRY;
 use crate::authenticate::IssuerConfig;
 use crate::config::{CompileError, Layer, Section, escape, parse, unknown};
+use crate::data_keys::RingConfig;
 use crate::protection::Entry;
 
 /// Whether a guard's refusals take effect, or whether it runs at all.
@@ -38,6 +39,8 @@ pub struct Policies {
     pub bounds: Bounds,
     /// By name: who issues access tokens.
     pub issuers: BTreeMap<String, IssuerConfig>,
+    /// By name: rings of keys for data, which the host reads.
+    pub data_keys: BTreeMap<String, RingConfig>,
     sections: Vec<(usize, Layer)>,
     policies: Vec<Policy>,
 }
@@ -224,9 +227,12 @@ impl Policies {
         Policies { zero_config: true, ..Policies::default() }
     }
 
-    /// The keys of a configuration file that are read here: `mode`, `issuers`, `policies` and each guard's name.
+    /// The keys of a configuration file that are read here: `mode`, `issuers`, `data_keys`, `policies` and each guard's
+    /// name.
     pub fn keys() -> impl Iterator<Item = &'static str> {
-        ["mode", "issuers", "policies"].into_iter().chain(REGISTRY.iter().map(|entry| entry.name))
+        ["mode", "issuers", "data_keys", "policies"]
+            .into_iter()
+            .chain(REGISTRY.iter().map(|entry| entry.name))
     }
 
     /// Reads a mapping with [`Policies::keys`].
@@ -247,6 +253,7 @@ impl Policies {
             match key.as_str() {
                 "mode" => read(value, &pointer, &mut policies.mode, &mut errors),
                 "issuers" => read(value, &pointer, &mut policies.issuers, &mut errors),
+                "data_keys" => read(value, &pointer, &mut policies.data_keys, &mut errors),
                 "policies" => policies.policies = read_policies(value, &mut errors),
                 _ => section(key, value, &pointer, &mut policies.sections, &mut errors, || {
                     Policies::keys().collect()
@@ -271,6 +278,12 @@ impl Policies {
                 .insert("description".into(), "By a name of your choice: who issues access tokens.".into());
         }
         properties.insert("issuers".into(), issuers);
+        let mut rings = generator.subschema_for::<BTreeMap<String, RingConfig>>().to_value();
+        if let Some(members) = rings.as_object_mut() {
+            let text = "By a name of your choice: rings of keys for data, which `encrypt` and `seal` use.";
+            members.insert("description".into(), text.into());
+        }
+        properties.insert("data_keys".into(), rings);
         let mode = generator.subschema_for::<Mode>().to_value();
         properties.insert("mode".into(), mode.clone());
         policy.insert("mode".into(), mode);

@@ -29,12 +29,13 @@
 use std::borrow::Cow;
 
 use portcullis_engine::{
-    Body, BodyNeed, Code, Cx, Denial, Guard, GuardError, Hooks, MediaType, Principal, Stage, Verdict,
+    Body, BodyNeed, Code, Cx, Denial, Guard, GuardError, Hooks, MediaType, Stage, Verdict,
 };
 use portcullis_openapi::{BodyLimits, Filtered, PropertyFilter};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::callers::Callers;
 use crate::codes::codes;
 use crate::protection::{CompileCx, Fault, Part, Protection};
 
@@ -114,19 +115,14 @@ struct Some_ {
 }
 
 impl Some_ {
-    fn is_nobody(&self) -> bool {
-        [&self.scopes, &self.roles, &self.groups, &self.consumers].iter().all(|list| list.is_empty())
-    }
-
-    fn fits(&self, principal: &Principal) -> bool {
-        let claims = principal.claims.as_deref();
-        let one_of = |wanted: &[Box<str>], held: &[Box<str>]| {
-            wanted.is_empty() || wanted.iter().any(|name| held.contains(name))
-        };
-        self.scopes.iter().all(|scope| principal.has_scope(scope))
-            && one_of(&self.roles, claims.map_or(&[], |claims| claims.roles()))
-            && one_of(&self.groups, claims.map_or(&[], |claims| claims.groups()))
-            && (self.consumers.is_empty() || self.consumers.iter().any(|name| **name == *principal.consumer))
+    fn callers(&self) -> Callers {
+        Callers {
+            scopes: self.scopes.clone(),
+            roles: self.roles.clone(),
+            groups: self.groups.clone(),
+            consumers: self.consumers.clone(),
+            ..Callers::default()
+        }
     }
 }
 
@@ -149,14 +145,16 @@ impl Protection for Properties {
         };
         let mut some = Vec::new();
         for (at, entry) in config.some.iter().enumerate() {
-            if entry.is_nobody() {
+            let callers = entry.callers();
+            if callers.is_everybody() {
                 return Err(Fault::new(
                     format!("/for/{at}"),
                     "says nothing of whom it is for: expected `scopes`, `roles`, `groups` or `consumers`",
                 ));
             }
             some.push(Rule {
-                callers: entry.clone(),
+                callers,
+                speaks: (entry.response.is_some(), entry.request.is_some()),
                 response: filter(&entry.response, &format!("/for/{at}/response"))?,
                 request: filter(&entry.request, &format!("/for/{at}/request"))?,
             });
@@ -181,7 +179,9 @@ impl Protection for Properties {
 /// Lists for some callers.
 #[derive(Debug)]
 struct Rule {
-    callers: Some_,
+    callers: Callers,
+    /// Of responses, and of requests, even if it is that nothing has to go.
+    speaks: (bool, bool),
     response: Option<PropertyFilter>,
     request: Option<PropertyFilter>,
 }
@@ -201,8 +201,8 @@ impl Cut {
     fn filter(&self, cx: &Cx<'_>, response: bool) -> Option<&PropertyFilter> {
         let own = cx.facts.principal.as_deref().and_then(|principal| {
             self.some.iter().find(|rule| {
-                let speaks = if response { &rule.callers.response } else { &rule.callers.request };
-                speaks.is_some() && rule.callers.fits(principal)
+                let speaks = if response { rule.speaks.0 } else { rule.speaks.1 };
+                speaks && rule.callers.fit(principal)
             })
         });
         match own {

@@ -17,6 +17,8 @@ use crate::authenticate::Tokens;
 use crate::compile::Access;
 use crate::config::{self, CompileError};
 use crate::cors;
+use crate::data_keys::DataRings;
+use crate::seal;
 
 /// One protection: implemented by a unit struct in a file of its own, and listed in [`crate::REGISTRY`].
 pub trait Protection: 'static {
@@ -86,6 +88,8 @@ pub struct CompileCx<'a> {
     pub keys: &'a KeyRingHandle,
     /// Who issues access tokens.
     pub tokens: &'a Arc<Tokens>,
+    /// The keys for data.
+    pub rings: &'a DataRings,
     /// The section's mode here.
     pub mode: Mode,
     /// How large and how complex bodies may be here.
@@ -188,6 +192,9 @@ pub(crate) struct Shared {
     /// By operation: who may ask from another origin. Complete once all operations are compiled.
     pub(crate) cross_origin: cors::Table,
     pub(crate) cross_origin_draft: RefCell<Vec<Option<Arc<cors::Policy>>>>,
+    /// By operation: where identifiers stand in its URLs. Complete once all operations are compiled.
+    pub(crate) sealed: seal::Table,
+    pub(crate) sealed_draft: RefCell<Vec<Option<Arc<seal::InUrl>>>>,
 }
 
 impl Shared {
@@ -210,6 +217,13 @@ impl Shared {
     pub(crate) fn cross_origin_of(&self, index: usize, policy: Option<Arc<cors::Policy>>) {
         if let Some(place) = self.cross_origin_draft.borrow_mut().get_mut(index) {
             *place = policy;
+        }
+    }
+
+    /// Says where identifiers stand in the URLs of the operation `index`.
+    pub(crate) fn sealed_in(&self, index: usize, places: seal::InUrl) {
+        if let Some(place) = self.sealed_draft.borrow_mut().get_mut(index) {
+            *place = Some(Arc::new(places));
         }
     }
 }

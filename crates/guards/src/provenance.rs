@@ -26,23 +26,21 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 
 use http::header;
 use portcullis_engine::memory::{Mark, Memory};
 use portcullis_engine::{
     Body, BodyNeed, Code, Cx, Denial, Guard, GuardError, Hooks, MediaType, Period, Stage, Verdict,
 };
-use portcullis_inspect::leaves::{self, Leaf};
+use portcullis_openapi::{BodyLimits, Edit, Selector};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
-use serde_json::Value;
 
 use crate::codes::codes;
-use crate::place::{PathParameter, Place, walk};
+use crate::place::{Place, Spot};
 use crate::policies::OneOrMany;
 use crate::protection::{CompileCx, Fault, Part, Protection};
-use crate::who::Who;
+use crate::who::{Who, is_session};
 
 codes! {
     OBJECT_UNKNOWN = "object-unknown" 404 Api1 639 High
@@ -101,7 +99,7 @@ impl Protection for Provenance {
             return Ok(Vec::new());
         }
         let mut parts = Vec::new();
-        if !matches!(config.by, None | Some(Place::Header(_) | Place::Cookie(_))) {
+        if !is_session(config.by.as_ref()) {
             return Err(Fault::new("/by", "expected `header.NAME` or `cookie.NAME`"));
         }
         if cx.public && config.by.is_none() && !(config.needs.is_empty() && config.shows.is_empty()) {
@@ -110,97 +108,74 @@ impl Protection for Provenance {
                 "a policy says `public: true` of an operation whose callers must be known",
             ));
         }
-        let mut shown = Vec::new();
+        let limits = BodyLimits { depth: cx.bounds.json_depth, values: cx.bounds.json_values };
+        let mut show = Show {
+            kinds: Vec::new(),
+            located: Vec::new(),
+            shown: Selector::new(),
+            ttl_ns: 0,
+            by: config.by.clone(),
+            limits,
+        };
         for (kind, pointers) in &config.shows {
             cx.provides("kind of object", kind);
+            let wrong =
+                |message: String| Fault::new(format!("/shows/{}", crate::config::escape(kind)), message);
             for pointer in pointers.each() {
-                let source = Source::parse(pointer).map_err(|message| {
-                    Fault::new(format!("/shows/{}", crate::config::escape(kind)), message)
-                })?;
-                shown.push((kind.clone(), source));
+                if pointer == "location" {
+                    show.located.push(kind.clone());
+                } else if pointer.starts_with('/') {
+                    show.shown.add(pointer, show.kinds.len()).map_err(|error| wrong(error.to_string()))?;
+                } else {
+                    return Err(wrong(format!(
+                        "`{pointer}` is neither a JSON pointer, such as `/items/*/id`, nor `location`"
+                    )));
+                }
             }
+            show.kinds.push(kind.clone());
         }
-        if !shown.is_empty() {
-            let ttl_ns = config
+        if !config.shows.is_empty() {
+            show.ttl_ns = config
                 .remember
                 .map_or(DAY_NS, |period| u64::try_from(period.0.as_nanos()).unwrap_or(u64::MAX));
             // It only watches: a response that it cannot read goes its way.
-            let guard = Box::new(Show { shown, ttl_ns, by: config.by.clone() });
-            parts.push(Part { stage: Stage::Authorize, monitor: true, guard });
+            parts.push(Part { stage: Stage::Authorize, monitor: true, guard: Box::new(show) });
         }
         let mut needed = Vec::new();
         for (kind, places) in &config.needs {
             let pointer = format!("/needs/{}", crate::config::escape(kind));
             cx.asks_for("kind of object", kind, &pointer);
             for place in &places.0 {
-                let path = match place {
-                    Place::Path(name) => Some(PathParameter::of(cx, name).ok_or_else(|| {
-                        Fault::new(pointer.clone(), format!("the path has no parameter `{name}`"))
-                    })?),
-                    _ => None,
-                };
-                needed.push(Needed { kind: kind.clone(), place: place.clone(), path });
+                needed.push(Needed { kind: kind.clone(), spot: Spot::of(place.clone(), cx, &pointer)? });
             }
         }
         if !needed.is_empty() {
-            parts.push(Part::new(Stage::Authorize, Need { needed, by: config.by.clone() }));
+            parts.push(Part::new(Stage::Authorize, Need { needed, by: config.by.clone(), limits }));
         }
         Ok(parts)
     }
-}
-
-/// Whose ids they are; `None` where nobody is known.
-fn whose<'a>(by: Option<&Place>, cx: &'a Cx<'_>) -> Option<Who<'a>> {
-    let value = match by {
-        None => return cx.facts.principal.is_some().then(|| Who::of(cx)),
-        Some(place) => place.single(cx.request),
-    };
-    value.filter(|value| !value.is_empty()).map(Who::Session)
 }
 
 fn mark(memory: &Memory, who: &Who<'_>, kind: &str, id: &str) -> Mark {
     memory.mark("object", (who, kind, id))
 }
 
-/// Where an id stands in a response.
-#[derive(Debug)]
-enum Source {
-    Location,
-    Pointer(Box<[Box<str>]>),
-}
-
-impl Source {
-    fn parse(text: &str) -> Result<Source, String> {
-        if text == "location" {
-            return Ok(Source::Location);
-        }
-        match format!("body.{text}").parse() {
-            Ok(Place::Body(members)) => Ok(Source::Pointer(members)),
-            _ => Err(format!("`{text}` is neither a JSON pointer, such as `/items/*/id`, nor `location`")),
-        }
-    }
-}
-
-/// An id as text: a number and a string of the same characters are one.
-fn id(value: &Value) -> Option<Cow<'_, str>> {
-    match value {
-        Value::String(text) => Some(Cow::Borrowed(text)),
-        Value::Number(number) => Some(Cow::Owned(number.to_string())),
-        _ => None,
-    }
-}
-
 /// Remembers what was shown.
 #[derive(Debug)]
 struct Show {
-    shown: Vec<(Box<str>, Source)>,
+    /// Tags of the selector are indexes of these.
+    kinds: Vec<Box<str>>,
+    /// Kinds whose id is the last part of `Location`.
+    located: Vec<Box<str>>,
+    shown: Selector,
     ttl_ns: u64,
     by: Option<Place>,
+    limits: BodyLimits,
 }
 
 impl Show {
     fn remember(&self, cx: &Cx<'_>, kind: &str, id: &str) {
-        if let Some(who) = whose(self.by.as_ref(), cx).filter(|_| !id.is_empty()) {
+        if let Some(who) = Who::known(self.by.as_ref(), cx).filter(|_| !id.is_empty()) {
             let memory = &cx.state.memory;
             memory.remember(mark(memory, &who, kind, id), self.ttl_ns, cx.now);
         }
@@ -216,7 +191,7 @@ impl Guard for Show {
         let response = cx.response.as_ref().filter(|response| response.status.is_success());
         let location = response.and_then(|response| response.headers.get(header::LOCATION)?.to_str().ok());
         let Some(location) = location.map(str::to_owned) else { return Ok(Verdict::Pass) };
-        for (kind, _) in self.shown.iter().filter(|(_, source)| matches!(source, Source::Location)) {
+        for kind in &self.located {
             let path = location.split(['?', '#']).next().unwrap_or_default();
             let last = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
             let last: Vec<u8> = crate::text::decode_path(last).collect();
@@ -234,24 +209,25 @@ impl Guard for Show {
                 response.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
             response.status.is_success() && content_type.is_some_and(json)
         });
-        let pointers = self.shown.iter().any(|(_, source)| matches!(source, Source::Pointer(_)));
-        if wanted && pointers { BodyNeed::Parsed } else { BodyNeed::Nothing }
+        if wanted && !self.shown.is_empty() { BodyNeed::Bytes } else { BodyNeed::Nothing }
     }
 
     fn response_body(&self, cx: &mut Cx<'_>, body: &Body) -> Result<Verdict, GuardError> {
-        let Some(document) = body.json() else { return Ok(Verdict::Pass) };
         let mut left = MOST;
-        for (kind, source) in &self.shown {
-            let Source::Pointer(members) = source else { continue };
-            walk(document, members, &mut |value| {
-                if left > 0
-                    && let Some(id) = id(value)
-                {
-                    left -= 1;
-                    self.remember(cx, kind, &id);
-                }
-            });
-        }
+        let read = self.shown.edit(body.bytes(), self.limits, &mut |found| {
+            if found.is_container() {
+                return Edit::Inside;
+            }
+            let kind = found.tag.and_then(|tag| self.kinds.get(tag));
+            if let Some(kind) = kind.filter(|_| left > 0 && !matches!(found.token, "null" | "true" | "false"))
+            {
+                left -= 1;
+                self.remember(cx, kind, &found.text().unwrap_or(Cow::Borrowed(found.token)));
+            }
+            Edit::Keep
+        });
+        // What is no JSON showed nothing.
+        drop(read);
         Ok(Verdict::Pass)
     }
 }
@@ -260,23 +236,7 @@ impl Guard for Show {
 #[derive(Debug)]
 struct Needed {
     kind: Box<str>,
-    place: Place,
-    /// Of a place in the path: the parameter.
-    path: Option<PathParameter>,
-}
-
-impl Needed {
-    fn check(&self, by: Option<&Place>, cx: &Cx<'_>, id: &str) -> Option<Denial> {
-        let memory = &cx.state.memory;
-        let known =
-            whose(by, cx).is_some_and(|who| memory.age(mark(memory, &who, &self.kind, id), cx.now).is_some());
-        (!known).then(|| {
-            Denial::new(
-                &OBJECT_UNKNOWN,
-                format!("{}: this `{}` was never shown to the caller", self.place, self.kind),
-            )
-        })
-    }
+    spot: Spot,
 }
 
 /// Lets only objects through that were shown.
@@ -284,91 +244,58 @@ impl Needed {
 struct Need {
     needed: Vec<Needed>,
     by: Option<Place>,
+    limits: BodyLimits,
 }
 
 impl Need {
-    fn head(&self, cx: &Cx<'_>) -> Option<Denial> {
-        for needed in &self.needed {
-            let mut found = None;
-            let mut visit = |leaf: Leaf<'_>| {
-                if needed.place.holds(&leaf) {
-                    // What is not UTF-8 was never shown.
-                    found = needed.check(
-                        self.by.as_ref(),
-                        cx,
-                        std::str::from_utf8(&leaf.bytes).unwrap_or("\u{fffd}"),
-                    );
-                }
-                if found.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            };
-            match &needed.place {
-                Place::Path(_) => {
-                    let text = needed.path.map(|parameter| parameter.value(cx.request)).unwrap_or_default();
-                    found =
-                        needed.check(self.by.as_ref(), cx, std::str::from_utf8(&text).unwrap_or("\u{fffd}"));
-                }
-                Place::Query(_) => {
-                    leaves::query(cx.request.query().unwrap_or_default().as_bytes(), &mut visit);
-                }
-                Place::Header(name) => {
-                    for value in cx.request.headers.get_all(name) {
-                        found = found.or_else(|| {
-                            needed.check(self.by.as_ref(), cx, value.to_str().unwrap_or("\u{fffd}").trim())
-                        });
-                    }
-                }
-                Place::Cookie(_) => {
-                    for value in cx.request.headers.get_all(header::COOKIE) {
-                        leaves::cookies(value.as_bytes(), &mut visit);
-                    }
-                }
-                Place::Body(_) => {}
-            }
-            if found.is_some() {
-                return found;
-            }
-        }
-        None
+    /// Refuses an id that was not shown to the caller.
+    fn check(&self, needed: &Needed, cx: &Cx<'_>, id: &str) -> Option<Denial> {
+        let memory = &cx.state.memory;
+        let known = Who::known(self.by.as_ref(), cx)
+            .is_some_and(|who| memory.age(mark(memory, &who, &needed.kind, id), cx.now).is_some());
+        (!known).then(|| refused(needed, "was never shown to the caller"))
     }
+}
+
+fn refused(needed: &Needed, why: &str) -> Denial {
+    Denial::new(&OBJECT_UNKNOWN, format!("{}: this `{}` {why}", needed.spot, needed.kind))
 }
 
 impl Guard for Need {
     fn hooks(&self) -> Hooks {
-        let body = self.needed.iter().any(|needed| matches!(needed.place, Place::Body(_)));
+        let body = self.needed.iter().any(|needed| needed.spot.is_in_body());
         Hooks { request_head: true, request_body: body, ..Hooks::default() }
     }
 
     fn request_head(&self, cx: &mut Cx<'_>) -> Result<Verdict, GuardError> {
-        Ok(self.head(cx).map_or(Verdict::Pass, Verdict::from))
+        let mut denial = None;
+        for needed in &self.needed {
+            needed.spot.in_head(cx.request, &mut |id| {
+                if denial.is_none() {
+                    denial = self.check(needed, cx, id);
+                }
+            });
+        }
+        Ok(denial.map_or(Verdict::Pass, Verdict::from))
     }
 
     fn reads_request_body(&self, _cx: &Cx<'_>) -> BodyNeed {
-        BodyNeed::Parsed
+        BodyNeed::Bytes
     }
 
     fn request_body(&self, cx: &mut Cx<'_>, body: &Body) -> Result<Verdict, GuardError> {
-        for needed in &self.needed {
-            let Place::Body(members) = &needed.place else { continue };
-            let Some(document) = body.json() else {
-                // A form, or anything else in which an id could be: not read, so not let through.
-                if body.bytes().is_empty() {
-                    continue;
-                }
-                let reason = format!("{}: the body is not JSON", needed.place);
-                return Ok(Denial::new(&OBJECT_UNKNOWN, reason).into());
-            };
-            let mut denial = None;
-            walk(document, members, &mut |value| {
-                if denial.is_none() && !value.is_null() {
-                    let id = id(value).unwrap_or(Cow::Borrowed("\u{fffd}"));
-                    denial = needed.check(self.by.as_ref(), cx, &id);
+        let mut denial = None;
+        for needed in self.needed.iter().filter(|needed| needed.spot.is_in_body()) {
+            let read = needed.spot.in_body(body, self.limits, &mut |id| {
+                if denial.is_none() {
+                    denial = self.check(needed, cx, id);
                 }
             });
-            if let Some(denial) = denial {
-                return Ok(denial.into());
+            if read.is_err() && denial.is_none() {
+                denial = Some(refused(needed, "could stand in a body that is not read"));
             }
         }
-        Ok(Verdict::Pass)
+        Ok(denial.map_or(Verdict::Pass, Verdict::from))
     }
 }
 

@@ -148,7 +148,7 @@ fn mistakes_are_found_at_load() {
     assert!(of(json!({ "shows": { "order": "id" } })).contains("JSON pointer"));
     assert!(
         of(json!({ "shows": { "order": "/id" }, "needs": { "order": "path.order" } }))
-            .contains("no parameter `order`")
+            .contains("unknown path parameter `order`")
     );
     assert!(of(json!({ "needs": { "order": "order" } })).contains("names no place"));
     assert!(of(json!({ "by": "query.sid", "shows": { "order": "/id" } })).contains("/provenance/by"));

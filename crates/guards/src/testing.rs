@@ -5,11 +5,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use portcullis_engine::*;
-use portcullis_identity::{KeyEntry, KeyRing, KeyRingHandle, Pepper};
+use portcullis_identity::{DataKeys, KeyEntry, KeyRing, KeyRingHandle, MasterKey, Pepper};
 use portcullis_openapi::{Contract, Options};
 use serde_json::{Value, json};
 
-use crate::{CompileError, Compiled, Policies, compile};
+use crate::{CompileError, Compiled, Credentials, DataRings, Policies, compile};
 
 pub(crate) const SHOP: &str = r#"
 openapi: 3.1.0
@@ -93,6 +93,16 @@ pub(crate) fn keys() -> KeyRingHandle {
     KeyRingHandle::new(ring.unwrap())
 }
 
+/// [`keys`], and the rings of all tests: the gateway's own, and `cards`, whose second key is that of look-ups.
+pub(crate) fn credentials() -> Credentials {
+    let ring = |keys: &[u8], lookup| {
+        let keys: Vec<_> = keys.iter().map(|byte| MasterKey::new([*byte; 32])).collect();
+        Arc::new(DataKeys::new(&keys, lookup).unwrap())
+    };
+    let named = [("cards".to_owned(), ring(&[2, 1], 1)), ("old".to_owned(), ring(&[1], 0))].into();
+    Credentials { data: DataRings { own: Some(ring(&[7], 0)), named }, ..keys().into() }
+}
+
 pub(crate) fn build(
     contract: &str,
     policies: &Value,
@@ -104,7 +114,7 @@ pub(crate) fn build(
     };
     let mut policies = Policies::from_value(policies)?;
     policies.zero_config = zero_config;
-    compile(contract, &policies, Settings::default(), keys(), Arc::new(State::default()))
+    compile(contract, &policies, Settings::default(), credentials(), Arc::new(State::default()))
 }
 
 /// The shop under `policies`, with a configuration file that says what the contract leaves open.
@@ -138,6 +148,8 @@ pub(crate) struct Call {
     pub(crate) recorded: Option<Recorded>,
     /// What the API answers when a guard reads it.
     pub(crate) read: Option<Answer>,
+    /// What other servers answer, one after the other; then none does.
+    pub(crate) outside: Vec<(u16, String)>,
     pub(crate) answer: Answer,
 }
 
@@ -159,6 +171,7 @@ pub(crate) fn call(method: &str, target: &str) -> Call {
         at_ms: 0,
         recorded: None,
         read: None,
+        outside: Vec::new(),
         answer: Answer { status: 200, headers: Vec::new(), body: String::new() },
     }
 }
@@ -204,11 +217,21 @@ impl Call {
     }
 }
 
+impl Call {
+    /// Another server answers the next question so.
+    pub(crate) fn told(mut self, status: u16, body: &str) -> Call {
+        self.outside.push((status, body.into()));
+        self
+    }
+}
+
 /// What became of a call.
 #[derive(Debug)]
 pub(crate) struct Went {
     /// What a guard read from the API.
     pub(crate) read: Option<String>,
+    /// What other servers were asked: address, fields and body.
+    pub(crate) asked: Vec<(String, HeaderMap, String)>,
     /// What the upstream got, where it got anything.
     pub(crate) upstream: Option<(String, HeaderMap)>,
     /// The body it got, where a guard needed it whole.
@@ -270,20 +293,38 @@ pub(crate) fn send(engine: &Arc<Engine>, call: &Call) -> Went {
     };
     let mut step = inspection.request_head();
     let mut read = None;
-    while let Step::Lookup(lookup) = step {
-        let result = match (lookup.destination, &call.read) {
-            (Destination::Upstream(sent), Some(answer)) => {
-                read = Some(format!("{} {}", sent.request.method, sent.request.target()));
-                let status = StatusCode::from_u16(answer.status).unwrap();
-                let body = Bytes::from(answer.body.clone());
-                Ok(Arc::new(portcullis_engine::Answer { status, headers: HeaderMap::new(), body }))
+    let mut asked = Vec::new();
+    let mut body_read = false;
+    let answer = |status: u16, body: &str| {
+        let status = StatusCode::from_u16(status).unwrap();
+        let body = Bytes::from(body.to_owned());
+        Ok(Arc::new(portcullis_engine::Answer { status, headers: HeaderMap::new(), body }))
+    };
+    loop {
+        step = match step {
+            Step::Lookup(lookup) => {
+                let result = match lookup.destination {
+                    Destination::Upstream(sent) => {
+                        read = Some(format!("{} {}", sent.request.method, sent.request.target()));
+                        call.read.as_ref().map(|known| answer(known.status, &known.body))
+                    }
+                    Destination::Url { url, headers, body, .. } => {
+                        asked.push((url.into(), headers, String::from_utf8(body.to_vec()).unwrap()));
+                        call.outside.get(asked.len() - 1).map(|(status, body)| answer(*status, body))
+                    }
+                    Destination::Keys { .. } => None,
+                };
+                inspection.resolve(result.unwrap_or(Err(LookupFailure::Timeout)), now)
             }
-            _ => Err(LookupFailure::Timeout),
+            Step::NeedBody { .. } if !body_read => {
+                body_read = true;
+                inspection.request_body(Bytes::from(call.body.clone().unwrap_or_default()))
+            }
+            other => {
+                step = other;
+                break;
+            }
         };
-        step = inspection.resolve(result, now);
-    }
-    if let Step::NeedBody { .. } = step {
-        step = inspection.request_body(Bytes::from(call.body.clone().unwrap_or_default()));
     }
     let mut upstream = None;
     let mut sent = None;
@@ -327,5 +368,5 @@ pub(crate) fn send(engine: &Arc<Engine>, call: &Call) -> Went {
         now,
     });
     let body = String::from_utf8(body.to_vec()).unwrap();
-    Went { read, upstream, sent, status: status.as_u16(), headers, body, record }
+    Went { read, asked, upstream, sent, status: status.as_u16(), headers, body, record }
 }

@@ -3,7 +3,10 @@
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 
+use http::header::{self, HeaderName};
 use portcullis_engine::Cx;
+
+use crate::place::Place;
 
 /// The principal, or the client where nobody proved who they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +33,44 @@ impl<'a> Who<'a> {
             }),
         }
     }
+
+    /// Whose call it is, the API's own session at `by` being what tells users apart where one is named; `None` where
+    /// nobody is known.
+    pub(crate) fn known(by: Option<&Place>, cx: &'a Cx<'_>) -> Option<Who<'a>> {
+        let single = |name: &HeaderName| {
+            let mut values = cx.request.headers.get_all(name).iter();
+            values.next().filter(|_| values.next().is_none()).map(|value| value.as_bytes())
+        };
+        let value = match by {
+            None => return cx.facts.principal.is_some().then(|| Who::of(cx)),
+            Some(Place::Header(name)) => single(name),
+            Some(Place::Cookie(name)) => single(&header::COOKIE).and_then(|cookies| {
+                let mut values = cookies
+                    .split(|byte| *byte == b';')
+                    .filter_map(|pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="));
+                values.next().filter(|_| values.next().is_none())
+            }),
+            Some(_) => None,
+        };
+        value.filter(|value| !value.is_empty()).map(Who::Session)
+    }
+
+    /// Bytes that stand for nobody else.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        match self {
+            Who::Principal(issuer, name) => {
+                let issuer = issuer.map_or(String::new(), |issuer| format!("{}:{issuer}", issuer.len()));
+                [b"p", issuer.as_bytes(), b"\0", name.as_bytes()].concat()
+            }
+            Who::Client(address) => format!("c{address}").into_bytes(),
+            Who::Session(value) => [b"s", *value].concat(),
+        }
+    }
+}
+
+/// Whether `by` can stand for a session: nothing, a field or a cookie.
+pub(crate) fn is_session(by: Option<&Place>) -> bool {
+    matches!(by, None | Some(Place::Header(_) | Place::Cookie(_)))
 }
 
 impl Hash for Who<'_> {

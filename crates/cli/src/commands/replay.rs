@@ -53,7 +53,8 @@ pub(crate) fn run(args: &Args) -> Result {
     let keys = if config.gateway.data.is_dir() { Keys::open(&config.gateway.data)? } else { Keys::none() };
     // Counters of its own: nothing of live traffic is seen or spent.
     let compiled =
-        build::compile(&config, keys.ring().clone(), Arc::new(State::default())).map_err(Failure::usage)?;
+        build::compile(&config, keys.credentials().map_err(Failure::Incomplete)?, Arc::new(State::default()))
+            .map_err(Failure::usage)?;
     let mut recording = read(&args.recording)?;
     let hosts = recording.authorities();
     if !args.hosts.is_empty() {

@@ -100,6 +100,8 @@ pub(crate) struct Config {
     pub(crate) document: Option<Document>,
     /// Files that it was made of, the contract and the certificates among them.
     pub(crate) files: Vec<PathBuf>,
+    /// What relative paths start from.
+    pub(crate) folder: PathBuf,
 }
 
 impl Config {
@@ -188,7 +190,7 @@ fn parse(
     let (written, guards) =
         read(&document, folder, variable).map_err(|fault| ConfigError::new(&document, fault))?;
     let policies = Policies::from_value(&guards).map_err(|errors| {
-        let one = |error: CompileError| at_pointer(&document, &error.pointer, Fault::new(error.message));
+        let one = |error: CompileError| at_pointer(&document, &error.pointer, fault(&error));
         ConfigErrors::new(errors.into_iter().map(one))
     })?;
     Ok((document, written, policies))
@@ -305,7 +307,12 @@ fn finish(
         files.extend(tls.client_ca.iter().chain(&tls.crl).cloned());
     }
     files.extend(gateway.proxy.upstream.ca.clone());
-    Ok(Config { gateway, policies, document, files })
+    Ok(Config { gateway, policies, document, files, folder: folder.to_owned() })
+}
+
+/// What is wrong with what a guard was told. Where keys are named, one may have been written down by mistake.
+fn fault(error: &CompileError) -> Fault {
+    Fault { secret: error.pointer.starts_with("/data_keys"), ..Fault::new(error.message.clone()) }
 }
 
 fn override_written(written: &mut Written, overrides: &Overrides) {

@@ -11,6 +11,7 @@ use portcullis_openapi::{Contract, Fetch, FetchError, Folder};
 
 use crate::config::checked::ContractSource;
 use crate::config::{Config, ConfigError, ConfigErrors, Fault};
+use crate::gateway::data_keys;
 use crate::nearest::nearest;
 
 /// Loads the contract and compiles the policies over it.
@@ -54,8 +55,10 @@ pub(crate) fn compile_watched(
         contract = Some(Arc::new(loaded));
         files.extend(parts);
     }
-    let compiled =
-        portcullis_guards::compile(contract, &config.policies, settings, keys, state).map_err(failed)?;
+    let mut credentials = keys.into();
+    files.extend(data_keys::read(config, &mut credentials.data)?);
+    let compiled = portcullis_guards::compile(contract, &config.policies, settings, credentials, state)
+        .map_err(failed)?;
     Ok((compiled, files))
 }
 

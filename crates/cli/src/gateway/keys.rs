@@ -1,11 +1,13 @@
 //! The keys of a data folder, as the engine asks for them and as commands change them.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use portcullis_guards::Credentials;
 use portcullis_identity::{Digest, KeyEntry, KeyRing, KeyRingHandle, Pepper};
 use portcullis_store::keys::{Changes, KeyRow, KeyStore, SqliteKeys, create_pepper, read_pepper};
 
+use super::data_keys;
 use crate::exit::{Failure, Result};
 use crate::random;
 
@@ -66,6 +68,15 @@ impl Keys {
     /// The ring that engines ask.
     pub(crate) fn ring(&self) -> &KeyRingHandle {
         &self.ring
+    }
+
+    /// What engines are made with: the ring, and the key that seals identifiers.
+    pub(crate) fn credentials(&self) -> std::result::Result<Credentials, String> {
+        let mut credentials = Credentials::from(self.ring.clone());
+        if let Some(source) = &self.source {
+            credentials.data.own = Some(Arc::new(data_keys::own(source.pepper)?));
+        }
+        Ok(credentials)
     }
 
     /// Puts the store's keys in force, where it changed or `always`. How many, where that was done.

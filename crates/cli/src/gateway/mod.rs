@@ -2,6 +2,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod build;
+pub(crate) mod data_keys;
 pub(crate) mod files;
 pub(crate) mod keys;
 pub(crate) mod lookups;
@@ -53,7 +54,7 @@ impl Gateway {
         let keys = Keys::open(&config.gateway.data)?;
         let state = Arc::new(State::default());
         let credentials =
-            Credentials { cache_key: random::bytes()?, ..Credentials::from(keys.ring().clone()) };
+            Credentials { cache_key: random::bytes()?, ..keys.credentials().map_err(Failure::Incomplete)? };
         let (compiled, files) = build::compile_watched(&config, credentials.clone(), Arc::clone(&state))
             .map_err(Failure::usage)?;
         let events = open_events(&config)?;

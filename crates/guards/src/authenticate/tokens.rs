@@ -17,6 +17,7 @@ use serde::Deserialize;
 
 use super::opaque::{IntrospectionConfig, Opaque, opaque};
 use crate::config::{CompileError, escape, unknown};
+use crate::data_keys::DataRings;
 
 /// What credentials are verified with. A [`KeyRingHandle`] alone will do where nothing is kept between compilations.
 #[derive(Debug, Clone)]
@@ -27,11 +28,13 @@ pub struct Credentials {
     pub tokens: Option<Arc<Tokens>>,
     /// 32 random bytes, by which tokens are known in caches.
     pub cache_key: [u8; 32],
+    /// The keys for data.
+    pub data: DataRings,
 }
 
 impl From<KeyRingHandle> for Credentials {
     fn from(keys: KeyRingHandle) -> Credentials {
-        Credentials { keys, tokens: None, cache_key: [0; 32] }
+        Credentials { keys, tokens: None, cache_key: [0; 32], data: DataRings::default() }
     }
 }
 

@@ -1,40 +1,42 @@
 //! Parameters that must name the caller, wherever in the request they stand.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
 use http::header::{self, HeaderName};
-use portcullis_engine::{Body, BodyNeed, Cx, Denial, Guard, GuardError, Hooks, Verdict};
+use portcullis_engine::body::parse_json;
+use portcullis_engine::{Body, BodyNeed, Bounds, Cx, Denial, Guard, GuardError, Hooks, MediaType, Verdict};
+use portcullis_inspect::Place as Part;
+use portcullis_inspect::leaves::{self, Format, Leaf, Name};
+use portcullis_openapi::LenientName;
 use serde_json::Value;
 
 use super::PARAMETER_NOT_OWN;
 use super::caller::{Caller, text};
-use crate::config::{escape, unknown};
-use crate::place::PathParameter;
+use crate::config::escape;
+use crate::media::is_opaque;
+use crate::place::{Place, Spot, every, name_of};
 use crate::protection::{CompileCx, Fault};
-use crate::text::decode;
+use crate::rewrite::readings;
 
 /// Bound parameters of one operation.
 #[derive(Debug)]
-pub(crate) struct Bound(Vec<Binding>);
+pub(crate) struct Bound {
+    bindings: Vec<Binding>,
+    /// One of them stands in the body.
+    in_body: bool,
+}
 
 #[derive(Debug)]
 struct Binding {
     /// As the configuration writes it.
     label: String,
-    place: Place,
-    /// The name by which it could stand elsewhere, made plain.
-    name: String,
+    spot: Spot,
+    /// Of one in the body: the members that lead to it.
+    members: Option<Box<[Box<str>]>>,
+    /// The name by which it could stand elsewhere.
+    name: LenientName,
     who: Caller,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Place {
-    Path(PathParameter),
-    Query,
-    Header(HeaderName),
-    /// A JSON pointer into the body.
-    Body(String),
 }
 
 impl Bound {
@@ -44,59 +46,54 @@ impl Bound {
             let at = format!("/bind/{}", escape(label));
             let wrong = |message: String| Fault::new(at.clone(), message);
             let who = Caller::parse(who).map_err(wrong)?;
-            let (place, name) = match label.split_once('.') {
-                Some(("path", name)) => {
-                    let parameter = PathParameter::of(cx, name).ok_or_else(|| {
-                        let captures = cx.operation.map_or(&[][..], |(_, operation)| &operation.captures);
-                        let known = captures.iter().map(|capture| &**capture);
-                        wrong(format!("{}: {}", cx.label, unknown("path parameter", name, known)))
-                    })?;
-                    (Place::Path(parameter), name)
-                }
-                Some(("query", name)) => (Place::Query, name),
-                Some(("header", name)) => {
-                    let header = HeaderName::try_from(name)
-                        .map_err(|_| wrong(format!("`{name}` is no field name")))?;
-                    cx.protect_header(&header);
-                    (Place::Header(header), name)
-                }
-                Some(("body", pointer)) if pointer.starts_with('/') => {
-                    (Place::Body(pointer.into()), pointer.rsplit('/').next().unwrap_or_default())
-                }
-                Some(("body", name)) => (Place::Body(format!("/{}", escape(name))), name),
-                _ => {
-                    return Err(wrong(
-                        "expected where it stands and its name: `path.userId`, `query.user`, `header.X-Tenant`, `body.owner_id`".into(),
-                    ));
-                }
+            // `body.owner_id` is short for `body./owner_id`.
+            let place = match label.strip_prefix("body.").filter(|name| !name.starts_with('/')) {
+                Some(name) if !name.is_empty() => format!("body./{}", escape(name)).parse(),
+                _ => label.parse::<Place>(),
             };
-            bindings.push(Binding { label: label.clone(), place, name: plain(name), who });
+            let place = place.map_err(wrong)?;
+            let members = match &place {
+                Place::Body(members) => Some(members.clone()),
+                _ => None,
+            };
+            let name = match &place {
+                Place::Path(name) | Place::Query(name) | Place::Cookie(name) => LenientName::new(name),
+                Place::Header(name) => LenientName::new(name.as_str()),
+                Place::Body(members) => LenientName::new(members.last().map_or("", |name| name)),
+            };
+            bindings.push(Binding {
+                label: label.clone(),
+                spot: Spot::of(place, cx, &at)?,
+                members,
+                name,
+                who,
+            });
         }
-        Ok(Bound(bindings))
+        let in_body = bindings.iter().any(|binding| binding.members.is_some());
+        Ok(Bound { bindings, in_body })
     }
 }
 
-/// A name as lenient frameworks read it: `user_id`, `userId`, `user-id` and `userid[]` are one.
-fn plain(name: &str) -> String {
-    let name = name.split('[').next().unwrap_or_default();
-    name.chars().filter(|c| !matches!(c, '_' | '-' | '.')).flat_map(char::to_lowercase).collect()
-}
-
-fn lossy(bytes: impl Iterator<Item = u8>) -> String {
-    String::from_utf8_lossy(&bytes.collect::<Vec<u8>>()).into_owned()
-}
-
-/// The parameters of a query or a form, decoded.
-fn pairs(text: &str) -> impl Iterator<Item = (String, String)> + '_ {
-    text.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (lossy(decode(name)), lossy(decode(value)))
-    })
+/// Fields whose names are the protocol's: they say nothing of a parameter that is called so, too.
+fn is_protocol(name: &HeaderName) -> bool {
+    [
+        header::HOST,
+        header::FROM,
+        header::ORIGIN,
+        header::DATE,
+        header::RANGE,
+        header::ACCEPT,
+        header::EXPECT,
+        header::COOKIE,
+        header::REFERER,
+        header::FORWARDED,
+    ]
+    .contains(name)
 }
 
 impl Binding {
     /// Refuses `value` unless it is the caller's.
-    fn check(&self, cx: &Cx<'_>, value: &str, place: &'static str) -> Result<(), Denial> {
+    fn check(&self, cx: &Cx<'_>, value: &str, place: &str) -> Result<(), Denial> {
         if self.who.is(cx.facts.principal.as_deref(), value) {
             return Ok(());
         }
@@ -107,107 +104,116 @@ impl Binding {
         Denial::new(&PARAMETER_NOT_OWN, format!("`{}` is missing", self.label))
     }
 
+    /// Whether somebody reads `name` as that of the parameter.
+    fn is_named(&self, name: &str) -> bool {
+        readings(name).chain([name]).any(|reading| self.name.is(reading))
+    }
+
     fn head(&self, cx: &Cx<'_>) -> Result<(), Denial> {
-        match &self.place {
-            Place::Path(parameter) => {
-                self.check(cx, &String::from_utf8_lossy(&parameter.value(cx.request)), "path")?;
-            }
-            Place::Header(name) => {
-                let value = cx.request.headers.get(name).ok_or_else(|| self.missing())?;
-                let value: Cow<'_, str> = String::from_utf8_lossy(value.as_bytes());
-                self.check(cx, &value, "header")?;
-            }
-            Place::Query | Place::Body(_) => {}
-        }
+        let mut checked = Ok(());
         let mut found = false;
-        for (name, value) in pairs(cx.request.query().unwrap_or_default()) {
-            if plain(&name) == self.name {
-                self.check(cx, &value, "query")?;
-                found = true;
+        self.spot.in_head(cx.request, &mut |value| {
+            found = true;
+            if checked.is_ok() {
+                checked = self.check(cx, value, "head");
             }
-        }
-        if self.place == Place::Query && !found {
+        });
+        checked?;
+        let expected = if self.members.is_some() { cx.request.body.is_some() } else { found };
+        if !expected {
             return Err(self.missing());
         }
-        if matches!(self.place, Place::Body(_)) && !cx.request.body.is_some() {
-            return Err(self.missing());
+        // The same name beside it: whichever the API takes, it is the caller's.
+        let mut elsewhere = Ok(());
+        let mut visit = |leaf: Leaf<'_>| {
+            if let Name::Plain(name) = leaf.name
+                && matches!(leaf.place, Part::Query | Part::Cookie)
+                && self.is_named(&name_of(name))
+            {
+                elsewhere = self.check(cx, &String::from_utf8_lossy(&leaf.bytes), "query or a cookie");
+            }
+            if elsewhere.is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        leaves::query(cx.request.query().unwrap_or_default().as_bytes(), &mut visit);
+        for cookies in cx.request.headers.get_all(header::COOKIE) {
+            leaves::cookies(cookies.as_bytes(), &mut visit);
+        }
+        elsewhere?;
+        let fields =
+            cx.request.headers.iter().filter(|(name, _)| self.name.is(name.as_str()) && !is_protocol(name));
+        for (_, value) in fields {
+            self.check(cx, &String::from_utf8_lossy(value.as_bytes()), "header")?;
         }
         Ok(())
     }
 
     fn body(&self, cx: &Cx<'_>, body: &Body) -> Result<(), Denial> {
-        let form = is_form(body.content_type().map(|media| media.essence()));
-        if form {
-            let text = String::from_utf8_lossy(body.bytes());
-            let mut found = false;
-            for (name, value) in pairs(&text) {
-                if plain(&name) == self.name {
-                    self.check(cx, &value, "body")?;
-                    found = true;
-                }
+        let content_type = body.content_type().map_or("", |media| media.text);
+        let format = Format::of(MediaType { text: content_type }.essence(), body.bytes());
+        let unread = || Denial::new(&PARAMETER_NOT_OWN, "a body that is malformed could hold anything");
+        let guessed = match (body.json(), format) {
+            // Frameworks that do not look at the content type read it all the same.
+            (None, Format::Json) => Some(parse_json(body.bytes(), &Bounds::default()).map_err(|_| unread())?),
+            _ => None,
+        };
+        if let Some(json) = body.json().or(guessed.as_ref()) {
+            if let Some(members) = &self.members {
+                // What does not say that it is JSON may be read as anything.
+                let json = body.json().ok_or_else(|| self.missing())?;
+                every(json, members, &|| self.missing(), &mut |value| {
+                    self.check(cx, &text(value).unwrap_or_default(), "body")
+                })?;
             }
-            return if found || !matches!(self.place, Place::Body(_)) { Ok(()) } else { Err(self.missing()) };
+            return self.beside(cx, json);
         }
-        if let Place::Body(pointer) = &self.place {
-            let value = body.json().and_then(|json| json.pointer(pointer)).ok_or_else(|| self.missing())?;
-            self.check(cx, &text(value).unwrap_or_default(), "body")?;
-        }
-        if is_multipart(body.content_type().map(|media| media.essence())) {
-            let mut names = part_names(body.bytes());
-            if names.any(|name| plain(&String::from_utf8_lossy(name)) == self.name) {
-                let reason = format!("`{}` is in the form as well", self.label);
-                return Err(Denial::new(&PARAMETER_NOT_OWN, reason));
+        let mut found = false;
+        let mut checked = Ok(());
+        let mut visit = |leaf: Leaf<'_>| {
+            let named = match leaf.name {
+                Name::Plain(name) => self.is_named(&name_of(name)),
+                Name::Members(names) => names.last().is_some_and(|name| self.is_named(&name_of(name))),
+            };
+            if named {
+                found = true;
+                checked = self.check(cx, &String::from_utf8_lossy(&leaf.bytes), "body");
             }
+            if checked.is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        if !matches!(format, Format::Text | Format::Binary) && !body.bytes().is_empty() {
+            leaves::body(body.bytes(), format, content_type, &mut visit).map_err(|_| unread())?;
         }
-        // The same name beside it: whichever the API takes, it is the caller's.
-        match body.json() {
-            Some(Value::Object(members)) => self.members(cx, members),
-            Some(Value::Array(items)) => {
-                let mut objects = items.iter().filter_map(Value::as_object);
-                objects.try_for_each(|members| self.members(cx, members))
+        checked?;
+        let found = found && matches!(format, Format::Form | Format::Multipart);
+        if self.members.is_some() && !found { Err(self.missing()) } else { Ok(()) }
+    }
+
+    /// Members of the same name at the top, and in the items of a list there.
+    fn beside(&self, cx: &Cx<'_>, json: &Value) -> Result<(), Denial> {
+        match json {
+            Value::Array(items) => items.iter().try_for_each(|item| self.beside(cx, item)),
+            Value::Object(members) => {
+                let mut named = members.iter().filter(|(name, _)| self.is_named(name));
+                named.try_for_each(|(name, value)| self.one(cx, name, value))
             }
             _ => Ok(()),
         }
     }
 
-    fn members(&self, cx: &Cx<'_>, members: &serde_json::Map<String, Value>) -> Result<(), Denial> {
-        // An object by this name may only lead to what is bound itself.
-        let leads = |name: &str| match &self.place {
-            Place::Body(pointer) => pointer.starts_with(&format!("/{}/", escape(name))),
-            _ => false,
-        };
-        for (name, value) in members.iter().filter(|(name, _)| plain(name) == self.name) {
-            match value {
-                Value::Array(items) => {
-                    for item in items {
-                        self.check(cx, &text(item).unwrap_or_default(), "body")?;
-                    }
-                }
-                Value::Object(_) if leads(name) => {}
-                value => self.check(cx, &text(value).unwrap_or_default(), "body")?,
+    fn one(&self, cx: &Cx<'_>, name: &str, value: &Value) -> Result<(), Denial> {
+        match value {
+            Value::Array(items) => items.iter().try_for_each(|item| self.one(cx, name, item)),
+            // An object by this name may only lead to what is bound itself.
+            Value::Object(_)
+                if self
+                    .members
+                    .as_deref()
+                    .is_some_and(|path| matches!(path, [first, _, ..] if **first == *name)) =>
+            {
+                Ok(())
             }
+            value => self.check(cx, &text(value).unwrap_or_default(), "body"),
         }
-        Ok(())
     }
-}
-
-fn is_multipart(essence: Option<&str>) -> bool {
-    essence.is_some_and(|essence| essence.eq_ignore_ascii_case("multipart/form-data"))
-}
-
-/// Whatever could be read as the name of a part (RFC 7578 section 4.2), wherever it stands.
-fn part_names(body: &[u8]) -> impl Iterator<Item = &[u8]> {
-    memchr::memmem::find_iter(body, b"name=").filter_map(move |at| {
-        let name = body.get(at + 5..)?;
-        let name = name.strip_prefix(b"\"").unwrap_or(name);
-        let end =
-            name.iter().position(|byte| matches!(byte, b'"' | b';' | b'\r' | b'\n')).unwrap_or(name.len());
-        name.get(..end)
-    })
-}
-
-fn is_form(essence: Option<&str>) -> bool {
-    essence.is_some_and(|essence| essence.eq_ignore_ascii_case("application/x-www-form-urlencoded"))
 }
 
 fn verdict(result: Result<(), Denial>) -> Verdict {
@@ -220,24 +226,19 @@ impl Guard for Bound {
     }
 
     fn request_head(&self, cx: &mut Cx<'_>) -> Result<Verdict, GuardError> {
-        Ok(verdict(self.0.iter().try_for_each(|binding| binding.head(cx))))
+        Ok(verdict(self.bindings.iter().try_for_each(|binding| binding.head(cx))))
     }
 
     fn reads_request_body(&self, cx: &Cx<'_>) -> BodyNeed {
-        let essence = cx.request_header(header::CONTENT_TYPE);
-        let essence = essence.map(|text| portcullis_engine::MediaType { text });
-        let in_body = self.0.iter().any(|binding| matches!(binding.place, Place::Body(_)));
-        match essence {
-            Some(media) if media.is_json() => BodyNeed::Parsed,
-            Some(media) if is_form(Some(media.essence())) || is_multipart(Some(media.essence())) => {
-                BodyNeed::Bytes
-            }
-            _ if in_body => BodyNeed::Bytes,
-            _ => BodyNeed::Nothing,
+        let json = cx.request_header(header::CONTENT_TYPE).is_some_and(|text| MediaType { text }.is_json());
+        match json {
+            true => BodyNeed::Parsed,
+            false if self.in_body || !is_opaque(cx.request) => BodyNeed::Bytes,
+            false => BodyNeed::Nothing,
         }
     }
 
     fn request_body(&self, cx: &mut Cx<'_>, body: &Body) -> Result<Verdict, GuardError> {
-        Ok(verdict(self.0.iter().try_for_each(|binding| binding.body(cx, body))))
+        Ok(verdict(self.bindings.iter().try_for_each(|binding| binding.body(cx, body))))
     }
 }

@@ -25,6 +25,14 @@ impl Caller {
         }
     }
 
+    /// The value, where there is exactly one.
+    pub(crate) fn text(&self, principal: Option<&Principal>) -> Option<String> {
+        match self {
+            Caller::Consumer => Some(principal?.consumer.as_ref().into()),
+            Caller::Claim(pointer) => text(principal?.claims.as_ref()?.claim(pointer)?),
+        }
+    }
+
     /// Whether `value` is the caller's. A claim that is missing is nobody's; of a list, any element will do.
     pub(crate) fn is(&self, principal: Option<&Principal>, value: &str) -> bool {
         let Some(principal) = principal else { return false };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, header};
 use portcullis_engine::{Body, BodyNeed, Cx, Denial, Guard, GuardError, Hooks, LookupFailure, Verdict};
 use portcullis_openapi::Operation;
 use schemars::JsonSchema;
@@ -11,7 +11,8 @@ use serde_json::Value;
 
 use super::OWNER_MISMATCH;
 use super::caller::{Caller, text};
-use crate::place::PathParameter;
+use crate::media::keep_private;
+use crate::place::{PathParameter, every, members};
 use crate::protection::{CompileCx, Fault};
 
 /// Whose an object must be.
@@ -36,12 +37,24 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The name of the read among an exchange's lookups.
 const READ: &str = "owner";
 
+/// The object is there, and somebody else's.
+const NOT_OWN: &str = "the owner is not the caller";
+
 #[derive(Debug)]
 pub(crate) struct Owned {
-    pointer: Vec<String>,
+    pointer: Box<[Box<str>]>,
     who: Caller,
-    /// For methods that change: what is read first.
-    read: Option<Template>,
+    /// What is read before the call goes on, where its answer does not say whose the object is.
+    read: Option<Read>,
+}
+
+/// What is read first.
+#[derive(Debug)]
+enum Read {
+    /// For HEAD: what it is about.
+    Itself,
+    /// For methods that change: the object.
+    Object(Template),
 }
 
 /// A path template, and that of the operation.
@@ -58,54 +71,34 @@ enum Piece {
 }
 
 impl Owned {
-    pub(crate) fn compile(owner: &Owner, cx: &CompileCx<'_>) -> Result<Owned, Fault> {
+    /// The guards of an operation: for one that reads, of its answers, and of HEAD.
+    pub(crate) fn compile(owner: &Owner, cx: &CompileCx<'_>) -> Result<Vec<Owned>, Fault> {
         let who = Caller::parse(&owner.is).map_err(|message| Fault::new("/owner/is", message))?;
-        let Some(rest) = owner.response.strip_prefix('/') else {
-            return Err(Fault::new("/owner/response", "expected a JSON pointer, such as `/owner_id`"));
-        };
-        let pointer = rest.split('/').map(|part| part.replace("~1", "/").replace("~0", "~")).collect();
+        let pointer = members(&owner.response)
+            .ok_or_else(|| Fault::new("/owner/response", "expected a JSON pointer, such as `/owner_id`"))?;
         let Some((_, operation)) = cx.operation else {
             return Err(Fault::new("/owner", "requests that match no operation have no object"));
         };
-        let safe = matches!(operation.method.as_str(), "GET");
-        let read = if safe { None } else { Some(template(owner, operation, cx)?) };
-        Ok(Owned { pointer, who, read })
+        let reads: Vec<Option<Read>> = match operation.method.as_str() {
+            "GET" => vec![None, Some(Read::Itself)],
+            _ => vec![Some(Read::Object(template(owner, operation, cx)?))],
+        };
+        let one = |read| Owned { pointer: Box::clone(&pointer), who: who.clone(), read };
+        Ok(reads.into_iter().map(one).collect())
+    }
+
+    /// Whether the object is read before the call goes on.
+    pub(crate) fn reads(&self) -> bool {
+        self.read.is_some()
     }
 
     /// Whether every owner that `body` names is the caller, and there is one.
     fn is_own(&self, cx: &Cx<'_>, body: &Value) -> Result<(), &'static str> {
-        let mut found = false;
-        let mut level = vec![body];
-        for part in &self.pointer {
-            let mut next = Vec::new();
-            for value in level {
-                match value {
-                    Value::Array(items) if part == "*" => {
-                        // An empty list shows nothing of anybody.
-                        found |= items.is_empty();
-                        next.extend(items);
-                    }
-                    Value::Array(items) => match part.parse::<usize>().ok().and_then(|at| items.get(at)) {
-                        Some(item) => next.push(item),
-                        None => return Err("the field that names the owner is missing"),
-                    },
-                    Value::Object(members) => match members.get(part) {
-                        Some(member) => next.push(member),
-                        None => return Err("the field that names the owner is missing"),
-                    },
-                    _ => return Err("the field that names the owner is missing"),
-                }
-            }
-            level = next;
-        }
-        for value in level {
-            found = true;
+        let missing = || "the field that names the owner is missing";
+        every(body, &self.pointer, &missing, &mut |value| {
             let own = text(value).is_some_and(|text| self.who.is(cx.facts.principal.as_deref(), &text));
-            if !own {
-                return Err("the owner is not the caller");
-            }
-        }
-        if found { Ok(()) } else { Err("the field that names the owner is missing") }
+            if own { Ok(()) } else { Err(NOT_OWN) }
+        })
     }
 }
 
@@ -169,17 +162,27 @@ impl Guard for Owned {
     }
 
     fn request_head(&self, cx: &mut Cx<'_>) -> Result<Verdict, GuardError> {
-        if self.read.is_none() && cx.enforcing {
-            // A part of an object does not show whose it is.
-            cx.request.headers.remove(http::header::RANGE);
-        }
-        let Some(template) = &self.read else { return Ok(Verdict::Pass) };
+        let read = match &self.read {
+            None if cx.enforcing => {
+                // A part of an object, or that it did not change, does not say whose it is.
+                for name in [header::RANGE, header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE] {
+                    cx.request.headers.remove(name);
+                }
+                return Ok(Verdict::Pass);
+            }
+            None => return Ok(Verdict::Pass),
+            Some(Read::Itself) if cx.request.method != Method::HEAD => return Ok(Verdict::Pass),
+            Some(read) => read,
+        };
         let answer = match cx.answer(READ) {
             Some(answer) => answer,
             None => {
-                let target = template
-                    .target(cx)
-                    .ok_or_else(|| GuardError("the path does not fit its template".into()))?;
+                let target = match read {
+                    Read::Itself => cx.request.target().to_owned(),
+                    Read::Object(template) => template
+                        .target(cx)
+                        .ok_or_else(|| GuardError("the path does not fit its template".into()))?,
+                };
                 return Ok(cx.read_upstream(READ, READ, &target, PATIENCE, MOST_READ).into());
             }
         };
@@ -211,11 +214,16 @@ impl Guard for Owned {
             return Ok(Verdict::Pass);
         }
         let head_only = cx.request.method == Method::HEAD;
+        if let Some(response) =
+            cx.response.as_deref_mut().filter(|response| cx.enforcing && response.status.is_success())
+        {
+            keep_private(&mut response.headers);
+        }
         let Some(response) = &cx.response else { return Ok(Verdict::Pass) };
         let unseen = match response.status {
             StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => false,
             status if !status.is_success() => false,
-            // What has no body shows nothing but that it is there.
+            // Of what has no body, somebody else saw to it that it is the caller's.
             _ => !head_only && !is_json(cx) && response.body.is_some(),
         };
         Ok(if unseen {
@@ -228,19 +236,27 @@ impl Guard for Owned {
     fn reads_response_body(&self, cx: &Cx<'_>) -> BodyNeed {
         match &cx.response {
             Some(response) if response.status.is_success() => BodyNeed::Parsed,
+            // An error may show the object all the same.
+            Some(_) if is_json(cx) => BodyNeed::Parsed,
             _ => BodyNeed::Nothing,
         }
     }
 
     fn response_body(&self, cx: &mut Cx<'_>, body: &Body) -> Result<Verdict, GuardError> {
-        let Some(object) = body.json() else { return Ok(refused("the answer is not JSON")) };
-        Ok(self.is_own(cx, object).map_or_else(refused, |()| Verdict::Pass))
+        let success = cx.response.as_ref().is_none_or(|response| response.status.is_success());
+        let Some(object) = body.json() else {
+            return Ok(if success { refused("the answer is not JSON") } else { Verdict::Pass });
+        };
+        Ok(match self.is_own(cx, object) {
+            Err(why) if success || why == NOT_OWN => refused(why),
+            _ => Verdict::Pass,
+        })
     }
 }
 
 fn is_json(cx: &Cx<'_>) -> bool {
     let headers = cx.response.as_ref().map(|response| &response.headers);
-    let field = headers.and_then(|headers| headers.get(http::header::CONTENT_TYPE));
+    let field = headers.and_then(|headers| headers.get(header::CONTENT_TYPE));
     field
         .and_then(|value| value.to_str().ok())
         .is_some_and(|text| portcullis_engine::MediaType { text }.is_json())
