@@ -2,13 +2,12 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
-use std::process::Command;
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use crate::harness::client::{Client, Response};
 use crate::harness::data;
-use crate::harness::gateway::{self, Gateway, Options};
+use crate::harness::gateway::{Gateway, Options, keys};
 use crate::harness::recorder::Recorder;
 
 fn notes(upstream: SocketAddr, more: &str) -> Gateway {
@@ -16,23 +15,6 @@ fn notes(upstream: SocketAddr, more: &str) -> Gateway {
     Options::config(format!("upstream: http://{upstream}\ncontract: notes.yaml\n{more}"))
         .file("notes.yaml", contract)
         .start()
-}
-
-/// `portcullis keys …` on the gateway's data folder.
-fn keys(gateway: &Gateway, arguments: &[&str]) -> serde_json::Value {
-    let output = Command::new(gateway::binary())
-        .arg("keys")
-        .args(arguments)
-        .args(["--json", "--data"])
-        .arg(gateway.folder().join("data"))
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "portcullis keys {arguments:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    serde_json::from_slice(&output.stdout).unwrap()
 }
 
 fn call(gateway: &Gateway, method: &str, target: &str, fields: &[(&str, &str)], body: &str) -> Response {

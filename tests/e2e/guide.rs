@@ -19,6 +19,7 @@ pages! {
     audit: "audit",
     contract: "contract",
     egress: "egress",
+    encryption: "encryption",
     errors: "errors-and-explain",
     first_api: "first-api",
     fix: "fix",

@@ -34,6 +34,8 @@ mod http2;
 #[cfg(test)]
 mod identity;
 #[cfg(test)]
+mod objects;
+#[cfg(test)]
 mod program;
 #[cfg(test)]
 mod proxying;

@@ -206,6 +206,23 @@ impl Drop for Gateway {
     }
 }
 
+/// `portcullis keys …` on the gateway's data folder.
+pub(crate) fn keys(gateway: &Gateway, arguments: &[&str]) -> serde_json::Value {
+    let output = Command::new(binary())
+        .arg("keys")
+        .args(arguments)
+        .args(["--json", "--data"])
+        .arg(gateway.folder().join("data"))
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "portcullis keys {arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
 /// The gateway's binary; `PORTCULLIS_BIN` names another one than the workspace's.
 pub(crate) fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();

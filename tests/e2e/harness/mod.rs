@@ -5,8 +5,10 @@ pub(crate) mod gateway;
 pub(crate) mod h2;
 pub(crate) mod page;
 pub(crate) mod peers;
+pub(crate) mod point;
 pub(crate) mod provider;
 pub(crate) mod recorder;
+pub(crate) mod tap;
 pub(crate) mod vectors;
 
 use std::path::PathBuf;
