@@ -127,7 +127,8 @@ impl Piece {
                     true => spot.in_body(body?, limits, &mut take).ok()?,
                     false => spot.in_head(cx.request, &mut take),
                 }
-                Some(values)
+                // What is no text is no identifier.
+                (!values.iter().any(|value| value.contains('\u{fffd}'))).then_some(values)
             }
         }
     }
