@@ -154,7 +154,7 @@ impl Session<'_> {
         }
         self.doing("make objects");
         let mut makers = self.operations(|op| {
-            op.method == "POST"
+            (op.method == "POST" || op.method == "PUT" && op.path_names().is_empty() && !op.alters_account())
                 && op.danger() == Danger::Write
                 && !op.is_login()
                 && !op.is_register()
@@ -233,7 +233,8 @@ impl Session<'_> {
                 let id = one.exchange.response.json().and_then(|answer| id_of(&answer, &operation.noun()));
                 let name = id.map(|id| format!(" {id}")).unwrap_or_default();
                 let who = &self.actor(one.actor).name;
-                let user = self.actor(one.actor).username.clone().filter(|_| operation.is_register());
+                let own = operation.is_register() && self.actor(one.actor).origin == Origin::Disposable;
+                let user = self.actor(one.actor).username.clone().filter(|_| own);
                 let user = user.map(|user| format!(" (user `{user}`)")).unwrap_or_default();
                 left.push(format!("{}{name} by {who}{user}", operation.label()));
             }

@@ -86,6 +86,14 @@ impl Finding {
         }
     }
 
+    /// Says that one exchange of the evidence stands for several equal ones in a row.
+    pub(crate) fn times(mut self, index: usize, times: usize) -> Self {
+        if let Some(exchange) = self.evidence.get_mut(index) {
+            exchange.times = u32::try_from(times).unwrap_or(u32::MAX);
+        }
+        self
+    }
+
     /// Names the parameter or member that carries it.
     pub(crate) fn at(mut self, parameter: impl Into<String>) -> Self {
         self.parameter = Some(parameter.into());

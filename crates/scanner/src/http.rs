@@ -12,6 +12,7 @@ use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::sync::Barrier;
 
 /// A request as it goes out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -114,6 +115,8 @@ pub struct Exchange {
     pub request: Request,
     /// What came back.
     pub response: Response,
+    /// How often in a row it was sent, as far as evidence goes; the answer is the last one's.
+    pub times: u32,
 }
 
 fn find<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
@@ -189,27 +192,19 @@ impl Target {
 /// The client. Blocking, over a runtime of its own; a connection for each call.
 pub(crate) struct Client {
     runtime: tokio::runtime::Runtime,
-    target: Target,
-    address: SocketAddr,
-    tls: Option<tokio_rustls::TlsConnector>,
-    /// Longest wait for one answer.
-    pub(crate) timeout: Duration,
-    /// Bytes read of one body.
-    pub(crate) body_limit: usize,
+    wire: Arc<Wire>,
 }
 
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Client").field("target", &self.target).finish_non_exhaustive()
+        f.debug_struct("Client").field("target", &self.wire.target).finish_non_exhaustive()
     }
 }
 
-trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
-
 impl Client {
     /// A client for one target. The address is resolved once: a name that changes its mind is not followed.
-    pub(crate) fn new(target: &Target, timeout: Duration) -> Result<Self, String> {
+    /// `body_limit` bounds what is read of one body.
+    pub(crate) fn new(target: &Target, timeout: Duration, body_limit: usize) -> Result<Self, String> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -217,14 +212,51 @@ impl Client {
         let address =
             *target.addresses()?.first().ok_or_else(|| format!("`{}` has no address", target.host))?;
         let tls = if target.tls { Some(connector()?) } else { None };
-        Ok(Self { runtime, target: target.clone(), address, tls, timeout, body_limit: 8 << 20 })
+        let wire = Arc::new(Wire { target: target.clone(), address, tls, timeout, body_limit });
+        Ok(Self { runtime, wire })
     }
 
     /// Sends one request.
     pub(crate) fn send(&self, request: &Request) -> Response {
-        self.runtime.block_on(self.exchange(request))
+        self.runtime.block_on(self.wire.exchange(request, None))
     }
 
+    /// Sends several at once, each over a connection of its own: all are open before the first byte goes out.
+    /// The answers come in the order of the requests.
+    pub(crate) fn send_all(&self, requests: &[Request]) -> Vec<Response> {
+        let start = Arc::new(Barrier::new(requests.len()));
+        self.runtime.block_on(async {
+            let each = requests.iter().map(|request| {
+                let (wire, start, request) = (self.wire.clone(), start.clone(), request.clone());
+                tokio::spawn(async move { wire.exchange(&request, Some(&start)).await })
+            });
+            let tasks: Vec<_> = each.collect();
+            let mut answers = Vec::with_capacity(tasks.len());
+            for task in tasks {
+                let lost = |error: tokio::task::JoinError| Response {
+                    error: Some(error.to_string()),
+                    ..Response::default()
+                };
+                answers.push(task.await.unwrap_or_else(lost));
+            }
+            answers
+        })
+    }
+}
+
+/// What a connection needs to know.
+struct Wire {
+    target: Target,
+    address: SocketAddr,
+    tls: Option<tokio_rustls::TlsConnector>,
+    timeout: Duration,
+    body_limit: usize,
+}
+
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+impl Wire {
     async fn connect(&self) -> Result<Box<dyn Stream>, String> {
         let tcp =
             TcpStream::connect(self.address).await.map_err(|error| format!("no connection: {error}"))?;
@@ -235,10 +267,10 @@ impl Client {
         Ok(Box::new(stream))
     }
 
-    async fn exchange(&self, request: &Request) -> Response {
-        let started = Instant::now();
-        let answer = tokio::time::timeout(self.timeout, self.talk(request)).await;
-        let elapsed = started.elapsed();
+    async fn exchange(&self, request: &Request, start: Option<&Barrier>) -> Response {
+        let mut begun = Instant::now();
+        let answer = tokio::time::timeout(self.timeout, self.talk(request, start, &mut begun)).await;
+        let elapsed = begun.elapsed();
         match answer {
             Ok(Ok(response)) => Response { elapsed, ..response },
             Ok(Err(error)) => Response { error: Some(error), elapsed, ..Response::default() },
@@ -248,10 +280,22 @@ impl Client {
         }
     }
 
-    async fn talk(&self, request: &Request) -> Result<Response, String> {
-        let stream = self.connect().await?;
-        let (mut sender, connection) =
-            http1::Builder::new().handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
+    async fn talk(
+        &self,
+        request: &Request,
+        start: Option<&Barrier>,
+        begun: &mut Instant,
+    ) -> Result<Response, String> {
+        let connected = self.connect().await;
+        // Whoever has no connection still has to come, or the others would wait for it.
+        if let Some(start) = start {
+            start.wait().await;
+            *begun = Instant::now();
+        }
+        let (mut sender, connection) = http1::Builder::new()
+            .handshake(TokioIo::new(connected?))
+            .await
+            .map_err(|error| error.to_string())?;
         let driver = tokio::spawn(async move {
             let _ = connection.await;
         });
@@ -262,7 +306,7 @@ impl Client {
             let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
             let headers =
                 head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
-            // A body that breaks off or goes over the bound is kept up to there: its head is evidence enough.
+            // A body that breaks off or goes over the bound is left out: its head is evidence enough.
             let body = match Limited::new(body, self.body_limit).collect().await {
                 Ok(whole) => whole.to_bytes().to_vec(),
                 Err(_) => Vec::new(),

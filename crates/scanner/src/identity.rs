@@ -1,6 +1,6 @@
 //! In whose name calls go: credentials as a person gives them, and the state of each identity during a scan.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -45,16 +45,35 @@ pub enum Credential {
 /// A log-in: what is posted where, and what of the answer is the token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recipe {
+    /// The method, `POST` as a rule.
+    pub method: String,
     /// The path on the target.
     pub path: String,
-    /// The body, posted as JSON.
+    /// The body.
     pub body: Value,
+    /// Whether the body goes as a form; as JSON otherwise.
+    pub form: bool,
+    /// The token against forged requests that the log-in asks for, if it does.
+    pub csrf: Option<Csrf>,
     /// The JSON pointer of the token; without one it is looked for, and cookies are kept in any case.
     pub token: Option<String>,
     /// The header that carries the token.
     pub header: String,
     /// What stands before the token: `Bearer ` or nothing.
     pub prefix: String,
+}
+
+/// A token against cross-site request forgery: where it is had, and where it goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Csrf {
+    /// The path on the target whose answer has the token.
+    pub path: String,
+    /// The cookie that holds it; without one, or where it is not set, the answer's body is searched.
+    pub cookie: Option<String>,
+    /// The member of the log-in's body that takes it.
+    pub field: Option<String>,
+    /// The header that takes it, at the log-in and, from the cookie, at every later call.
+    pub header: Option<String>,
 }
 
 /// An identity as it is given.
@@ -120,7 +139,7 @@ impl Identity {
 
 impl Identity {
     /// Reads a file of identities, YAML or JSON: names to `username` and `password`, `headers`, `login`
-    /// (`path`, `body`, `token`, `header`, `prefix`) or `client` (`path`, `id`, `secret`, `scope`); `role: admin`
+    /// (`path`, `body` or `form`, `token`, `header`, `prefix`, `csrf`) or `client` (`path`, `id`, `secret`, `scope`); `role: admin`
     /// for an administrator.
     ///
     /// # Errors
@@ -139,9 +158,21 @@ impl Identity {
         let text = |from: &Value, key: &str| from.get(key).and_then(Value::as_str).map(str::to_owned);
         let missing = |what: &str| format!("the identity `{name}` has no `{what}`");
         let credential = if let Some(login) = value.get("login") {
+            let form = login.get("form").cloned();
+            let csrf = login.get("csrf").map(|csrf| -> Result<Csrf, String> {
+                Ok(Csrf {
+                    path: text(csrf, "path").ok_or_else(|| missing("login.csrf.path"))?,
+                    cookie: text(csrf, "cookie"),
+                    field: text(csrf, "field"),
+                    header: text(csrf, "header"),
+                })
+            });
             Credential::Recipe(Recipe {
+                method: text(login, "method").unwrap_or_else(|| "POST".to_owned()).to_uppercase(),
                 path: text(login, "path").ok_or_else(|| missing("login.path"))?,
-                body: login.get("body").cloned().ok_or_else(|| missing("login.body"))?,
+                form: form.is_some(),
+                body: form.or_else(|| login.get("body").cloned()).ok_or_else(|| missing("login.body"))?,
+                csrf: csrf.transpose()?,
                 token: text(login, "token"),
                 header: text(login, "header").unwrap_or_else(|| "Authorization".to_owned()),
                 prefix: text(login, "prefix").unwrap_or_else(|| "Bearer ".to_owned()),
@@ -191,6 +222,8 @@ pub(crate) struct Actor {
     pub(crate) token: Option<String>,
     /// When it was given.
     pub(crate) since: Option<Instant>,
+    /// How long the log-in said that it lives.
+    pub(crate) life: Option<Duration>,
     pub(crate) username: Option<String>,
     pub(crate) password: Option<String>,
     /// What its log-in answered.
@@ -208,6 +241,7 @@ impl Actor {
             credential: None,
             token: None,
             since: None,
+            life: None,
             username: None,
             password: None,
             greeting: None,

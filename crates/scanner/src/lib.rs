@@ -11,6 +11,7 @@ mod finding;
 mod http;
 mod identity;
 mod input;
+mod journal;
 mod jwt;
 mod pool;
 mod random;
@@ -24,7 +25,7 @@ pub use api::{Api, Auth, Body, Danger, Media, Operation, Param, Place, Scheme};
 pub use checks::{CHECKS, Check};
 pub use finding::{Confidence, Finding, Kind};
 pub use http::{Exchange, Request, Response, Target};
-pub use identity::{Credential, Identity, Recipe, Role};
+pub use identity::{Credential, Csrf, Identity, Recipe, Role};
 pub use input::read;
 pub use session::{Options, Progress};
 
@@ -122,8 +123,7 @@ pub fn scan(api: Api, options: &Options, watch: &mut dyn FnMut(&Progress)) -> Re
 /// # Errors
 /// If the host does not answer with 2xx.
 pub fn fetch(at: &Target, path: &str, timeout: Duration) -> Result<Vec<u8>, String> {
-    let mut client = http::Client::new(at, timeout)?;
-    client.body_limit = 128 << 20;
+    let client = http::Client::new(at, timeout, 128 << 20)?;
     let response = client.send(&Request::new("GET", path));
     match response.error {
         Some(error) => Err(format!("{} cannot be fetched: {error}", at.url(path))),

@@ -122,6 +122,13 @@ impl Pool {
         self.saw(actor, value) && !others.iter().any(|other| self.saw(*other, value))
     }
 
+    /// Values seen under a flat name, each once.
+    pub(crate) fn values(&self, key: &str) -> Vec<String> {
+        let found: BTreeSet<&String> =
+            self.entries.iter().filter(|entry| entry.key == key).map(|entry| &entry.value).collect();
+        found.into_iter().cloned().collect()
+    }
+
     /// Values that fit a parameter, best first, each once. `path_noun` says what the path before it is about.
     pub(crate) fn fitting(&self, actor: usize, name: &str, path_noun: &str, schema: &Value) -> Vec<&Entry> {
         let flat = words::flat(name);

@@ -104,6 +104,14 @@ pub(crate) fn is_free(name: &str, schema: &Value) -> bool {
         && schema.get("format").and_then(Value::as_str).is_none_or(|f| f == "email" || f == "password")
         && schema.get("maxLength").and_then(Value::as_u64).is_none_or(|most| most >= 12)
         && known_by_name(name).is_none()
+        && !is_phone(name)
+}
+
+fn is_phone(name: &str) -> bool {
+    matches!(
+        words::flat(name).as_str(),
+        "phone" | "phonenumber" | "mobile" | "mobilenumber" | "telephone" | "msisdn"
+    )
 }
 
 fn number(name: &str, schema: &Value) -> f64 {
@@ -143,7 +151,6 @@ fn known_by_name(name: &str) -> Option<&'static str> {
         "cvv" | "cvc" => "123",
         "expiry" | "expirydate" | "expiration" | "exp" => "12/30",
         "zip" | "zipcode" | "postcode" | "postalcode" => "12345",
-        "phone" | "phonenumber" | "mobile" => "+15550100199",
         "timezone" => "UTC",
         "amount" | "price" | "quantity" => "1",
         "vin" => "1M8GDM9AXKP042788",
@@ -180,6 +187,8 @@ pub(crate) fn string(random: &mut Random, name: &str, schema: &Value) -> String 
             return format!("pc{}@example.com", random.word(9));
         }
         _ if words::is_password(name) => format!("Pc-{}-7Q", random.word(8)),
+        // Numbers set aside for fiction; each one new, since accounts are often told apart by them.
+        _ if is_phone(name) => format!("+1555{:07}", random.between(100_000, 9_999_999)),
         _ => known_by_name(name).map_or_else(|| format!("pc{}", random.word(9)), str::to_owned),
     };
     while text.chars().count() < least {

@@ -141,22 +141,16 @@ pub(crate) fn is_private(name: &str) -> bool {
             name,
             &[
                 "secret",
-                "ssn",
                 "socialsecurity",
-                "cvv",
-                "cvc",
                 "cardnumber",
                 "creditcard",
-                "iban",
                 "apikey",
                 "privatekey",
                 "accesstoken",
                 "refreshtoken",
                 "balance",
                 "salary",
-                "income",
                 "birth",
-                "dob",
                 "phone",
                 "email",
                 "address",
@@ -164,19 +158,20 @@ pub(crate) fn is_private(name: &str) -> bool {
                 "taxid",
                 "medical",
                 "diagnosis",
-                "hash",
                 "pincode",
                 "resetpin",
                 "resettoken",
-                "otp",
                 "routingnumber",
                 "accountnumber",
-                "vin",
                 "latitude",
                 "longitude",
             ],
         )
-        || has(name, &["pin", "token", "session"])
+        // Short ones as whole words only: `businessName` has no social security number, `province` no vehicle's.
+        || has(
+            name,
+            &["pin", "token", "session", "ssn", "cvv", "cvc", "iban", "dob", "otp", "vin", "hash", "income"],
+        )
 }
 
 /// Whether a path segment says only what is done.
@@ -279,6 +274,8 @@ mod tests {
         }
         assert_eq!(telling("to_account"), ["account"]);
         assert!(is_password("newPassword") && is_password("pwd") && !is_password("passenger"));
+        assert!(!is_private("businessName") && !is_private("province") && !is_private("hashtags"));
+        assert!(is_private("passwordHash") && is_private("ssn") && is_private("userDob"));
         assert!(is_private("card_number") && is_private("resetToken") && !is_private("title"));
     }
 }

@@ -233,6 +233,7 @@ impl Probe<'_> {
             expected: String::new(),
             sent: i64::try_from(sent).unwrap_or(0),
             millis: answer.millis,
+            times: 1,
         };
         Some((answer, exchange))
     }

@@ -62,6 +62,12 @@ pub(crate) struct Scanning {
     /// Most requests in a second
     #[arg(long, value_name = "COUNT")]
     rate: Option<u32>,
+    /// Most requests on their way at once, where their order does not matter
+    #[arg(long, value_name = "COUNT", default_value_t = 4)]
+    parallel: usize,
+    /// Keep every exchange in a file; given again, a scan that was stopped goes on where it was. The file holds secrets
+    #[arg(long, value_name = "FILE")]
+    journal: Option<PathBuf>,
     /// Longest wait for one answer, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     timeout: u64,
@@ -170,8 +176,10 @@ fn options(args: &Scanning) -> Result<Options> {
     options.max_time = Duration::from_secs(args.max_time);
     options.rate = args.rate;
     options.timeout = Duration::from_secs(args.timeout.max(1));
+    options.parallel = args.parallel;
     options.callback.clone_from(&args.callback);
     options.headers = args.fields()?;
+    options.journal.clone_from(&args.journal);
     Ok(options)
 }
 
@@ -309,6 +317,7 @@ fn exchange(
         body: report::Body::of(&one.response.body),
     });
     report::Exchange {
+        times: one.times,
         label: format!("as {}: {} {}", one.actor, one.request.method, one.request.path()),
         identity: one.actor.clone(),
         request: report::Request {

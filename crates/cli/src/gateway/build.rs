@@ -159,7 +159,7 @@ mod tests {
             let text = format!("contract: {{ file: openapi.yaml, {settings} }}\n");
             let overrides = Overrides { upstream_optional: true, ..Overrides::default() };
             let config = config::load_text("portcullis.yaml", &text, folder.path(), &overrides).unwrap();
-            load_contract(&config, config.gateway.contract.as_ref().unwrap())
+            load_contract(&config, config.gateway.contract.as_ref().unwrap(), "/contract")
         };
         let (plain, _) = contract("base_paths: ['']").unwrap();
         assert_eq!(plain.operations()[0].unenforced.len(), 1, "the copy is not where it is looked for");

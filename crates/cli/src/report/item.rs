@@ -68,7 +68,11 @@ impl Item {
                     exchange.label.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
                 let _ = writeln!(script, "# {label}");
             }
-            let _ = writeln!(script, "{}", exchange.request.curl());
+            let command = exchange.request.curl();
+            let _ = match exchange.times {
+                0 | 1 => writeln!(script, "{command}"),
+                times => writeln!(script, "for _ in $(seq {times}); do\n{command}\ndone"),
+            };
         }
         Some(script)
     }
@@ -241,6 +245,18 @@ pub(crate) struct Exchange {
     pub(crate) sent: i64,
     /// Milliseconds until the answer had been read.
     pub(crate) millis: f64,
+    /// How often in a row it was sent, where the answer shown is the last one's.
+    #[serde(default = "once", skip_serializing_if = "is_once")]
+    pub(crate) times: u32,
+}
+
+fn once() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over references")]
+fn is_once(times: &u32) -> bool {
+    *times == 1
 }
 
 /// A request as it was sent.

@@ -84,6 +84,7 @@ fn full() -> Report {
             expected: "403 or 404".into(),
             sent: 1_777_629_600_000,
             millis: 3.2,
+            times: 1,
         }],
     };
     found.patch = Some(Patch { text: "Binds it.".into(), yaml: Some("policies: []".into()) });

@@ -22,7 +22,7 @@ pub(super) static ALTER: Check = Check {
     run,
 };
 
-static WRITE: Kind = Kind {
+pub(super) static WRITE: Kind = Kind {
     code: "bola-write",
     title: "A user changes an object that belongs to another",
     owasp: Owasp::Api1,
@@ -168,16 +168,24 @@ fn remove(cx: &mut Session<'_>, index: usize) -> Outcome {
         }
         let Some(other) = other_than(cx, made.actor) else { continue };
         let id = call.path.get(&last_parameter(cx.operation(index))).cloned().unwrap_or_default();
-        let Some((before, _)) = view(cx, made.actor, &id)? else { continue };
+        let Some((before, was)) = view(cx, made.actor, &id)? else { continue };
         let attack = cx.call(other, &call)?;
         if !attack.response.ok() || says_failure(&attack.response) {
             continue;
         }
         let after = cx.send(made.actor, before.request.plain())?;
-        let gone = after.response.status == 404
-            || after.response.ok()
-                && after.response.json().is_some_and(|a| crate::session::holder(&a, &id).is_none());
-        if !gone {
+        let now = after.response.json().and_then(|answer| crate::session::holder(&answer, &id));
+        let gone = after.response.status == 404 || after.response.ok() && now.is_none();
+        // What is cancelled stays, and says so.
+        let ended = now.as_ref().is_some_and(|now| {
+            now.iter().any(|(name, value)| {
+                let says = value.as_str().is_some_and(|word| {
+                    words::contains(word, &["cancel", "deleted", "removed", "closed", "inactive", "void"])
+                });
+                was.get(name) != Some(value) && (says || value.is_boolean())
+            })
+        });
+        if !gone && !ended {
             continue;
         }
         for one in cx
@@ -191,9 +199,11 @@ fn remove(cx: &mut Session<'_>, index: usize) -> Outcome {
         let label = cx.operation(index).label();
         let finding =
             Finding::new(&DELETE, Confidence::Confirmed, label, &[&made.exchange, &before, &attack, &after]);
-        cx.report(finding.saying(format!("{b} removed an object that {a} had made")).proved(
-            "403 or 404, and the object still there",
-            format!("{a} read the object before; afterwards it is gone"),
+        let (done, shown) =
+            if gone { ("removed", "it is gone") } else { ("cancelled", "it says that it has ended") };
+        cx.report(finding.saying(format!("{b} {done} an object that {a} had made")).proved(
+            "403 or 404, and the object as it was",
+            format!("{a} read the object before; afterwards {shown}"),
         ));
     }
     Ok(())
@@ -210,14 +220,12 @@ fn accounts(cx: &mut Session<'_>) -> Outcome {
             && op.danger() == Danger::Write
             && op.alters_account()
             && !op.is_reset_confirm()
-            && op.path_names().len() == 1
+            && op.path_names().len() <= 1
             && op.body.is_some()
     });
     for index in changers {
         let operation = cx.operation(index).clone();
-        let Some(id) = own_id(cx, victim, &operation) else { continue };
-        let mut call = cx.compose(index, attacker, Taste::Marked);
-        call.path.insert(last_parameter(&operation), id.clone());
+        let Some((id, call)) = about(cx, index, attacker, victim) else { continue };
         let members: Vec<String> = operation.body_members().into_iter().map(|(name, _)| name).collect();
         let password =
             members.iter().find(|name| words::is_password(name) && !words::has(name, &["old", "current"]));
@@ -284,12 +292,39 @@ fn accounts(cx: &mut Session<'_>) -> Outcome {
     Ok(())
 }
 
+/// A call in one identity's name about another's account, and what names that account: in the path, or where the
+/// path names nobody, in the body.
+fn about(cx: &mut Session<'_>, index: usize, attacker: usize, victim: usize) -> Option<(String, Call)> {
+    let operation = cx.operation(index).clone();
+    let mut call = cx.compose(index, attacker, Taste::Marked);
+    if !operation.path_names().is_empty() {
+        let id = own_id(cx, victim, &operation)?;
+        call.path.insert(last_parameter(&operation), id.clone());
+        return Some((id, call));
+    }
+    let members = operation.body_members();
+    // A display name or a number to call is what an account has, not what it is known by.
+    let named = members.iter().find(|(name, _)| {
+        words::contains(name, &["userid", "accountid"])
+            || words::is_login_name(name) && !words::has(name, &["name", "phone", "mobile"])
+    });
+    let (name, schema) = named?;
+    let id = own_name(cx, victim, name, schema)?;
+    let call = call.with_members(&Map::from_iter([(name.clone(), crate::session::typed(&id, schema))]));
+    Some((id, call))
+}
+
 /// What names an actor in the path of an operation: its user name, or an id that its own answers show.
 pub(crate) fn own_id(cx: &Session<'_>, actor: usize, operation: &Operation) -> Option<String> {
     let name = last_parameter(operation);
     let schema =
         operation.params.iter().find(|p| p.name == name).map(|p| p.schema.clone()).unwrap_or_default();
-    let numeric = crate::api::kind_of(&schema) == "integer";
+    own_name(cx, actor, &name, &schema)
+}
+
+/// What names an actor under a name of a parameter or a member: its user name, or an id that its own answers show.
+pub(crate) fn own_name(cx: &Session<'_>, actor: usize, name: &str, schema: &Value) -> Option<String> {
+    let numeric = crate::api::kind_of(schema) == "integer";
     let state = cx.actor(actor);
     let greeting = state.greeting.as_ref();
     let from_greeting = |wanted: &dyn Fn(&str) -> bool| {
@@ -299,8 +334,8 @@ pub(crate) fn own_id(cx: &Session<'_>, actor: usize, operation: &Operation) -> O
             .find(|(pointer, _)| wanted(&words::flat(last_name(pointer))))
             .map(|(_, value)| text(value))
     };
-    let flat = words::flat(&name);
-    if !numeric && (words::is_login_name(&name) && !words::is_id(&name)) {
+    let flat = words::flat(name);
+    if !numeric && (words::is_login_name(name) && !words::is_id(name)) {
         return state.username.clone();
     }
     let claims =

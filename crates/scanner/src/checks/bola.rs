@@ -53,6 +53,8 @@ struct Proof {
     /// Names of members that B saw nowhere else.
     exclusive: Vec<String>,
     private: bool,
+    /// Whether the others' own reads show values that are rare enough to be this object's.
+    shared: bool,
 }
 
 fn read(cx: &mut Session<'_>) -> Outcome {
@@ -172,7 +174,11 @@ fn read_one(cx: &mut Session<'_>, index: usize, owner: usize, other: Option<usiz
         }
         let sure = about && own_id && (personal || proof.private || telling || !proof.exclusive.is_empty())
             || !proof.exclusive.is_empty() && proof.exclusive.iter().any(|name| is_telling(name));
-        let confidence = if sure {
+        // What one's own list shows to everybody is meant for everybody, as far as can be seen from outside.
+        let shared = proof.shared && proof.exclusive.is_empty();
+        let confidence = if shared {
+            Confidence::Suspected
+        } else if sure {
             Confidence::Confirmed
         } else if personal || proof.private {
             Confidence::Likely
@@ -225,6 +231,7 @@ fn proof(cx: &Session<'_>, call: &Call, answer: &Value, owner: usize, others: &[
     let carried: Vec<String> =
         call.path.values().cloned().chain(call.query.iter().map(|(_, v)| v.clone())).collect();
     let mut exclusive = Vec::new();
+    let mut shared = false;
     for (pointer, value) in leaves(answer) {
         let shown = text(value);
         let rare = match value {
@@ -232,14 +239,21 @@ fn proof(cx: &Session<'_>, call: &Call, answer: &Value, owner: usize, others: &[
             Value::Number(_) => shown.len() >= 5 && !looks_like_epoch(&shown),
             _ => false,
         };
-        if rare && !carried.contains(&shown) && cx.pool.only(owner, others, &shown) {
+        if !rare || carried.contains(&shown) {
+            continue;
+        }
+        if cx.pool.only(owner, others, &shown) {
             exclusive.push(last_name(&pointer).to_owned());
         }
+        // What is made up for one call stands in no other answer by chance.
+        shared |= shown.starts_with("pc")
+            && shown.len() > 9
+            && others.iter().any(|other| cx.pool.saw(*other, &shown));
     }
     exclusive.sort();
     exclusive.dedup();
     let private = exclusive.iter().any(|name| words::is_private(name));
-    Proof { exclusive, private }
+    Proof { exclusive, private, shared }
 }
 
 fn looks_like_time(text: &str) -> bool {

@@ -195,7 +195,7 @@ const PAGES: &[(&str, &[&str])] = &[
     ("/.git/config", &["[core]"]),
     ("/actuator/env", &["propertySources"]),
     ("/actuator/heapdump", &["JAVA PROFILE"]),
-    ("/actuator", &["\"_links\""]),
+    ("/actuator", &["\"env\"", "\"heapdump\"", "\"beans\"", "\"configprops\"", "\"threaddump\""]),
     ("/console", &["Werkzeug", "EVALEX", "h2-console"]),
     ("/debug/pprof/", &["goroutine", "heap"]),
     ("/debug/vars", &["\"memstats\"", "cmdline"]),
@@ -207,9 +207,9 @@ const PAGES: &[(&str, &[&str])] = &[
     ("/config.json", &["password", "secret"]),
     ("/backup.sql", &["INSERT INTO", "CREATE TABLE"]),
     ("/dump.sql", &["INSERT INTO", "CREATE TABLE"]),
-    ("/internal/debug", &["env", "config", "secret", "memory"]),
+    ("/internal/debug", &["env", "config", "secret", "memory", "process", "schema"]),
     ("/internal/config", &["password", "secret", "key"]),
-    ("/debug", &["env", "config", "secret", "stack", "password", "memory"]),
+    ("/debug", &["env", "config", "secret", "stack", "password", "memory", "process", "schema"]),
     ("/debug/users", &["password", "email", "user"]),
     ("/internal/secret", &["secret", "key"]),
     ("/env", &["PATH", "HOME", "SECRET"]),
@@ -225,11 +225,12 @@ fn pages(cx: &mut Session<'_>) -> Outcome {
     let random = cx.marker();
     let absent = cx.send_once(ANONYMOUS, Request::new("GET", &format!("{}/{random}", cx.base)))?;
     let documented: Vec<String> = cx.api.operations.iter().map(|op| op.path.clone()).collect();
-    for (path, signs) in PAGES {
-        if documented.iter().any(|known| known.trim_end_matches('/') == path.trim_end_matches('/')) {
-            continue;
-        }
-        let exchange = cx.send_once(ANONYMOUS, Request::new("GET", &format!("{}{path}", cx.base)))?;
+    let unknown =
+        |path: &str| documented.iter().all(|known| known.trim_end_matches('/') != path.trim_end_matches('/'));
+    let pages: Vec<_> = PAGES.iter().filter(|(path, _)| unknown(path)).collect();
+    let requests = pages.iter().map(|(path, _)| Request::new("GET", &format!("{}{path}", cx.base))).collect();
+    let answers = cx.send_many(ANONYMOUS, requests)?;
+    for ((path, signs), exchange) in pages.into_iter().zip(answers) {
         let text = exchange.response.text();
         let like_absent = absent.response.status == exchange.response.status
             && super::steady(&text).replace(path, "")
@@ -241,8 +242,18 @@ fn pages(cx: &mut Session<'_>) -> Outcome {
         if absent.response.ok() && absent.response.is_html() == exchange.response.is_html() {
             continue;
         }
-        let finding =
-            Finding::new(&DEBUG, Confidence::Confirmed, format!("GET {path}"), &[&absent, &exchange]);
+        // An ordinary word in an ordinary text proves nothing; as the name of a member it does, and so does what
+        // no other kind of page holds.
+        let ordinary = |sign: &str| sign.chars().all(|c| c.is_ascii_lowercase());
+        let named = exchange.response.json().is_some_and(|answer| {
+            let leaves = crate::pool::leaves(&answer);
+            leaves.iter().any(|(pointer, _)| {
+                signs.iter().any(|sign| pointer.to_lowercase().contains(&sign.to_lowercase()))
+            })
+        });
+        let sure = named || signs.iter().any(|sign| !ordinary(sign) && text.contains(sign));
+        let confidence = if sure { Confidence::Confirmed } else { Confidence::Likely };
+        let finding = Finding::new(&DEBUG, confidence, format!("GET {path}"), &[&absent, &exchange]);
         cx.report(finding.saying(format!("{path} answers, and shows what it is for")).proved(
             "404",
             "a made-up path is not found, this one is, and its content has the words of such a page",

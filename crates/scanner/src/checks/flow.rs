@@ -12,8 +12,8 @@ use crate::words;
 /// The check.
 pub(super) static FLOW: Check = Check {
     name: "business-flow",
-    about: "amounts below zero, uploads of any kind",
-    kinds: &[&NEGATIVE, &UPLOAD],
+    about: "amounts below zero, limits that are stated and not kept, uploads of any kind",
+    kinds: &[&NEGATIVE, &STATED, &UPLOAD],
     run,
 };
 
@@ -25,6 +25,16 @@ static NEGATIVE: Kind = Kind {
     severity: Severity::High,
     fix: "Bound amounts and quantities from below and above before they are used.",
     block: "validate: `minimum` and `maximum` in the contract",
+};
+
+static STATED: Kind = Kind {
+    code: "stated-limit-not-kept",
+    title: "More is taken than the API itself says one may have",
+    owasp: Owasp::Api6,
+    cwe: 841,
+    severity: Severity::Medium,
+    fix: "Check the limit where the order is written, over all orders of the customer.",
+    block: "flow: a limit of units a consumer",
 };
 
 static UPLOAD: Kind = Kind {
@@ -42,6 +52,7 @@ fn run(cx: &mut Session<'_>) -> Outcome {
         return Ok(());
     }
     negative(cx)?;
+    stated(cx)?;
     uploads(cx)
 }
 
@@ -100,6 +111,99 @@ fn negative(cx: &mut Session<'_>) -> Outcome {
                 "400",
                 if shown { "the call succeeded, and its answer shows a number below zero" } else { "the call with -3 succeeded like the one with a positive number, while a word in its place is refused: the number was used" },
             ));
+        }
+    }
+    Ok(())
+}
+
+/// The id of an object in an answer, and a limit for each customer that stands beside it.
+fn limited(answer: &Value, found: &mut Vec<(String, u64)>) {
+    match answer {
+        Value::Object(members) => {
+            let limit = members.iter().find_map(|(name, value)| {
+                let each = words::has(name, &["customer", "user", "person", "account", "order", "buyer"]);
+                let limit = words::has(name, &["limit", "max", "maximum"]) && each;
+                value.as_u64().filter(|limit_value| limit && (1..1000).contains(limit_value))
+            });
+            let id = members.get("id").or_else(|| members.get("_id")).map(crate::api::text);
+            if let (Some(limit), Some(id)) = (limit, id) {
+                found.push((id, limit));
+            }
+            members.values().for_each(|member| limited(member, found));
+        }
+        Value::Array(items) => items.iter().for_each(|item| limited(item, found)),
+        _ => {}
+    }
+}
+
+/// One more than the limit that an object names.
+fn stated(cx: &mut Session<'_>) -> Outcome {
+    let mut limits: Vec<(usize, (String, u64))> = Vec::new();
+    let baselines: Vec<_> =
+        cx.baselines.iter().filter_map(|((index, _), b)| Some((*index, b.clone()?))).collect();
+    for (index, baseline) in baselines {
+        if !cx.operation(index).is_get() {
+            continue;
+        }
+        let mut found = Vec::new();
+        limited(&baseline.exchange.response.json().unwrap_or_default(), &mut found);
+        limits.extend(found.into_iter().take(2).map(|limit| (index, limit)));
+    }
+    let actor = cx.disposables().last().copied().unwrap_or_else(|| cx.first_user());
+    let makers =
+        cx.operations(|op| op.method == "POST" && op.danger() == Danger::Write && !op.alters_account());
+    for (source, (id, limit)) in limits.into_iter().take(4) {
+        let noun = cx.operation(source).noun();
+        for index in &makers {
+            let operation = cx.operation(*index).clone();
+            if cx.has_reported(&STATED, &operation.label()) {
+                continue;
+            }
+            let Some(baseline) = cx.baseline(*index, actor)? else { continue };
+            let slots = operation.slots(&baseline.call);
+            let names = |slot: &&crate::api::Slot| {
+                words::is_id(slot.key()) && words::telling(slot.key()).contains(&noun)
+            };
+            let amount = |slot: &&crate::api::Slot| {
+                slot.place == Place::Body && words::has(slot.key(), &["quantity", "qty", "count", "units"])
+            };
+            let (Some(which), Some(much)) = (slots.iter().find(names), slots.iter().find(amount)) else {
+                continue;
+            };
+            let call = baseline.call.with(which, crate::session::typed(&id, &which.schema));
+            let one = cx.call(actor, &call.with(much, json!(1)))?;
+            let over = call.with(much, json!(limit + 1));
+            let exchange = cx.call(actor, &over)?;
+            let fine = |exchange: &crate::http::Exchange| {
+                exchange.response.ok() && !says_failure(&exchange.response)
+            };
+            for (call, exchange) in [(&call, &one), (&over, &exchange)] {
+                if fine(exchange) {
+                    let (call, exchange) = (call.clone(), exchange.clone());
+                    cx.made.push(Made { operation: *index, actor, call, exchange, gone: false });
+                }
+            }
+            if !fine(&one) || !fine(&exchange) {
+                continue;
+            }
+            let shown = cx.baselines.get(&(source, actor)).cloned().flatten().map(|b| b.exchange);
+            let mut evidence = vec![&one, &exchange];
+            evidence.extend(shown.as_ref());
+            let finding =
+                Finding::new(&STATED, Confidence::Confirmed, operation.label(), &evidence).at(much.label());
+            cx.report(
+                finding
+                    .saying(format!(
+                        "{} of a {noun} that says {limit} for each customer were taken",
+                        limit + 1
+                    ))
+                    .proved(
+                        "409 or 400",
+                        format!(
+                            "the {noun} itself names the limit, and one call for one more than that succeeds"
+                        ),
+                    ),
+            );
         }
     }
     Ok(())

@@ -185,14 +185,16 @@ fn neighbours(cx: &mut Session<'_>) -> Outcome {
         if absent.response.ok() || absent.response.status == 0 {
             continue;
         }
-        for word in NEIGHBOURS {
-            let path = format!("{folder}/{word}");
-            let known = |path: &str| documented.iter().any(|known| shape(known) == path);
-            if known(&path) || found >= 8 {
-                continue;
+        let known = |path: &str| documented.iter().any(|known| shape(known) == path);
+        let paths: Vec<String> =
+            NEIGHBOURS.iter().map(|word| format!("{folder}/{word}")).filter(|path| !known(path)).collect();
+        let requests = paths.iter().map(|path| Request::new("GET", &format!("{}{path}", cx.base))).collect();
+        let answers = cx.send_many(user, requests)?;
+        for (path, exchange) in paths.into_iter().zip(answers) {
+            if found >= 8 {
+                break;
             }
             let target = format!("{}{path}", cx.base);
-            let exchange = cx.send(user, Request::new("GET", &target))?;
             if !exchange.response.ok() || exchange.response.body.is_empty() || exchange.response.is_html() {
                 continue;
             }

@@ -17,7 +17,7 @@ use crate::words;
 pub(super) static LOGIN: Check = Check {
     name: "login",
     about: "user enumeration, guessing, weak passwords, reset codes",
-    kinds: &[&ENUMERATION, &NO_LOCKOUT, &WEAK_PASSWORD, &RESET_GUESS, &RESET_LEAK],
+    kinds: &[&ENUMERATION, &NO_LOCKOUT, &WEAK_PASSWORD, &RESET_GUESS, &RESET_LEAK, &MAILS],
     run,
 };
 
@@ -70,6 +70,19 @@ static RESET_LEAK: Kind = Kind {
     fix: "Send the code to the owner's address and nowhere else.",
     block: "mask: the member that holds the code",
 };
+
+static MAILS: Kind = Kind {
+    code: "no-rate-limit-reset",
+    title: "Messages with reset codes can be asked for without limit",
+    owasp: Owasp::Api4,
+    cwe: 799,
+    severity: Severity::Medium,
+    fix: "Send few messages an hour to one account, and count what one address asks for.",
+    block: "limit: { rate: 3/min, per: client } on the operation",
+};
+
+/// Messages asked for before the absence of a limit is believed.
+const MESSAGES: usize = 12;
 
 /// Failures before the absence of a limit is believed.
 const TRIES: usize = 30;
@@ -149,10 +162,7 @@ fn guessing(cx: &mut Session<'_>, login: usize) -> Outcome {
         let wrong = cx.marker();
         let call = cx.login_call(login, &name, &wrong);
         let exchange = cx.call(ANONYMOUS, &call)?;
-        let slowed = matches!(exchange.response.status, 0 | 423 | 429)
-            || exchange.response.header("retry-after").is_some();
-        let text = exchange.response.text().to_lowercase();
-        if slowed || text.contains("too many") || text.contains("locked") || text.contains("captcha") {
+        if says_limit(&exchange) {
             return Ok(());
         }
         last = Some(exchange);
@@ -165,7 +175,8 @@ fn guessing(cx: &mut Session<'_>, login: usize) -> Outcome {
             || right.response.header("set-cookie").is_some());
     if let (true, Some(last)) = (welcome, last) {
         let label = cx.operation(login).label();
-        let finding = Finding::new(&NO_LOCKOUT, Confidence::Confirmed, label, &[&last, &right]);
+        let finding =
+            Finding::new(&NO_LOCKOUT, Confidence::Confirmed, label, &[&last, &right]).times(0, TRIES);
         cx.report(finding.saying(format!("{TRIES} wrong passwords in a row were each answered, and the right one still works")).proved(
             "429 or a locked account after a few",
             "an identity of the scan's own was tried; none of the answers was 429, 423 or spoke of a limit",
@@ -230,6 +241,7 @@ fn reset(cx: &mut Session<'_>) -> Outcome {
                 continue;
             }
             leak(cx, index, &asked);
+            messages(cx, index, &call, &asked)?;
             let random = cx.marker();
             let mut other = call.clone();
             let absent =
@@ -263,6 +275,36 @@ fn reset(cx: &mut Session<'_>) -> Outcome {
         }
     }
     Ok(())
+}
+
+/// Asks again and again for a message to an identity of the scan's own.
+fn messages(cx: &mut Session<'_>, index: usize, call: &Call, first: &Rc<Exchange>) -> Outcome {
+    let mut last = first.clone();
+    for _ in 1..MESSAGES {
+        let exchange = cx.call(ANONYMOUS, call)?;
+        if !exchange.response.ok() || says_limit(&exchange) {
+            return Ok(());
+        }
+        last = exchange;
+    }
+    // Whether a message goes out each time cannot be seen from here: a sound API may well say so and send none.
+    let label = cx.operation(index).label();
+    let finding = Finding::new(&MAILS, Confidence::Likely, label, &[first, &last]).times(1, MESSAGES - 1);
+    cx.report(finding.saying(format!("{MESSAGES} codes in a row were asked for and promised")).proved(
+        "429 after a few",
+        "all were for one identity of the scan's own; none of the answers was 429 or spoke of a limit",
+    ));
+    Ok(())
+}
+
+/// Whether an answer speaks of a limit.
+fn says_limit(exchange: &Exchange) -> bool {
+    let text = exchange.response.text().to_lowercase();
+    matches!(exchange.response.status, 0 | 423 | 429)
+        || exchange.response.header("retry-after").is_some()
+        || ["too many", "locked", "captcha", "rate limit", "try again later"]
+            .iter()
+            .any(|word| text.contains(word))
 }
 
 /// The call for each value of a version in the path.
@@ -339,8 +381,7 @@ fn guess_codes(cx: &mut Session<'_>, index: usize, call: &Call, code: &str, shor
         {
             return Ok(());
         }
-        let text = exchange.response.text().to_lowercase();
-        if text.contains("too many") || text.contains("locked") || text.contains("pattern") {
+        if says_limit(&exchange) || exchange.response.text().contains("pattern") {
             return Ok(());
         }
         last = Some(exchange);
@@ -348,7 +389,9 @@ fn guess_codes(cx: &mut Session<'_>, index: usize, call: &Call, code: &str, shor
     if let Some(last) = last {
         let label = cx.operation(index).label();
         let confidence = if short { Confidence::Confirmed } else { Confidence::Likely };
-        let finding = Finding::new(&RESET_GUESS, confidence, label, &[&last]).at(format!("body /{code}"));
+        let finding = Finding::new(&RESET_GUESS, confidence, label, &[&last])
+            .times(0, TRIES)
+            .at(format!("body /{code}"));
         cx.report(finding.saying(format!("{TRIES} wrong codes in a row were each answered{}", if short { ", and a code is short enough to try all" } else { "" })).proved(
             "429, or the code dies after a few wrong tries",
             "an identity of the scan's own was tried; none of the answers was 429 or spoke of a limit",

@@ -82,11 +82,70 @@ fn raised(name: &str, value: &Value, marker: &str) -> Option<Value> {
             Some(whole) => json!(whole.saturating_add(7331)),
             None => json!(number.as_f64()? + 7331.5),
         },
-        Value::String(_) if words::has(name, &["role", "roles"]) => json!("admin"),
+        Value::String(current) if is_role(name) => json!(in_case_of(current, "admin")),
         Value::String(text) if text.parse::<f64>().is_ok() => json!("7331"),
         Value::String(_) => json!(marker),
         _ => return None,
     })
+}
+
+pub(super) fn is_role(name: &str) -> bool {
+    words::has(name, &["role", "roles"])
+}
+
+/// A word written as another one is: in small letters, with a capital, or in capitals.
+fn in_case_of(model: &str, word: &str) -> String {
+    let mut letters = model.chars().filter(|c| c.is_alphabetic());
+    match (letters.next().is_some_and(char::is_uppercase), letters.any(char::is_lowercase)) {
+        (true, true) => {
+            word.chars().take(1).flat_map(char::to_uppercase).chain(word.chars().skip(1)).collect()
+        }
+        (true, false) => word.to_uppercase(),
+        _ => word.to_owned(),
+    }
+}
+
+/// Roles that may mean more than one's own: those that the document or an answer names, then the usual words.
+pub(super) fn roles(cx: &Session<'_>, current: &str) -> Vec<Value> {
+    let mut found: Vec<String> = Vec::new();
+    for operation in &cx.api.operations {
+        for (_, schema) in operation.body_members().into_iter().filter(|(name, _)| is_role(name)) {
+            let listed = schema.get("enum").and_then(Value::as_array).into_iter().flatten();
+            found.extend(listed.chain(schema.get("example")).filter_map(Value::as_str).map(str::to_owned));
+        }
+    }
+    found.extend(cx.pool.values("role"));
+    let usual = ["admin", "administrator", "manager", "employee", "staff"];
+    found.extend(usual.iter().map(|word| in_case_of(current, word)));
+    let mut known = std::collections::BTreeSet::from([current.to_owned()]);
+    found.retain(|role| known.insert(role.clone()));
+    found.sort_by_key(|role| !words::contains(role, &["admin", "root", "super", "owner"]));
+    found.truncate(6);
+    found.into_iter().map(Value::String).collect()
+}
+
+/// What is sent, one after the other, until something is taken: all additions at once; then each alone, since one
+/// member too many may have the call refused; a role in every word that may be one.
+fn attempts(
+    cx: &Session<'_>,
+    extra: &Map<String, Value>,
+    object: &Map<String, Value>,
+) -> Vec<Map<String, Value>> {
+    let mut attempts = vec![extra.clone()];
+    for (name, value) in extra {
+        if is_role(name) && value.is_string() {
+            let current = object.get(name).map(text).unwrap_or_default();
+            let each = roles(cx, &current).into_iter();
+            attempts.extend(each.map(|role| Map::from_iter([(name.clone(), role)])));
+        }
+    }
+    let mut others: Vec<_> =
+        extra.iter().filter(|(name, value)| !(is_role(name) && value.is_string())).collect();
+    others.sort_by_key(|(name, _)| (!is_privilege(name), !object.contains_key(*name)));
+    let alone = others.into_iter().take(5);
+    attempts.extend(alone.map(|(name, value)| Map::from_iter([(name.clone(), value.clone())])));
+    attempts.dedup();
+    attempts
 }
 
 /// Whether a stored value is the one that was sent.
@@ -141,16 +200,9 @@ fn registration(cx: &mut Session<'_>) -> Outcome {
         }
     }
     extra.retain(|name, _| !asked.contains(name));
-    // All at once first; one member too many may have it refused, and then each is tried alone.
-    let known: Vec<String> = shown.iter().flat_map(|(_, object)| object.keys().cloned()).collect();
-    let mut alone: Vec<&String> = extra.keys().filter(|name| is_privilege(name)).collect();
-    alone.sort_by_key(|name| !known.contains(name));
-    let singles = alone
-        .into_iter()
-        .take(5)
-        .map(|name| Map::from_iter([(name.clone(), extra.get(name).cloned().unwrap_or_default())]));
-    let attempts: Vec<Map<String, Value>> = [extra.clone()].into_iter().chain(singles).collect();
-    for sent in attempts {
+    let object = shown.iter().map(|(_, object)| object).max_by_key(|object| object.len()).cloned();
+    let attempts = attempts(cx, &extra, &object.unwrap_or_default());
+    for sent in attempts.into_iter().take(8) {
         let Some(test) = cx.register(&sent)? else { continue };
         if accepted(cx, control, test, &shown, &sent, &made.exchange, &label)? {
             break;
@@ -236,11 +288,6 @@ fn shown_of(
     name: &str,
     made: Option<&Rc<Exchange>>,
 ) -> Outcome<Vec<View>> {
-    // Reads that nobody has made in this name yet.
-    let lists = cx.operations(|op| op.is_get() && op.danger() == Danger::Read && op.path_names().is_empty());
-    for index in lists.into_iter().take(20) {
-        cx.baseline(index, actor)?;
-    }
     let mut found = cx.look_up(actor, name)?;
     if let Some(made) = made
         && let Some(object) = made.response.json().and_then(|answer| crate::session::holder(&answer, name))
@@ -252,7 +299,8 @@ fn shown_of(
 
 /// A disposable identity changes its own profile, with a member too many.
 fn profiles(cx: &mut Session<'_>) -> Outcome {
-    let Some(actor) = cx.disposables().last().copied() else { return Ok(()) };
+    // The first: later ones may have been given rights at their registration.
+    let Some(actor) = cx.disposables().first().copied() else { return Ok(()) };
     let changers = cx.operations(|op| {
         matches!(op.method.as_str(), "PUT" | "PATCH" | "POST")
             && op.danger() == Danger::Write
@@ -403,9 +451,15 @@ fn compare(cx: &mut Session<'_>, index: usize, actor: usize, call: &Call, id: &s
     let asked: Vec<String> = operation.body_members().into_iter().map(|(name, _)| name).collect();
     // The call without additions has to work, or its refusal says nothing; and what it changes by itself is no
     // addition's doing.
-    let plain = cx.call(actor, call)?;
+    let mut call = call.clone();
+    let mut plain = cx.call(actor, &call)?;
     if !plain.response.ok() || says_failure(&plain.response) {
-        return Ok(());
+        let Some(renamed) = renamed(&call, &object) else { return Ok(()) };
+        call = renamed;
+        plain = cx.call(actor, &call)?;
+        if !plain.response.ok() || says_failure(&plain.response) {
+            return Ok(());
+        }
     }
     let between = cx.send(actor, before.request.plain())?;
     let Some(control) = between.response.json().and_then(|answer| crate::session::holder(&answer, id)) else {
@@ -419,24 +473,36 @@ fn compare(cx: &mut Session<'_>, index: usize, actor: usize, call: &Call, id: &s
     if extra.is_empty() {
         return Ok(());
     }
-    let singles = extra.iter().take(5).map(|(name, value)| Map::from_iter([(name.clone(), value.clone())]));
-    let attempts: Vec<Map<String, Value>> =
-        [extra.clone()].into_iter().chain(singles.collect::<Vec<_>>()).collect();
-    let mut accepted = None;
-    for extra in attempts {
+    // The first that is taken and shows; one that is taken and changes nothing says only that it is ignored.
+    for extra in attempts(cx, &extra, &control) {
         let attack = cx.call(actor, &call.with_members(&extra))?;
-        if attack.response.ok() && !says_failure(&attack.response) {
-            accepted = Some((attack, extra));
+        if !attack.response.ok() || says_failure(&attack.response) {
+            continue;
+        }
+        let again = cx.send(actor, before.request.plain())?;
+        let Some(now) = again.response.json().and_then(|answer| crate::session::holder(&answer, id)) else {
+            return Ok(());
+        };
+        if judge(cx, &operation.label(), &extra, &control, &now, &[&plain, &between, &attack, &again]) {
             break;
         }
     }
-    let Some((attack, extra)) = accepted else { return Ok(()) };
-    let again = cx.send(actor, before.request.plain())?;
-    let Some(now) = again.response.json().and_then(|answer| crate::session::holder(&answer, id)) else {
-        return Ok(());
-    };
-    judge(cx, &operation.label(), &extra, &control, &now, &[&plain, &between, &attack, &again]);
     Ok(())
+}
+
+/// A body whose members have the object's own names, where the document has shorter ones: `limit` for `card_limit`.
+fn renamed(call: &Call, object: &Map<String, Value>) -> Option<Call> {
+    let body = call.body.as_ref()?.as_object()?;
+    let mut changed = false;
+    let mut members = Map::new();
+    for (name, value) in body {
+        let longer = object.keys().find(|key| {
+            !object.contains_key(name) && words::split(key).ends_with(&words::split(name)) && *key != name
+        });
+        changed |= longer.is_some();
+        members.insert(longer.unwrap_or(name).clone(), value.clone());
+    }
+    changed.then(|| Call { body: Some(Value::Object(members)), ..call.clone() })
 }
 
 fn judge(
@@ -446,12 +512,14 @@ fn judge(
     before: &Map<String, Value>,
     after: &Map<String, Value>,
     evidence: &[&Rc<Exchange>],
-) {
+) -> bool {
+    let mut found = false;
     for (name, sent) in extra {
         let (Some(was), Some(is)) = (before.get(name), after.get(name)) else { continue };
         if same(was, sent) || !same(is, sent) {
             continue;
         }
+        found = true;
         let kind = if is_privilege(name) { &PRIVILEGE } else { &MEMBER };
         let finding = Finding::new(kind, Confidence::Confirmed, label, evidence).at(format!("body /{name}"));
         cx.report(
@@ -467,4 +535,5 @@ fn judge(
                 ),
         );
     }
+    found
 }

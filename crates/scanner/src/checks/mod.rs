@@ -5,20 +5,30 @@ mod alter;
 mod bola;
 mod config;
 mod exposure;
+mod fixation;
 mod flow;
 mod function;
 mod fuzz;
+mod hidden;
 mod inject;
 mod inventory;
 mod login;
 mod mass;
 mod method;
+mod path;
+mod query;
+mod race;
+mod replace;
+mod replay;
 mod resources;
+mod role;
 mod sql;
 mod ssrf;
+mod stored;
+mod timing;
 mod token;
 
-pub(crate) use alter::own_id;
+pub(crate) use alter::{own_id, own_name};
 
 use crate::finding::Kind;
 use crate::session::{Outcome, Session};
@@ -38,19 +48,29 @@ pub struct Check {
 /// All checks, in the order in which they run.
 pub static CHECKS: &[&Check] = &[
     &bola::READ,
+    &hidden::HIDDEN,
     &exposure::EXPOSURE,
     &token::TOKEN,
     &login::LOGIN,
+    &fixation::FIXATION,
     &function::FUNCTION,
     &sql::SQL,
+    &timing::TIMING,
+    &query::QUERY,
     &inject::INJECT,
     &ssrf::SSRF,
     &config::CONFIG,
     &inventory::INVENTORY,
     &method::METHOD,
+    &path::PATHS,
     &mass::MASS,
+    &role::ROLE,
     &alter::ALTER,
+    &replace::REPLACE,
+    &stored::STORED,
     &flow::FLOW,
+    &replay::REPLAY,
+    &race::RACE,
     &resources::RESOURCES,
     &fuzz::FUZZ,
 ];

@@ -14,8 +14,8 @@ use crate::words;
 /// The check.
 pub(super) static RESOURCES: Check = Check {
     name: "resources",
-    about: "page sizes, body sizes, expressions that do not finish",
-    kinds: &[&PAGE, &BODY, &REGEX],
+    about: "sizes of pages, bodies, lists and heads; expressions that do not finish",
+    kinds: &[&PAGE, &BODY, &ITEMS, &HEAD, &REGEX],
     run,
 };
 
@@ -39,6 +39,26 @@ static BODY: Kind = Kind {
     block: "limit: body; validate: `maxLength` in the contract",
 };
 
+static ITEMS: Kind = Kind {
+    code: "unlimited-items",
+    title: "A list in a body may be of any length",
+    owasp: Owasp::Api4,
+    cwe: 770,
+    severity: Severity::Medium,
+    fix: "Refuse lists that are longer than anybody needs.",
+    block: "validate: `maxItems` in the contract",
+};
+
+static HEAD: Kind = Kind {
+    code: "unlimited-head",
+    title: "Header fields of any size are taken",
+    owasp: Owasp::Api4,
+    cwe: 770,
+    severity: Severity::Low,
+    fix: "Bound the head in the server, to 16 KiB or less.",
+    block: "bounds: head",
+};
+
 static REGEX: Kind = Kind {
     code: "regex-blow-up",
     title: "A short text keeps a regular expression busy (ReDoS)",
@@ -51,9 +71,11 @@ static REGEX: Kind = Kind {
 
 fn run(cx: &mut Session<'_>) -> Outcome {
     pages(cx)?;
+    head(cx)?;
     if !cx.options.read_only {
         expressions(cx)?;
         bodies(cx)?;
+        lists(cx)?;
     }
     Ok(())
 }
@@ -168,6 +190,80 @@ fn bodies(cx: &mut Session<'_>) -> Outcome {
                 "the call was answered with success; whether the text is kept whole was not asked",
             ));
         }
+    }
+    Ok(())
+}
+
+/// One of the items that the contract wants, many times over.
+fn lists(cx: &mut Session<'_>) -> Outcome {
+    const MANY: usize = 1000;
+    let mut tried: Vec<usize> = Vec::new();
+    for made in cx.made.clone() {
+        let operation = cx.operation(made.operation).clone();
+        if made.gone || operation.is_register() || tried.contains(&made.operation) {
+            continue;
+        }
+        tried.push(made.operation);
+        let Some(body) = made.call.body.as_ref().and_then(Value::as_object) else { continue };
+        let list = body.iter().find(|(_, value)| value.as_array().is_some_and(|items| !items.is_empty()));
+        let Some((name, items)) = list else { continue };
+        let Some(item) = items.get(0) else { continue };
+        let bound = operation
+            .body_members()
+            .iter()
+            .find(|(member, _)| member == name)
+            .and_then(|(_, schema)| schema.get("maxItems").and_then(Value::as_u64));
+        let many = serde_json::Map::from_iter([(name.clone(), Value::Array(vec![item.clone(); MANY]))]);
+        let call = made.call.with_members(&many);
+        let exchange = cx.call(made.actor, &call)?;
+        if !exchange.response.ok() || says_failure(&exchange.response) {
+            continue;
+        }
+        cx.made.push(crate::session::Made {
+            operation: made.operation,
+            actor: made.actor,
+            call,
+            exchange: exchange.clone(),
+            gone: false,
+        });
+        let over = bound.is_some_and(|most| most < MANY as u64);
+        let confidence = if over { Confidence::Confirmed } else { Confidence::Likely };
+        let finding = Finding::new(&ITEMS, confidence, operation.label(), &[&made.exchange, &exchange]);
+        cx.report(
+            finding
+                .at(format!("body /{name}"))
+                .saying(format!("`{name}` with {MANY} items was accepted"))
+                .proved(
+                    bound.map_or_else(
+                        || "400 for a list of that length".to_owned(),
+                        |most| format!("400: the contract allows {most} items"),
+                    ),
+                    "the call was answered with success, like the one with few items",
+                ),
+        );
+    }
+    Ok(())
+}
+
+/// A field of 60 kB beside a call that works.
+fn head(cx: &mut Session<'_>) -> Outcome {
+    const SIZE: usize = 60_000;
+    let user = cx.first_user();
+    let first = cx.baselines.iter().find_map(|((index, actor), baseline)| {
+        let baseline = baseline.as_ref().filter(|_| *actor == user && cx.operation(*index).is_get())?;
+        Some(baseline.call.clone())
+    });
+    let Some(call) = first else { return Ok(()) };
+    let plain = cx.call(user, &call)?;
+    let mut request = cx.request_of(&call);
+    request.set_header("X-Pc-Filler", &"a".repeat(SIZE));
+    let exchange = cx.send(user, request)?;
+    if plain.response.ok() && exchange.response.status == plain.response.status {
+        let finding = Finding::new(&HEAD, Confidence::Likely, "", &[&exchange]);
+        cx.report(finding.saying(format!("a header field of {SIZE} bytes is taken")).proved(
+            "431 or 400",
+            "the call with the field is answered like the one without; where the bound lies was not asked",
+        ));
     }
     Ok(())
 }

@@ -41,7 +41,7 @@ static LOGIN: Kind = Kind {
     block: "inspect: sql; validate: a pattern for user names in the contract",
 };
 
-static NOSQL: Kind = Kind {
+pub(super) static NOSQL: Kind = Kind {
     code: "nosql-injection",
     title: "An operator in the place of a value becomes part of a query",
     owasp: Owasp::Api8,
@@ -167,7 +167,7 @@ fn words_only(said: &str) -> bool {
 }
 
 /// The status and the body without what the request carried, numbers kept.
-fn shape(exchange: &Exchange, sent: &str, value: &str) -> (u16, String) {
+pub(super) fn shape(exchange: &Exchange, sent: &str, value: &str) -> (u16, String) {
     let mut text = exchange.response.text().into_owned();
     for carried in [sent, value].into_iter().filter(|carried| !carried.is_empty()) {
         let escaped = serde_json::to_string(carried).unwrap_or_default();

@@ -125,7 +125,7 @@ impl<'a> Site<'a> {
                 path.display()
             )));
         };
-        let (contract, _) = build::load_contract(&config, source).map_err(Failure::usage)?;
+        let (contract, _) = build::load_contract(&config, source, "/contract").map_err(Failure::usage)?;
         let mut scanning = args.scanning.clone();
         let spec = source.file.display().to_string();
         scanning.spec.get_or_insert(spec);

@@ -1,0 +1,215 @@
+//! Sending: within the bounds, in somebody's name, and never so that an identity that was given is altered.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::{Outcome, Session, Stop};
+use crate::api::{Call, Danger, text};
+use crate::http::{Exchange, Request, Response};
+use crate::identity::Origin;
+use crate::words;
+
+impl Session<'_> {
+    fn admit(&mut self) -> Outcome {
+        if self.requests >= self.options.max_requests {
+            return Err(Stop::Requests);
+        }
+        if self.started.elapsed() > self.options.max_time {
+            return Err(Stop::Time);
+        }
+        if self.failures >= 12 {
+            return Err(Stop::Gone);
+        }
+        if let (Some(rate), Some(before)) = (self.options.rate, self.sent_at) {
+            let gap = Duration::from_secs_f64(1.0 / f64::from(rate.max(1)));
+            std::thread::sleep(gap.saturating_sub(before.elapsed()));
+        }
+        self.sent_at = Some(Instant::now());
+        self.requests += 1;
+        if self.requests.is_multiple_of(10) {
+            self.tell();
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, actor: usize, request: Request, response: Response) -> Rc<Exchange> {
+        // An answer that does not come in time still shows a listening target; no connection does not.
+        let refused = response.error.as_deref().is_some_and(|error| error.starts_with("no connection"));
+        self.failures = if refused { self.failures + 1 } else { 0 };
+        if refused {
+            std::thread::sleep(Duration::from_millis(250));
+        }
+        let name = self.actor(actor).name.clone();
+        Rc::new(Exchange { actor: name, request, response, times: 1 })
+    }
+
+    fn dressed(&self, actor: usize, mut request: Request) -> Request {
+        self.actor(actor).dress(&mut request);
+        for (name, value) in &self.options.headers {
+            request.set_header(name, value);
+        }
+        if request.header("user-agent").is_none() {
+            request.set_header("User-Agent", concat!("portcullis-scan/", env!("CARGO_PKG_VERSION")));
+        }
+        if request.header("accept").is_none() {
+            request.set_header("Accept", "application/json, */*;q=0.5");
+        }
+        request.set_header("X-Portcullis-Scan", &format!("seed-{}", self.options.seed));
+        request
+    }
+
+    /// Sends a request in an actor's name. A log-in that ran out is renewed once.
+    pub(crate) fn send(&mut self, actor: usize, request: Request) -> Outcome<Rc<Exchange>> {
+        self.refresh(actor)?;
+        let exchange = self.send_once(actor, request.clone())?;
+        let old = self.actor(actor).since.is_some_and(|since| since.elapsed() > Duration::from_secs(15));
+        if exchange.response.status == 401 && old && self.actor(actor).can_log_in() && self.log_in(actor)? {
+            return self.send_once(actor, request);
+        }
+        Ok(exchange)
+    }
+
+    /// Sends a request without renewing anything.
+    pub(crate) fn send_once(&mut self, actor: usize, request: Request) -> Outcome<Rc<Exchange>> {
+        self.admit()?;
+        let request = self.dressed(actor, request);
+        let response = self.answer(std::slice::from_ref(&request)).pop().unwrap_or_default();
+        let exchange = self.finish(actor, request, response);
+        if self.actor(actor).origin != Origin::Anonymous {
+            let headers = exchange.response.headers.clone();
+            self.actor_mut(actor).keep_cookies(&headers);
+        }
+        Ok(exchange)
+    }
+
+    /// Sends requests that do not depend on each other, as many at once as the options allow. The answers come in
+    /// the order of the requests; nothing is renewed.
+    pub(crate) fn send_many(&mut self, actor: usize, requests: Vec<Request>) -> Outcome<Vec<Rc<Exchange>>> {
+        self.refresh(actor)?;
+        let most = if self.options.rate.is_some() { 1 } else { self.options.parallel.max(1) };
+        let mut exchanges = Vec::with_capacity(requests.len());
+        for some in requests.chunks(most) {
+            exchanges.extend(self.send_at_once(actor, some)?);
+        }
+        Ok(exchanges)
+    }
+
+    /// The answers to requests: from the journal as long as it goes on with these, then from the target.
+    fn answer(&mut self, requests: &[Request]) -> Vec<Response> {
+        if let Some(journal) = &mut self.journal
+            && let Some(answers) = journal.replay(requests)
+        {
+            return answers;
+        }
+        let answers = match requests {
+            [one] => vec![self.client.send(one)],
+            all => self.client.send_all(all),
+        };
+        if let Some(journal) = &mut self.journal
+            && let Err(error) = journal.record(requests, &answers)
+        {
+            self.notes.push(format!("the journal cannot be written: {error}"));
+            self.journal = None;
+        }
+        answers
+    }
+
+    /// Sends requests at the same moment, whatever the options say of how many: what a check of races needs.
+    pub(crate) fn send_at_once(&mut self, actor: usize, requests: &[Request]) -> Outcome<Vec<Rc<Exchange>>> {
+        let mut dressed = Vec::with_capacity(requests.len());
+        for request in requests {
+            self.admit()?;
+            dressed.push(self.dressed(actor, request.clone()));
+        }
+        let answers = self.answer(&dressed);
+        Ok(dressed
+            .into_iter()
+            .zip(answers)
+            .map(|(request, answer)| self.finish(actor, request, answer))
+            .collect())
+    }
+
+    /// Sends a call in an actor's name and remembers server errors. A call that would alter an identity that was
+    /// given to the scan is not sent: its answer has the status 0.
+    pub(crate) fn call(&mut self, actor: usize, call: &Call) -> Outcome<Rc<Exchange>> {
+        let request = self.operation(call.operation).request(call, &self.base);
+        if self.would_harm(actor, call) {
+            let error = Some("not sent: it would alter an identity that was given to the scan".to_owned());
+            let response = Response { error, ..Default::default() };
+            return Ok(Rc::new(Exchange {
+                actor: self.actor(actor).name.clone(),
+                request,
+                response,
+                times: 1,
+            }));
+        }
+        let exchange = self.send(actor, request)?;
+        if exchange.response.status >= 500 && self.errors.len() < 400 {
+            self.errors.push((call.operation, exchange.clone()));
+        }
+        if exchange.response.ok() && self.operation(call.operation).alters_account() {
+            self.repair(actor, call)?;
+        }
+        Ok(exchange)
+    }
+
+    /// Whether a call changes an account that is not the scan's own.
+    fn would_harm(&self, actor: usize, call: &Call) -> bool {
+        let operation = self.operation(call.operation);
+        let removes = operation.danger() == Danger::Delete;
+        let resets = operation.is_reset_request() || operation.is_reset_confirm();
+        let removes_account = removes && matches!(operation.noun().as_str(), "user" | "account" | "member");
+        let about_accounts = operation.alters_account() || resets || removes_account;
+        if !about_accounts {
+            return operation.danger() == Danger::Session && self.actor(actor).origin == Origin::Given;
+        }
+        let body = call.body.as_ref().map(crate::pool::leaves).unwrap_or_default();
+        let named: Vec<(&str, String)> = call
+            .path
+            .iter()
+            .chain(call.query.iter().map(|(name, value)| (name, value)))
+            .map(|(name, value)| (name.as_str(), value.clone()))
+            .chain(body.iter().map(|(pointer, value)| (crate::pool::last_name(pointer), text(value))))
+            // A version is a small number like many an id.
+            .filter(|(name, _)| !words::contains(name, &["version"]))
+            .collect();
+        let given = |index: &usize| self.actor(*index).origin == Origin::Given;
+        let is_own = |index: usize, name: &str, value: &str| {
+            let by_id = (words::is_id(name) || call.path.contains_key(name))
+                && crate::checks::own_name(self, index, name, &Value::Null).as_deref() == Some(value);
+            by_id || self.actor(index).username.as_deref() == Some(value)
+        };
+        let touches = (1..self.actors.len())
+            .filter(given)
+            .any(|index| named.iter().any(|(name, value)| is_own(index, name, value)));
+        // Without a name in it, it is about who calls; an account of nobody's is not there to be hurt.
+        touches || self.actor(actor).origin == Origin::Given
+    }
+
+    /// After a change of accounts: whoever of ours can no longer log in gets the password that was sent.
+    fn repair(&mut self, actor: usize, call: &Call) -> Outcome {
+        let sent = call.body.as_ref().and_then(Value::as_object).and_then(|body| {
+            let password = |(name, value): (&String, &Value)| {
+                (words::is_password(name) && !words::has(name, &["old", "current"])).then(|| text(value))
+            };
+            body.iter().find_map(password)
+        });
+        let Some(sent) = sent else { return Ok(()) };
+        let named = |index: &usize| {
+            let state = self.actor(*index);
+            *index == actor
+                || state.username.as_ref().is_some_and(|name| call.path.values().any(|value| value == name))
+        };
+        let touched: Vec<usize> = self.disposables().into_iter().filter(named).collect();
+        for index in touched {
+            if self.log_in(index)? {
+                continue;
+            }
+            self.set_password(index, &sent);
+            self.log_in(index)?;
+        }
+        Ok(())
+    }
+}
