@@ -44,6 +44,8 @@ mod real_servers;
 #[cfg(test)]
 mod reload;
 #[cfg(test)]
+mod scan;
+#[cfg(test)]
 mod slow_clients;
 #[cfg(test)]
 mod strict_http1;
