@@ -291,6 +291,7 @@ mod tests {
             headers: HeaderMap::new(),
             body: BodyLength::None,
             upgrade: None,
+            origin: None,
             params: PathParams { spans: spans.iter().copied().collect() },
         }
     }

@@ -87,7 +87,7 @@ impl<'de> Deserialize<'de> for KeySource {
                     places.push(words.map(KeyPlace::Command).ok_or_else(wrong)?);
                 }
                 "lookup" => {
-                    lookup = value.as_bool().ok_or_else(|| de::Error::custom("`lookup` is true or false"))?
+                    lookup = value.as_bool().ok_or_else(|| de::Error::custom("`lookup` is true or false"))?;
                 }
                 _ => return Err(wrong()),
             }

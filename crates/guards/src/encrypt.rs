@@ -328,8 +328,11 @@ impl Values for EncryptingValues<'_, '_> {
 #[derive(Debug)]
 struct Encrypting(Arc<Fields>);
 
+/// What a head is to say instead: path parameters by their place, and the query.
+type Replaced = (Vec<(usize, String)>, Option<String>);
+
 impl Encrypting {
-    fn head(&self, cx: &Cx<'_>) -> Result<(Vec<(usize, String)>, Option<String>), Stopped> {
+    fn head(&self, cx: &Cx<'_>) -> Result<Replaced, Stopped> {
         let mut values = EncryptingValues { fields: &self.0, cx, part: b'h', count: 0 };
         let mut path = Vec::new();
         for (parameter, tag) in &self.0.path {

@@ -58,8 +58,8 @@ mod protection;
 mod provenance;
 mod rewrite;
 mod routes;
-mod session;
 mod seal;
+mod session;
 mod ssrf;
 #[cfg(test)]
 mod testing;

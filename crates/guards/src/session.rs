@@ -318,7 +318,7 @@ impl User {
                 Some(Value::Bool(true)) => roles.push(name.clone()),
                 Some(Value::String(role)) => roles.push(role.as_str().into()),
                 Some(Value::Array(list)) => {
-                    roles.extend(list.iter().filter_map(Value::as_str).map(Into::into))
+                    roles.extend(list.iter().filter_map(Value::as_str).map(Into::into));
                 }
                 _ => {}
             }

@@ -41,7 +41,7 @@ fn only_what_was_handed_out_counts() {
     log_in(&engine, ALICE, 0);
     assert_eq!(code(&by_user(ALICE)), "permitted");
     assert_eq!(code(&by_user(BOB)), "session-unknown");
-    assert_eq!(code(&by_user(&format!("{}x", ALICE))), "session-unknown");
+    assert_eq!(code(&by_user(&format!("{ALICE}x"))), "session-unknown");
     // Without a signature, or with another's claims.
     assert_eq!(code(&by_user("eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbGljZSJ9.")), "session-unknown");
     assert_eq!(code(&call("GET", "/by-user").with("authorization", "Bearer ")), "credential-missing");

@@ -312,7 +312,7 @@ pub(crate) fn send(engine: &Arc<Engine>, call: &Call) -> Went {
                         asked.push((url.into(), headers, String::from_utf8(body.to_vec()).unwrap()));
                         call.outside.get(asked.len() - 1).map(|(status, body)| answer(*status, body))
                     }
-                    Destination::Keys { .. } => None,
+                    Destination::Keys { .. } | Destination::Resolve { .. } => None,
                 };
                 inspection.resolve(result.unwrap_or(Err(LookupFailure::Timeout)), now)
             }

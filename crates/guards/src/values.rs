@@ -175,7 +175,7 @@ impl Bounded {
         if let Some(among) = &bound.among {
             let is = |value: &Value| match value {
                 Value::String(known) => known == text,
-                other => other.to_string() == text,
+                other => *other.to_string() == *text,
             };
             if !among.iter().any(is) {
                 return Some("it is none of the values that there are".into());

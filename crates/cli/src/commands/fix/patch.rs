@@ -74,7 +74,12 @@ impl Patches {
     ///
     /// # Errors
     /// If it is written in a form into which lines cannot be put.
-    pub(super) fn into_config(&self, text: &str, contract: &Contract, until: &str) -> Result<String, String> {
+    pub(super) fn written_into(
+        &self,
+        text: &str,
+        contract: &Contract,
+        until: &str,
+    ) -> Result<String, String> {
         if self.is_empty() {
             return Ok(text.to_owned());
         }
@@ -343,7 +348,7 @@ mod tests {
             "policies:\n- public: true\n- match:\n    operation: readA\n  public: false\nlimit: { baseline: off }\n",
             "policies:\n    - public: true",
         ] {
-            let after = patches().into_config(before, &contract, "2027-01-31").unwrap();
+            let after = patches().written_into(before, &contract, "2027-01-31").unwrap();
             let kept = before.lines().filter(|line| !line.starts_with("policies: ["));
             for line in kept.filter(|line| !line.trim_start().starts_with("public: true }]")) {
                 assert!(after.contains(line), "{line:?} is gone:\n{after}");
@@ -369,10 +374,10 @@ mod tests {
     fn what_cannot_be_added_to_is_said() {
         assert!(
             patches()
-                .into_config("{\"upstream\": \"http://127.0.0.1:1\"}", &contract(), "2027-01-31")
+                .written_into("{\"upstream\": \"http://127.0.0.1:1\"}", &contract(), "2027-01-31")
                 .is_err()
         );
-        assert!(patches().into_config("policies: 7\n", &contract(), "2027-01-31").is_err());
+        assert!(patches().written_into("policies: 7\n", &contract(), "2027-01-31").is_err());
     }
 
     #[test]

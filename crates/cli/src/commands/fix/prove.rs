@@ -154,7 +154,7 @@ impl Running {
     /// What its guards did until now: by operation (its id), guard and code, how often.
     pub(super) fn deeds(&self) -> BTreeMap<(String, String, String), u64> {
         let mut deeds = BTreeMap::new();
-        let Ok(reader) = Reader::open(&events_folder(self.data.path())) else { return deeds };
+        let Ok(reader) = Reader::open(events_folder(self.data.path())) else { return deeds };
         let Ok(events) = reader.query(&Query::default()) else { return deeds };
         for event in events.flatten() {
             let operation = event.operation.clone().unwrap_or_default();

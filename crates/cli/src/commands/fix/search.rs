@@ -130,7 +130,7 @@ fn work(site: &Site<'_>, item: Item, traffic: &Traffic<'_>, sessions: Option<&Se
     cures.retain(|cure| {
         let mut patches = Patches::default();
         patches.add(cure, "trial");
-        let text = patches.into_config(&site.text, &site.contract, &site.until());
+        let text = patches.written_into(&site.text, &site.contract, &site.until());
         text.is_ok_and(|text| Trial::new(&site.args.config, &text, &site.overrides).is_ok())
     });
     let state = if cures.is_empty() { Standing::Open } else { Standing::Offered };
@@ -146,7 +146,7 @@ fn patched(site: &Site<'_>, works: &[Work]) -> Result<String> {
         }
     }
     patches
-        .into_config(&site.text, &site.contract, &site.until())
+        .written_into(&site.text, &site.contract, &site.until())
         .map_err(|what| Failure::Usage(format!("`{}` cannot be patched: {what}", site.args.config.display())))
 }
 
