@@ -10,7 +10,7 @@ use portcullis_dev::cache;
 use crate::harness::client::{Client, Response};
 use crate::harness::gateway::{Gateway, Options};
 use crate::harness::needs;
-use crate::harness::peers::{Certificate, Peer, nginx};
+use crate::harness::peers::{Peer, nginx};
 use crate::harness::recorder::Recorder;
 
 const PARTNER: &str = r#"{
@@ -20,24 +20,50 @@ const PARTNER: &str = r#"{
   } } } } } } }
 }"#;
 
+/// An authority, and the certificate for `localhost` that it signed; one that signs itself proves no server.
+struct Chain {
+    folder: tempfile::TempDir,
+}
+
+impl Chain {
+    fn make() -> Self {
+        let chain = Self { folder: tempfile::tempdir().unwrap() };
+        let extension = "subjectAltName=DNS:localhost\nbasicConstraints=CA:FALSE\n";
+        fs::write(chain.folder.path().join("leaf.cnf"), extension).unwrap();
+        let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
+        for line in [
+            format!("req -x509 {key} -keyout ca.key -out ca.pem -days 2 -subj /CN=ca"),
+            format!("req {key} -keyout key.pem -out leaf.csr -subj /CN=localhost"),
+            "x509 -req -in leaf.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile leaf.cnf -out cert.pem"
+                .to_owned(),
+        ] {
+            let made = Command::new("openssl").args(line.split(' ')).current_dir(chain.folder.path()).output();
+            assert!(made.unwrap().status.success(), "openssl {line}");
+        }
+        chain
+    }
+
+    /// The file that a client trusts.
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("ca.pem")
+    }
+}
+
 /// What the partner says under `/quote`, `/huge` and wherever else.
-fn partner(program: &Path, certificate: &Certificate) -> (Peer, u16) {
+fn partner(program: &Path, certificate: &Chain) -> (Peer, u16) {
     let port = crate::harness::peers::free_address().port();
-    let folder = certificate.path();
-    let key = folder.with_file_name("key.pem");
     let server = format!(
-        "listen 127.0.0.1:{port} ssl; ssl_certificate {}; ssl_certificate_key {}; default_type application/json;\n\
+        "listen 127.0.0.1:{port} ssl; ssl_certificate {0}/cert.pem; ssl_certificate_key {0}/key.pem; default_type application/json;\n\
          location = /quote {{ return 200 '{{\"price\": 5, \"note\": \"<script>\"}}'; }}\n\
          location = /v2/quote {{ return 200 '{{\"price\": -1}}'; }}\n\
          location = /redirect {{ return 302 http://127.0.0.1:1/latest/meta-data/; }}\n\
          location / {{ return 200 '{{\"at\": \"$request_uri\"}}'; }}",
-        folder.display(),
-        key.display(),
+        certificate.folder.path().display(),
     );
     (nginx(program, &server), port)
 }
 
-fn options(partner: SocketAddr, tls: u16, certificate: &Certificate, more: &str) -> Options {
+fn options(partner: SocketAddr, tls: u16, certificate: &Chain, more: &str) -> Options {
     let ca = certificate.path();
     let port = partner.port();
     Options::config(format!(
@@ -51,7 +77,7 @@ fn options(partner: SocketAddr, tls: u16, certificate: &Certificate, more: &str)
 /// Sends a call as HTTP clients send it to a proxy.
 fn through(gateway: &Gateway, method: &str, target: &str) -> Response {
     let rest = target.split_once("://").map_or(target, |(_, rest)| rest);
-    let host = rest.split('/').next().unwrap();
+    let host = rest.split('/').next().filter(|host| !host.is_empty()).unwrap_or("partner.example");
     Client::connect(gateway.address).call(method, target, &[("Host", host)], b"").unwrap()
 }
 
@@ -64,7 +90,7 @@ fn code(response: &Response) -> String {
 fn calls_go_where_they_may_and_nowhere_else() {
     const NAME: &str = "calls_go_where_they_may_and_nowhere_else";
     let Some(program) = needs(NAME, "nginx") else { return };
-    let certificate = Certificate::make();
+    let certificate = Chain::make();
     let (partner, tls) = partner(&program, &certificate);
     let victim = Recorder::start();
     let gateway = options(partner.address, tls, &certificate, "").start_egress();
@@ -110,7 +136,7 @@ fn calls_go_where_they_may_and_nowhere_else() {
 fn a_partner_is_held_to_its_contract() {
     const NAME: &str = "a_partner_is_held_to_its_contract";
     let Some(program) = needs(NAME, "nginx") else { return };
-    let certificate = Certificate::make();
+    let certificate = Chain::make();
     let (partner, tls) = partner(&program, &certificate);
     // The name that the certificate is for.
     let more = format!(
@@ -140,7 +166,7 @@ fn a_partner_is_held_to_its_contract() {
 fn an_answer_is_bounded() {
     const NAME: &str = "an_answer_is_bounded";
     let Some(program) = needs(NAME, "nginx") else { return };
-    let certificate = Certificate::make();
+    let certificate = Chain::make();
     let (partner, tls) = partner(&program, &certificate);
     let more = format!(
         "    small: {{ hosts: [shipping.example], ports: [{}], response_body: 8, networks: [127.0.0.0/8] }}\n",
@@ -169,7 +195,7 @@ fn foreign(mut command: Command, gateway: &Gateway) -> (bool, String) {
 fn foreign_clients_leave_through_it() {
     const NAME: &str = "foreign_clients_leave_through_it";
     let Some(program) = needs(NAME, "nginx") else { return };
-    let certificate = Certificate::make();
+    let certificate = Chain::make();
     let (partner, tls) = partner(&program, &certificate);
     let gateway = options(partner.address, tls, &certificate, "").start_egress();
     let ca = certificate.path();
