@@ -45,13 +45,13 @@ fn only_what_was_handed_out_counts() {
     // Without a signature, or with another's claims.
     assert_eq!(code(&by_user("eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbGljZSJ9.")), "session-unknown");
     assert_eq!(code(&call("GET", "/by-user").with("authorization", "Bearer ")), "credential-missing");
-    let hour = 3600 * 1000;
-    assert_eq!(code(&by_user(ALICE).at(hour - 1)), "permitted");
-    assert_eq!(code(&by_user(ALICE).at(hour)), "session-unknown", "it is over");
     let recorded = send(&engine, &by_user(ALICE)).record;
     let principal = recorded.principal.unwrap();
     assert_eq!((&*principal.consumer, principal.subject()), ("alice", "alice"));
     assert!(!principal.credential.contains("c2lnbmVk"));
+    let hour = 3600 * 1000;
+    assert_eq!(code(&by_user(ALICE).at(hour - 1)), "permitted");
+    assert_eq!(code(&by_user(ALICE).at(hour)), "session-unknown", "it is over");
 }
 
 #[test]
