@@ -72,9 +72,10 @@ fn commands_in_the_guide_are_commands() {
     let mut count = 0;
     for (file, text) in guide() {
         for block in blocks(&text, "console") {
+            let block = block.replace("\\\n", " ");
             for line in block.lines().filter_map(|line| line.strip_prefix("$ portcullis ")) {
                 let line = line.split(['#', '|', '>']).next().unwrap_or_default();
-                let words = line.split_whitespace().map(|word| word.trim_matches('"'));
+                let words = line.split_whitespace().map(|word| word.trim_matches(['"', '\'']));
                 let parsed = crate::commands::Cli::try_parse_from(["portcullis"].into_iter().chain(words));
                 assert!(parsed.is_ok(), "{file}: {line}\n{}", parsed.unwrap_err());
                 count += 1;

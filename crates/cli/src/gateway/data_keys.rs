@@ -128,11 +128,13 @@ fn command(words: &[String], folder: &Path) -> Result<Zeroizing<String>, String>
             None => std::thread::sleep(Duration::from_millis(5)),
         }
     };
+    // A command whose output is more than is read ends by that: the output is what is wrong.
+    let text = reader.ok_or("it has no output")?.join();
+    let text = text.map_err(|_| "its output cannot be read".to_owned())??;
     if !status.success() {
         return Err(format!("it ended with {status}"));
     }
-    let text = reader.ok_or("it has no output")?.join();
-    text.map_err(|_| "its output cannot be read".to_owned())?
+    Ok(text)
 }
 
 #[cfg(test)]

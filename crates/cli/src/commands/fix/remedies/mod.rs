@@ -45,7 +45,13 @@ pub(super) static REMEDIES: &[Remedy] = &[
         cures: callers::sessions,
     },
     Remedy {
-        codes: &["no-rate-limit-login", "reset-code-guessable", "policy-unlimited", "rate-limit-missing"],
+        codes: &[
+            "no-rate-limit-login",
+            "no-rate-limit-reset",
+            "reset-code-guessable",
+            "policy-unlimited",
+            "rate-limit-missing",
+        ],
         how: "limits how often a client may try",
         cures: callers::tries,
     },
@@ -75,7 +81,7 @@ pub(super) static REMEDIES: &[Remedy] = &[
         cures: outputs::headers,
     },
     Remedy {
-        codes: &["mass-assignment-privilege", "mass-assignment"],
+        codes: &["mass-assignment-privilege", "mass-assignment", "role-self-given"],
         how: "refuses members that the caller may not set",
         cures: inputs::members,
     },
@@ -109,6 +115,10 @@ pub(super) static REMEDIES: &[Remedy] = &[
             "path-traversal",
             "header-injection",
             "cross-site-scripting",
+            "stored-cross-site-scripting",
+            "ldap-injection",
+            "xpath-injection",
+            "encoded-path-resolved",
             "xml-external-entity",
             "unrestricted-upload",
             "check-input",
@@ -140,6 +150,23 @@ pub(super) static REMEDIES: &[Remedy] = &[
         codes: &["no-tls", "check-transport", "tls-*"],
         how: "no patch can: the gateway needs a certificate. Write `listen: { address: 0.0.0.0:8443, tls: { certificate: \
               cert.pem, key: key.pem } }`, and let the API listen for the gateway only",
+        cures: nothing,
+    },
+    Remedy {
+        codes: &[
+            "race-condition",
+            "replay-accepted",
+            "code-counts-again",
+            "session-fixation",
+            "stated-limit-not-kept",
+        ],
+        how: "no gateway sees it whole: check and change in one transaction, let a key or a code count once, keep the \
+              limits that are stated, and give a new session at log-in",
+        cures: nothing,
+    },
+    Remedy {
+        codes: &["unlimited-head", "unlimited-items"],
+        how: "no patch is needed where the gateway stands in front: its own bounds hold. Bound what the API itself takes",
         cures: nothing,
     },
     Remedy {
