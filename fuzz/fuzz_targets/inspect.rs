@@ -10,7 +10,7 @@ use portcullis_inspect::{Place, inspect, steps, upload};
 
 /// Steps a byte, and for a value at all; see `work_is_bounded` in the crate's tests.
 const STEPS: u64 = 200;
-const FIXED: u64 = 20_000;
+const FIXED: u64 = 60_000;
 
 fuzz_target!(|data: &[u8]| {
     let Some((&choice, rest)) = data.split_first() else { return };

@@ -6,7 +6,7 @@ use crate::text::{at, from, has, slice, starts};
 use crate::verdict::Hits;
 
 /// Longest expression that is read.
-const MOST: usize = 1024;
+const MOST: usize = 512;
 
 /// Judges `view`.
 pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {

@@ -139,7 +139,7 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
     let bytes = view.bytes;
     let mut index = 0;
     // Each byte is read a few times at most, however many delimiters there are.
-    let mut budget = bytes.len() * 3 + 4096;
+    let mut budget = bytes.len() * 2 + 1024;
     while index < bytes.len() {
         let byte = at(bytes, index);
         if !matches!(byte, b'{' | b'$' | b'#' | b'*' | b'@' | b'~' | b'%' | b'<' | b'[') {
@@ -169,7 +169,7 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
             return;
         }
         budget -= cost;
-        hits.step(cost * 6);
+        hits.step(cost * 2);
         if let Some((score, why)) = expression(open, inner, end.is_some(), view) {
             let score = if view.document { score.saturating_sub(30) } else { score };
             hits.add(
