@@ -61,7 +61,11 @@ fn a_spike_of_refusals_is_seen_kept_and_told() {
         }
     };
     refused(10);
-    let incidents = || Client::connect(gateway.admin).get("/incidents").unwrap().text();
+    let admin = |target: &str| {
+        let fields = [("Host", "localhost")];
+        Client::connect(gateway.admin).call("GET", target, &fields, b"").unwrap().text()
+    };
+    let incidents = || admin("/incidents");
     std::thread::sleep(Duration::from_millis(300));
     assert_eq!(incidents(), "[]", "ten are none");
     refused(10);
@@ -99,7 +103,7 @@ fn a_spike_of_refusals_is_seen_kept_and_told() {
     let told: Value = serde_json::from_str(body).unwrap();
     assert_eq!(told["type"], "incident.began");
     assert!(told["data"]["refusals"].as_u64().unwrap() >= 15, "{told}");
-    let metrics = Client::connect(gateway.admin).get("/metrics").unwrap().text();
+    let metrics = admin("/metrics");
     assert!(
         metrics.contains("portcullis_incidents_total 1") || metrics.contains("incidents_total 1"),
         "{metrics}"

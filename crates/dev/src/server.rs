@@ -86,8 +86,10 @@ pub fn certificate(folder: &Path) -> Outcome {
     process::run_quietly(
         Command::new("openssl")
             .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"])
-            .args(["-days", "2", "-subj", "/CN=localhost"])
+            .args(["-days", "90", "-subj", "/CN=localhost"])
             .args(["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"])
+            // A server's own certificate, trusted as it is; strict clients take no authority's for one.
+            .args(["-addext", "basicConstraints=critical,CA:FALSE"])
             .args(["-keyout", "key.pem", "-out", "cert.pem"])
             .current_dir(folder),
     )
