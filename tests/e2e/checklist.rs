@@ -118,7 +118,11 @@ fn caddy_in_a_bad_and_a_good_configuration() {
     };
     let address = free_address();
     let bad = start(
-        &format!("http://127.0.0.1:{} {{\n bind 127.0.0.1\n reverse_proxy {}\n}}\n", address.port(), api.address),
+        &format!(
+            "http://127.0.0.1:{} {{\n bind 127.0.0.1\n reverse_proxy {}\n}}\n",
+            address.port(),
+            api.address
+        ),
         address,
     );
     let answers = ask(&format!("http://{}", bad.address), None);

@@ -86,7 +86,12 @@ fn the_demonstration_is_found_wanting_closed_and_proved_to_be() {
     assert!(number("findings") >= 25, "{report:#}");
     let rows = table(&report, "Findings and what closes them");
     let open: Vec<&Value> = rows.iter().filter(|row| row[2] == "open").collect();
-    assert!(number("closed at the gateway") >= 90, "{} of {}, open: {open:#?}", number("closed at the gateway"), number("findings"));
+    assert!(
+        number("closed at the gateway") >= 90,
+        "{} of {}, open: {open:#?}",
+        number("closed at the gateway"),
+        number("findings")
+    );
     for row in table(&report, "Ordinary calls") {
         assert!(row[1].as_str().unwrap().parse::<u64>().unwrap() >= 90, "{row}");
         assert_eq!(row[2], "0", "{row}: {}", report["notes"]);

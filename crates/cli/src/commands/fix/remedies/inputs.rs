@@ -25,6 +25,23 @@ pub(super) fn amounts(case: &Case<'_>) -> Vec<Cure> {
     bounds(case, json!({ "minimum": 0 }))
 }
 
+/// Ten times what ordinary clients ask for of a thing, then as much as they ask for; of every element where the finding
+/// is of one.
+pub(super) fn quantities(case: &Case<'_>) -> Vec<Cure> {
+    let Some(place) = case.place() else { return Vec::new() };
+    let seen = case.traffic.values(case.label(), &place);
+    let most = seen.iter().filter_map(|value| value.parse::<u64>().ok()).max().unwrap_or(1);
+    let every =
+        |segment: &str| if segment.parse::<usize>().is_ok() { "*".to_owned() } else { segment.to_owned() };
+    let place = place.split('/').map(every).collect::<Vec<_>>().join("/");
+    let bounded = |maximum: u64| one(&place, json!({ "minimum": 0, "maximum": maximum }));
+    vec![
+        case.here("values", bounded(most.saturating_mul(10))),
+        case.here("values", bounded(most.saturating_mul(2))),
+        case.here("values", bounded(most)),
+    ]
+}
+
 /// The largest page that ordinary clients ask for, and no less than a hundred.
 pub(super) fn pages(case: &Case<'_>) -> Vec<Cure> {
     let values =

@@ -87,6 +87,11 @@ pub(super) static REMEDIES: &[Remedy] = &[
     },
     Remedy { codes: &["negative-amount"], how: "refuses amounts below zero", cures: inputs::amounts },
     Remedy {
+        codes: &["stated-limit-not-kept"],
+        how: "bounds the amount by what ordinary clients ask for",
+        cures: inputs::quantities,
+    },
+    Remedy {
         codes: &["unlimited-page-size", "page-size-unbounded"],
         how: "bounds the size of a page",
         cures: inputs::pages,
@@ -153,15 +158,9 @@ pub(super) static REMEDIES: &[Remedy] = &[
         cures: nothing,
     },
     Remedy {
-        codes: &[
-            "race-condition",
-            "replay-accepted",
-            "code-counts-again",
-            "session-fixation",
-            "stated-limit-not-kept",
-        ],
-        how: "no gateway sees it whole: check and change in one transaction, let a key or a code count once, keep the \
-              limits that are stated, and give a new session at log-in",
+        codes: &["race-condition", "replay-accepted", "code-counts-again", "session-fixation"],
+        how: "no gateway sees it whole: check and change in one transaction, let a key or a code count once, and give a \
+              new session at log-in",
         cures: nothing,
     },
     Remedy {
