@@ -60,8 +60,7 @@ impl<'a> MediaType<'a> {
     pub fn is_json(self) -> bool {
         let essence = self.essence();
         let suffix = essence.len().checked_sub(5).and_then(|at| essence.get(at..));
-        essence == "application/json"
-            || essence.eq_ignore_ascii_case("application/json")
+        essence.eq_ignore_ascii_case("application/json")
             || essence.eq_ignore_ascii_case("text/json")
             || suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case("+json"))
     }

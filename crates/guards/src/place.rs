@@ -67,7 +67,7 @@ impl Place {
         };
         match self {
             Place::Header(name) => field(name),
-            Place::Cookie(name) => field(&http::header::COOKIE).and_then(|cookies| {
+            Place::Cookie(name) => field(&COOKIE).and_then(|cookies| {
                 let mut values = cookies
                     .split(|byte| *byte == b';')
                     .filter_map(|pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="));

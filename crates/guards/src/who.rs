@@ -3,7 +3,6 @@
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 
-use http::header::{self, HeaderName};
 use portcullis_engine::Cx;
 
 use crate::place::Place;
@@ -37,20 +36,9 @@ impl<'a> Who<'a> {
     /// Whose call it is, the API's own session at `by` being what tells users apart where one is named; `None` where
     /// nobody is known.
     pub(crate) fn known(by: Option<&Place>, cx: &'a Cx<'_>) -> Option<Who<'a>> {
-        let single = |name: &HeaderName| {
-            let mut values = cx.request.headers.get_all(name).iter();
-            values.next().filter(|_| values.next().is_none()).map(|value| value.as_bytes())
-        };
         let value = match by {
             None => return cx.facts.principal.is_some().then(|| Who::of(cx)),
-            Some(Place::Header(name)) => single(name),
-            Some(Place::Cookie(name)) => single(&header::COOKIE).and_then(|cookies| {
-                let mut values = cookies
-                    .split(|byte| *byte == b';')
-                    .filter_map(|pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="));
-                values.next().filter(|_| values.next().is_none())
-            }),
-            Some(_) => None,
+            Some(place) => place.single(cx.request),
         };
         value.filter(|value| !value.is_empty()).map(Who::Session)
     }
