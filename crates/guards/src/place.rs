@@ -146,6 +146,15 @@ pub(crate) struct Spot {
     body: Selector,
 }
 
+/// A value that stands at a place in a body.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Stood<'a> {
+    /// Of a JSON document.
+    Json(Found<'a>),
+    /// Of a form: decoded.
+    Text(&'a [u8]),
+}
+
 /// A body that was not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Unread;
@@ -176,27 +185,26 @@ impl Spot {
         matches!(self.place, Place::Body(_))
     }
 
-    /// Calls `visit` with each value that stands there, decoded. What is no text is `\u{fffd}`.
-    pub(crate) fn in_head(&self, request: &Request, visit: &mut dyn FnMut(&str)) {
-        let mut bytes = |bytes: &[u8]| visit(std::str::from_utf8(bytes).unwrap_or("\u{fffd}"));
+    /// Calls `visit` with each value that stands there, decoded.
+    pub(crate) fn in_head(&self, request: &Request, visit: &mut dyn FnMut(&[u8])) {
         match &self.place {
-            Place::Path(_) => bytes(&self.path.map(|parameter| parameter.value(request)).unwrap_or_default()),
+            Place::Path(_) => visit(&self.path.map(|parameter| parameter.value(request)).unwrap_or_default()),
             Place::Query(_) => {
                 for pair in request.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
                     let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
                     if self.is_named(&decode(name).collect::<Vec<u8>>()) {
-                        bytes(&decode(value).collect::<Vec<u8>>());
+                        visit(&decode(value).collect::<Vec<u8>>());
                     }
                 }
             }
             Place::Header(name) => {
-                request.headers.get_all(name).iter().for_each(|value| bytes(value.as_bytes().trim_ascii()));
+                request.headers.get_all(name).iter().for_each(|value| visit(value.as_bytes().trim_ascii()));
             }
             Place::Cookie(_) => {
                 for value in request.headers.get_all(COOKIE) {
                     leaves::cookies(value.as_bytes(), &mut |leaf| {
                         if matches!(leaf.name, Name::Plain(name) if self.is_named(name)) {
-                            bytes(&leaf.bytes);
+                            visit(&leaf.bytes);
                         }
                         ControlFlow::Continue(())
                     });
@@ -206,16 +214,48 @@ impl Spot {
         }
     }
 
-    /// Calls `visit` with each value that stands there in `body`: numbers as they are written, null and empty texts not
-    /// at all.
+    /// Calls `visit` with each identifier that stands there. What is no text is `\u{fffd}`.
+    pub(crate) fn ids_in_head(&self, request: &Request, visit: &mut dyn FnMut(&str)) {
+        self.in_head(request, &mut |value| visit(std::str::from_utf8(value).unwrap_or("\u{fffd}")));
+    }
+
+    /// Calls `visit` with each identifier that stands there in `body`: the items of an array one by one, numbers as they
+    /// are written, null and empty texts not at all. What is no identifier is `\u{fffd}`.
     ///
     /// # Errors
     /// If it has a form in which nothing was looked for. An empty body has none.
-    pub(crate) fn in_body(
+    pub(crate) fn ids_in_body(
         &self,
         body: &Body,
         limits: BodyLimits,
         visit: &mut dyn FnMut(&str),
+    ) -> Result<(), Unread> {
+        self.in_body(body, limits, &mut |stood| {
+            match stood {
+                Stood::Json(found) => match found.text() {
+                    _ if found.token.starts_with('[') => return Edit::Inside,
+                    _ if found.token.starts_with('{') => visit("\u{fffd}"),
+                    Some(text) if !text.is_empty() => visit(&text),
+                    None if found.token != "null" => visit(found.token),
+                    _ => {}
+                },
+                Stood::Text([]) => {}
+                Stood::Text(bytes) => visit(std::str::from_utf8(bytes).unwrap_or("\u{fffd}")),
+            }
+            Edit::Keep
+        })
+    }
+
+    /// Calls `visit` with each value that stands there in `body`; what it says of an array decides whether the items are
+    /// shown one by one.
+    ///
+    /// # Errors
+    /// As [`ids_in_body`](Self::ids_in_body).
+    pub(crate) fn in_body(
+        &self,
+        body: &Body,
+        limits: BodyLimits,
+        visit: &mut dyn FnMut(Stood<'_>) -> Edit,
     ) -> Result<(), Unread> {
         if body.bytes().is_empty() {
             return Ok(());
@@ -223,27 +263,16 @@ impl Spot {
         let content_type = body.content_type().map_or("", |media| media.text);
         match Format::of(MediaType { text: content_type }.essence(), body.bytes()) {
             Format::Json => {
-                let mut edit = |found: Found<'_>| {
-                    match found.text() {
-                        _ if found.token.starts_with('[') => return Edit::Inside,
-                        // No identifier at all.
-                        _ if found.token.starts_with('{') => visit("\u{fffd}"),
-                        Some(text) if !text.is_empty() => visit(&text),
-                        None if found.token != "null" => visit(found.token),
-                        _ => {}
-                    }
-                    Edit::Keep
-                };
+                let mut edit = |found: Found<'_>| visit(Stood::Json(found));
                 self.body.edit(body.bytes(), limits, &mut edit).map(|_| ()).map_err(|_| Unread)
             }
             format @ (Format::Form | Format::Multipart) => {
                 let mut seen = |leaf: Leaf<'_>| {
                     if let Name::Plain(name) = leaf.name
                         && matches!(leaf.place, Part::Form | Part::Body)
-                        && !leaf.bytes.is_empty()
                         && self.is_field(&name_of(name))
                     {
-                        visit(std::str::from_utf8(&leaf.bytes).unwrap_or("\u{fffd}"));
+                        visit(Stood::Text(&leaf.bytes));
                     }
                     ControlFlow::Continue(())
                 };

@@ -270,7 +270,7 @@ impl Guard for Need {
     fn request_head(&self, cx: &mut Cx<'_>) -> Result<Verdict, GuardError> {
         let mut denial = None;
         for needed in &self.needed {
-            needed.spot.in_head(cx.request, &mut |id| {
+            needed.spot.ids_in_head(cx.request, &mut |id| {
                 if denial.is_none() {
                     denial = self.check(needed, cx, id);
                 }
@@ -286,7 +286,7 @@ impl Guard for Need {
     fn request_body(&self, cx: &mut Cx<'_>, body: &Body) -> Result<Verdict, GuardError> {
         let mut denial = None;
         for needed in self.needed.iter().filter(|needed| needed.spot.is_in_body()) {
-            let read = needed.spot.in_body(body, self.limits, &mut |id| {
+            let read = needed.spot.ids_in_body(body, self.limits, &mut |id| {
                 if denial.is_none() {
                     denial = self.check(needed, cx, id);
                 }

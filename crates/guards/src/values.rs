@@ -17,15 +17,14 @@
 //! ```
 //!
 //! Places are those of other guards: `path.NAME`, `query.NAME`, `header.NAME`, `cookie.NAME`, and `body.` with a JSON
-//! pointer in which `*` stands for every element. In a form, the name stands behind the slash. A body that cannot be read
-//! as JSON or as a form is refused where a place in it has bounds.
+//! pointer in which `*` stands for every element. In a form, the name stands behind the slash. Whatever a server could read
+//! as the name counts: `UserID` and `filter[user_id]` for `userId`. A body that cannot be read as JSON or as a form is
+//! refused where a place in it has bounds.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 
-use http::header;
 use portcullis_engine::{Body, BodyNeed, Code, Cx, Denial, Guard, GuardError, Hooks, Stage, Verdict};
-use portcullis_inspect::leaves::{self, Format};
+use portcullis_openapi::{BodyLimits, Edit, Found};
 use regex::Regex;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -33,7 +32,7 @@ use serde_json::Value;
 
 use crate::codes::codes;
 use crate::config::escape;
-use crate::place::{PathParameter, Place, walk};
+use crate::place::{Place, Spot, Stood};
 use crate::protection::{CompileCx, Fault, Part, Protection};
 
 codes! {
@@ -98,38 +97,39 @@ impl Protection for Values {
         for (text, bound) in &config.0 {
             let at = format!("/{}", escape(text));
             let place: Place = text.parse().map_err(|message: String| Fault::new(&at, message))?;
-            let path = match &place {
-                Place::Path(name) => Some(
-                    PathParameter::of(cx, name)
-                        .ok_or_else(|| Fault::new(&at, format!("the path has no parameter `{name}`")))?,
-                ),
-                _ => None,
-            };
+            let spot = Spot::of(place, cx, &at)?;
             let pattern =
                 bound.pattern.as_deref().map(|pattern| Regex::new(&format!("^(?:{pattern})$"))).transpose();
             let pattern = pattern.map_err(|error| Fault::new(format!("{at}/pattern"), error.to_string()))?;
-            bounded.push(Bounded { place, path, bound: bound.clone(), pattern });
+            bounded.push(Bounded { spot, bound: bound.clone(), pattern });
         }
         match bounded.is_empty() {
             true => Ok(Vec::new()),
-            false => Ok(vec![Part::new(Stage::Validate, Within(bounded))]),
+            false => {
+                let limits = BodyLimits { depth: cx.bounds.json_depth, values: cx.bounds.json_values };
+                Ok(vec![Part::new(Stage::Validate, Within { bounded, limits })])
+            }
         }
     }
 }
 
 #[derive(Debug)]
 struct Bounded {
-    place: Place,
-    /// Of a place in the path: the parameter.
-    path: Option<PathParameter>,
+    spot: Spot,
     bound: Bound,
     pattern: Option<Regex>,
 }
 
 impl Bounded {
-    /// What is wrong with a value of a JSON document.
-    fn json(&self, value: &Value) -> Option<String> {
+    /// What is wrong with a value of a JSON document, as it is written.
+    fn json(&self, token: &str) -> Option<String> {
         let bound = &self.bound;
+        if self.is_scalar() && token.starts_with(['{', '[']) {
+            return Some("expected a single value".into());
+        }
+        let Ok(value) = &serde_json::from_str::<Value>(token) else {
+            return Some("expected a value that can be read".into());
+        };
         let right = match (bound.kind, value) {
             (None, _) => true,
             (Some(Type::String), value) => value.is_string(),
@@ -153,7 +153,6 @@ impl Bounded {
                 let number = number.filter(|_| bound.minimum.or(bound.maximum).is_some());
                 self.text(text).or_else(|| number.and_then(|number| self.number(number)))
             }
-            Value::Array(_) | Value::Object(_) if self.scalar() => Some("expected a single value".into()),
             _ => None,
         }
     }
@@ -216,13 +215,13 @@ impl Bounded {
     }
 
     /// Whether the bounds are those of a single value.
-    fn scalar(&self) -> bool {
+    fn is_scalar(&self) -> bool {
         let Bound { minimum, maximum, min_length, max_length, .. } = self.bound;
         minimum.or(maximum).is_some() || min_length.or(max_length).is_some() || self.pattern.is_some()
     }
 
     fn refuse(&self, reason: &str) -> Verdict {
-        Denial::new(&VALUE_REFUSED, format!("{}: {reason}", self.place)).into()
+        Denial::new(&VALUE_REFUSED, format!("{}: {reason}", self.spot)).into()
     }
 }
 
@@ -236,14 +235,14 @@ fn type_name(kind: Option<Type>) -> &'static str {
 }
 
 #[derive(Debug)]
-struct Within(Vec<Bounded>);
+struct Within {
+    bounded: Vec<Bounded>,
+    limits: BodyLimits,
+}
 
 impl Within {
-    fn in_body(&self) -> impl Iterator<Item = (&Bounded, &[Box<str>])> {
-        self.0.iter().filter_map(|bounded| match &bounded.place {
-            Place::Body(members) => Some((bounded, &**members)),
-            _ => None,
-        })
+    fn in_body(&self) -> impl Iterator<Item = &Bounded> {
+        self.bounded.iter().filter(|bounded| bounded.spot.is_in_body())
     }
 }
 
@@ -253,33 +252,13 @@ impl Guard for Within {
     }
 
     fn request_head(&self, cx: &mut Cx<'_>) -> Result<Verdict, GuardError> {
-        for bounded in &self.0 {
+        for bounded in &self.bounded {
             let mut wrong = None;
-            let mut visit = |leaf: leaves::Leaf<'_>| {
-                if bounded.place.holds(&leaf) {
-                    wrong = bounded.plain(&leaf.bytes);
+            bounded.spot.in_head(cx.request, &mut |value| {
+                if wrong.is_none() {
+                    wrong = bounded.plain(value);
                 }
-                if wrong.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            };
-            match &bounded.place {
-                Place::Path(_) => {
-                    let value = bounded.path.map(|parameter| parameter.value(cx.request)).unwrap_or_default();
-                    wrong = bounded.plain(&value);
-                }
-                Place::Query(_) => {
-                    leaves::query(cx.request.query().unwrap_or_default().as_bytes(), &mut visit);
-                }
-                Place::Header(name) => {
-                    let mut values = cx.request.headers.get_all(name).iter();
-                    wrong = values.find_map(|value| bounded.plain(value.as_bytes()));
-                }
-                Place::Cookie(_) => {
-                    for value in cx.request.headers.get_all(header::COOKIE) {
-                        leaves::cookies(value.as_bytes(), &mut visit);
-                    }
-                }
-                Place::Body(_) => {}
-            }
+            });
             if let Some(reason) = wrong {
                 return Ok(bounded.refuse(&reason));
             }
@@ -288,49 +267,29 @@ impl Guard for Within {
     }
 
     fn reads_request_body(&self, _: &Cx<'_>) -> BodyNeed {
-        BodyNeed::Parsed
+        BodyNeed::Bytes
     }
 
     fn request_body(&self, _: &mut Cx<'_>, body: &Body) -> Result<Verdict, GuardError> {
-        if body.bytes().is_empty() {
-            return Ok(Verdict::Pass);
-        }
-        if let Some(document) = body.json() {
-            for (bounded, members) in self.in_body() {
-                let mut wrong = None;
-                walk(document, members, &mut |value| {
-                    if wrong.is_none() && !value.is_null() {
-                        wrong = bounded.json(value);
-                    }
-                });
-                if let Some(reason) = wrong {
-                    return Ok(bounded.refuse(&reason));
+        for bounded in self.in_body() {
+            let mut wrong = None;
+            let read = bounded.spot.in_body(body, self.limits, &mut |stood| {
+                if wrong.is_none() {
+                    wrong = match stood {
+                        Stood::Json(Found { token: "null", .. }) => None,
+                        Stood::Json(found) => bounded.json(found.token),
+                        Stood::Text(bytes) => bounded.plain(bytes),
+                    };
                 }
-            }
-            return Ok(Verdict::Pass);
-        }
-        let content_type = body.content_type();
-        let format = Format::of(content_type.map_or("", |media| media.essence()), body.bytes());
-        let Some((first, _)) = self.in_body().next() else { return Ok(Verdict::Pass) };
-        if !matches!(format, Format::Form | Format::Multipart) {
-            return Ok(first.refuse("expected JSON or a form"));
-        }
-        let mut found = None;
-        let read =
-            leaves::body(body.bytes(), format, content_type.map_or("", |media| media.text), &mut |leaf| {
-                for (bounded, _) in self.in_body().filter(|(bounded, _)| bounded.place.holds(&leaf)) {
-                    if let Some(reason) = bounded.plain(&leaf.bytes) {
-                        found = Some(bounded.refuse(&reason));
-                        return ControlFlow::Break(());
-                    }
-                }
-                ControlFlow::Continue(())
+                Edit::Keep
             });
-        Ok(match (found, read) {
-            (Some(refusal), _) => refusal,
-            (None, Ok(())) => Verdict::Pass,
-            (None, Err(_)) => first.refuse("the form cannot be read"),
-        })
+            match (wrong, read) {
+                (Some(reason), _) => return Ok(bounded.refuse(&reason)),
+                (None, Ok(())) => {}
+                (None, Err(_)) => return Ok(bounded.refuse("expected JSON or a form that can be read")),
+            }
+        }
+        Ok(Verdict::Pass)
     }
 }
 

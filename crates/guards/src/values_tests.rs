@@ -33,6 +33,9 @@ fn values_keep_within_their_bounds() {
         "/orders/7?size=x",
         "/orders/7?size=1&size=1000",
         "/orders/7?%73ize=99",
+        "/orders/7?SIZE=99",
+        "/orders/7?page[size]=99",
+        "/orders/7?q=%ff%ff",
         "/orders/7?q=abcdef",
         "/orders/7?q=A",
         "/orders/7?size=nan",
@@ -50,6 +53,10 @@ fn values_keep_within_their_bounds() {
     }
     for body in [
         r#"{"total":-1}"#,
+        r#"{"Total":-1}"#,
+        r#"{"total":1,"tot_al":-1}"#,
+        r#"[{"total":-1}]"#,
+        r#"{"parts":{"name":"a"}}"#,
         r#"{"total":0}"#,
         r#"{"total":"-5"}"#,
         r#"{"total":1e300}"#,
@@ -83,7 +90,7 @@ fn mistakes_are_found_at_load() {
         .join("\n")
     };
     assert!(of(json!({ "limit": { "maximum": 5 } })).contains("names no place"));
-    assert!(of(json!({ "path.no": { "maximum": 5 } })).contains("no parameter `no`"));
+    assert!(of(json!({ "path.no": { "maximum": 5 } })).contains("path parameter `no`"));
     assert!(of(json!({ "query.a": { "max": 5 } })).contains("unknown key `max`"));
     assert!(of(json!({ "query.a": { "pattern": "(" } })).contains("pattern"));
 }

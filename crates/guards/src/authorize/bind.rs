@@ -112,7 +112,7 @@ impl Binding {
     fn head(&self, cx: &Cx<'_>) -> Result<(), Denial> {
         let mut checked = Ok(());
         let mut found = false;
-        self.spot.in_head(cx.request, &mut |value| {
+        self.spot.ids_in_head(cx.request, &mut |value| {
             found = true;
             if checked.is_ok() {
                 checked = self.check(cx, value, "head");

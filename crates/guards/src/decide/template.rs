@@ -124,8 +124,8 @@ impl Piece {
                 let mut values = Vec::new();
                 let mut take = |value: &str| values.push(value.to_owned());
                 match spot.is_in_body() {
-                    true => spot.in_body(body?, limits, &mut take).ok()?,
-                    false => spot.in_head(cx.request, &mut take),
+                    true => spot.ids_in_body(body?, limits, &mut take).ok()?,
+                    false => spot.ids_in_head(cx.request, &mut take),
                 }
                 // What is no text is no identifier.
                 (!values.iter().any(|value| value.contains('\u{fffd}'))).then_some(values)

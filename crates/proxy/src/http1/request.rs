@@ -84,7 +84,7 @@ pub fn parse_request_into(
     })?;
 
     let sent = target.clone();
-    let target = seen.target(&method, target, &headers)?;
+    let target = Seen::target(&method, version, target, &headers)?;
     let absolute = (method != Method::CONNECT && !matches!(sent.first(), Some(b'/' | b'*'))).then_some(sent);
     let body = seen.body(version)?;
     if seen.upgrade_fields > 0 && !seen.options.upgrade {
@@ -169,14 +169,25 @@ impl Seen {
     }
 
     /// Checks the form of the target against the method and the Host field (RFC 9112 section 3.2).
-    fn target(&self, method: &Method, target: Bytes, headers: &HeaderMap) -> Result<Bytes, HeadError> {
-        let Some(host) = headers.get(header::HOST).filter(|_| self.hosts == 1) else {
-            return Err(HeadError::HostMissing);
+    fn target(
+        method: &Method,
+        version: Version,
+        target: Bytes,
+        headers: &HeaderMap,
+    ) -> Result<Bytes, HeadError> {
+        let host = headers.get(header::HOST);
+        if *method == Method::CONNECT && !is_authority(&target) {
+            return Err(HeadError::Target);
+        }
+        // HTTP/1.0 knows no Host, and clients open tunnels with it: CONNECT's target is the authority.
+        let Some(host) = host else {
+            return match *method == Method::CONNECT && version == Version::HTTP_10 {
+                true => Ok(target),
+                false => Err(HeadError::HostMissing),
+            };
         };
         if *method == Method::CONNECT {
-            return if !is_authority(&target) {
-                Err(HeadError::Target)
-            } else if !target.eq_ignore_ascii_case(host.as_bytes()) {
+            return if !target.eq_ignore_ascii_case(host.as_bytes()) {
                 Err(HeadError::HostMismatch)
             } else {
                 Ok(target)

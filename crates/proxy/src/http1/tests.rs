@@ -167,6 +167,10 @@ fn authorities() {
     assert_eq!(refused("GET / HTTP/1.1\r\nHost:\r\n\r\n"), HeadError::HostMalformed);
     assert_eq!(refused("GET / HTTP/1.1\r\nX: a\r\n\r\n"), HeadError::HostMissing);
     assert_eq!(refused("GET / HTTP/1.1\r\n\r\n"), HeadError::HostMissing);
+    assert_eq!(refused("GET / HTTP/1.0\r\n\r\n"), HeadError::HostMissing);
+    assert_eq!(refused("CONNECT a:1 HTTP/1.1\r\n\r\n"), HeadError::HostMissing);
+    assert_eq!(refused("CONNECT /x HTTP/1.0\r\n\r\n"), HeadError::Target);
+    assert_eq!(read(b"CONNECT a:1 HTTP/1.0\r\n\r\n").unwrap().target, "a:1");
 }
 
 #[test]
