@@ -121,14 +121,22 @@ impl Io {
     }
 
     /// Whether the peer has been silent and present since the last read, as far as is known without a system call.
-    pub(crate) fn is_quiet(&self) -> bool {
-        let stream = self.stream();
+    pub(crate) fn seems_quiet(&self) -> bool {
         // Answers `WouldBlock` at once, without a system call, while the driver has seen nothing.
-        let peeked = stream.try_io(tokio::io::Interest::READABLE, || {
-            let mut byte = [0u8; 1];
-            rustix::net::recv(stream, &mut byte[..], rustix::net::RecvFlags::PEEK).map_err(io::Error::from)
-        });
+        let peeked = self.stream().try_io(tokio::io::Interest::READABLE, || self.peek());
         matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// As [`seems_quiet`](Self::seems_quiet), and as the kernel knows it now.
+    pub(crate) fn is_quiet(&self) -> bool {
+        matches!(self.peek(), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// Looks for a byte; the sockets do not block.
+    fn peek(&self) -> io::Result<()> {
+        let mut byte = [0u8; 1];
+        rustix::net::recv(self.stream(), &mut byte[..], rustix::net::RecvFlags::PEEK)?;
+        Ok(())
     }
 }
 

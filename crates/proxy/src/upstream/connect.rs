@@ -31,13 +31,24 @@ pub(super) enum Ready {
     H2(Multiplexed),
 }
 
+/// Which connection a call takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Which {
+    /// Any: should it turn out closed, the call is made again.
+    Any,
+    /// One that is surely open: the call cannot be made again.
+    Sure,
+    /// A new one.
+    Fresh,
+}
+
 impl Upstream {
-    /// A connection to `instance`; `fresh` refuses pooled ones.
+    /// A connection to `instance`, as `which` says.
     pub(super) async fn connection(
         &self,
         worker: &Rc<Worker>,
         instance: &Instance,
-        fresh: bool,
+        which: Which,
         h1_only: bool,
     ) -> Result<Ready, ConnectError> {
         let Instance { origin, pool, .. } = instance;
@@ -53,7 +64,12 @@ impl Upstream {
         }
         let mut deadline = None;
         loop {
-            if !fresh && let Some((io, slot)) = pool.take() {
+            let pooled = match which {
+                Which::Fresh => None,
+                Which::Any => pool.take(false),
+                Which::Sure => pool.take(true),
+            };
+            if let Some((io, slot)) = pooled {
                 worker.stats.upstream_reuses_total.up();
                 return Ok(Ready::H1(Box::new(H1Call::new(
                     io,
@@ -68,8 +84,8 @@ impl Upstream {
             {
                 return self.connect(worker, origin, pool, slot, h1_only).await;
             }
-            // `fresh` asks for a new connection; with none to spare, an unused one makes room.
-            if fresh && pool.take().is_some() {
+            // With no place for a new connection, an unused one makes room.
+            if which == Which::Fresh && pool.take(false).is_some() {
                 continue;
             }
             // One deadline for the whole wait, however often someone else was quicker.

@@ -8,7 +8,7 @@ use http::{HeaderMap, Method};
 use portcullis_engine::{BodyLength, ForwardBody, Permit, Request, UpstreamFailure};
 
 use super::call::{CallError, Head, SendBody, UpstreamHead};
-use super::connect::Ready;
+use super::connect::{Ready, Which};
 use super::{Call, Instance, Origin, Upstream, failure};
 use crate::alarm::{Alarm, Patience};
 use crate::config::HostHeader;
@@ -221,7 +221,13 @@ impl Upstream {
         let instance = Rc::clone(&lease.instance);
         let origin = &instance.origin;
         let upgrade = if permit.upgrade() { request.upgrade.clone() } else { None };
-        let ready = match self.connection(worker, &instance, fresh, upgrade.is_some()).await {
+        let again = is_idempotent(&request.method) && !matches!(permit.body(), ForwardBody::Streamed { .. });
+        let which = match (fresh, again) {
+            (true, _) => Which::Fresh,
+            (false, true) => Which::Any,
+            (false, false) => Which::Sure,
+        };
+        let ready = match self.connection(worker, &instance, which, upgrade.is_some()).await {
             Ok(ready) => ready,
             Err(error) => {
                 if !matches!(error, super::ConnectError::QueueFull) {

@@ -56,12 +56,13 @@ struct Waiter {
 pub(crate) struct QueueFull;
 
 impl Pool {
-    /// An unused connection that still seems alive.
+    /// An unused connection that still seems alive. With `ask`, the kernel is asked whether it is: for a call that could
+    /// not be repeated if the upstream has just closed it.
     #[inline]
-    pub(crate) fn take(&self) -> Option<(Io, Slot)> {
+    pub(crate) fn take(&self, ask: bool) -> Option<(Io, Slot)> {
         loop {
             let idle = self.idle.borrow_mut().pop()?;
-            if idle.io.is_quiet() {
+            if idle.io.seems_quiet() && (!ask || idle.io.is_quiet()) {
                 return Some((idle.io, idle.slot));
             }
         }
@@ -135,7 +136,7 @@ impl Pool {
     /// Closes what was unused since before `oldest`, and what the other side has closed.
     pub(crate) fn sweep(&self, oldest: u64) {
         let stale: Vec<Idle> =
-            self.idle.borrow_mut().extract_if(.., |i| i.since < oldest || !i.io.is_quiet()).collect();
+            self.idle.borrow_mut().extract_if(.., |i| i.since < oldest || !i.io.seems_quiet()).collect();
         drop(stale);
     }
 
