@@ -338,11 +338,13 @@ fn a_client_that_leaves_is_noticed_while_the_upstream_thinks() {
 #[test]
 fn a_client_that_has_nothing_more_to_say_is_answered() {
     let upstream = upstream(|peer| {
-        peer.request()?;
-        thread::sleep(Duration::from_millis(400));
-        peer.send("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nans")?;
-        thread::sleep(Duration::from_millis(700));
-        peer.send("wer")
+        loop {
+            peer.request()?;
+            thread::sleep(Duration::from_millis(400));
+            peer.send("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nans")?;
+            thread::sleep(Duration::from_millis(700));
+            peer.send("wer")?;
+        }
     });
     let proxy = Running::before(&upstream);
     for (method, body) in [("GET", ""), ("POST", "hi")] {
