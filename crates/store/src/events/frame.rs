@@ -1,9 +1,11 @@
-//! One event as bytes: a fixed part of 100 bytes, then strings, each a two-byte length and its bytes.
+//! One event as bytes: what every event has, then what the flags say is there. Numbers that are mostly small are
+//! varints (LEB128), strings are a varint length and their bytes: an event is written on every call, and each byte less
+//! is memory that no call has to touch.
 //!
 //! Every field is bounded, so a payload never exceeds [`MAX_PAYLOAD`]; what is longer is cut at a character and
 //! the event says so. Decoding trusts nothing: what does not fit exactly is no event.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use http::Version;
 use portcullis_engine::{CredentialKind, Decision, End, ExchangeId, Record};
@@ -13,8 +15,6 @@ use super::event::{Event, EventDecision, EventEnd, EventFinding, EventMasked};
 /// No payload is longer, in bytes.
 pub(super) const MAX_PAYLOAD: usize = 64 << 10;
 
-const FIXED: usize = 100;
-const ABSENT: u16 = u16::MAX;
 const MAX_FINDINGS: usize = 16;
 
 // The most bytes of each field; together with 16 findings they stay below `MAX_PAYLOAD`.
@@ -22,28 +22,35 @@ pub(super) const TARGET: usize = 8 << 10;
 const TEXT: usize = 1 << 10;
 const NAME: usize = 256;
 
+/// The client's address has four bytes, not sixteen.
 const IPV4: u8 = 1;
+/// Something was too long.
 const CUT: u8 = 2;
+/// The trace has an identifier of its own; else it is the exchange's.
+const TRACE: u8 = 4;
+/// The upstream answered: its time is there.
+const UPSTREAM: u8 = 8;
+
+/// The texts that may be absent, in the order in which they are written: a bit each.
+const TEXTS: u16 = 11;
 
 /// Appends the payload of `record` to `out`.
 pub(super) fn encode(record: &Record, out: &mut Vec<u8>) {
     let start = out.len();
-    let mut fixed = [0u8; FIXED];
-    let mut put = Fixed { out: &mut fixed, at: 0 };
-    put.bytes(&record.id.0.to_le_bytes());
-    put.bytes(&record.trace_id.to_le_bytes());
-    put.bytes(&record.began.unix_ns.to_le_bytes());
-    put.bytes(&record.duration_ns.to_le_bytes());
-    put.bytes(&record.bytes_in.to_le_bytes());
-    put.bytes(&record.bytes_out.to_le_bytes());
-    put.bytes(&record.upstream_ns.unwrap_or(u64::MAX).to_le_bytes());
+    let (v4, v6);
     let (address, mut flags) = match record.client {
-        IpAddr::V4(v4) => (v4.to_ipv6_mapped(), IPV4),
-        IpAddr::V6(v6) => (v6, 0),
+        IpAddr::V4(address) => {
+            v4 = address.octets();
+            (&v4[..], IPV4)
+        }
+        IpAddr::V6(address) => {
+            v6 = address.octets();
+            (&v6[..], 0)
+        }
     };
-    put.bytes(&address.octets());
-    put.bytes(&record.status.as_u16().to_le_bytes());
-    put.bytes(&record.masked.as_ref().map_or(0, |masked| masked.status.as_u16()).to_le_bytes());
+    let own_trace = record.trace_id != record.id.0;
+    flags |= if own_trace { TRACE } else { 0 };
+    flags |= if record.upstream_ns.is_some() { UPSTREAM } else { 0 };
     let decision = match &record.decision {
         Decision::Permitted => 0,
         Decision::Refused { .. } => 1,
@@ -73,10 +80,36 @@ pub(super) fn encode(record: &Record, out: &mut Vec<u8>) {
     };
     let findings = record.findings.len().min(MAX_FINDINGS);
     let mut cut = record.findings.len() > MAX_FINDINGS;
-    put.bytes(&[decision, end, version, kind, 0, u8::try_from(findings).unwrap_or(0), 0, 0]);
-    out.extend_from_slice(&fixed);
+    let [low, high] = record.status.as_u16().to_le_bytes();
+    let findings_count = u8::try_from(findings).unwrap_or(0);
+    out.extend_from_slice(&record.id.0.to_le_bytes());
+    out.extend_from_slice(&record.began.unix_ns.to_le_bytes());
+    // The last two are told once the texts are written.
+    out.extend_from_slice(&[
+        flags,
+        decision | end << 2 | kind << 4,
+        version,
+        low,
+        high,
+        findings_count,
+        0,
+        0,
+    ]);
+    out.extend_from_slice(address);
+    if own_trace {
+        out.extend_from_slice(&record.trace_id.to_le_bytes());
+    }
+    for number in [record.duration_ns, record.bytes_in, record.bytes_out] {
+        varint(number, out);
+    }
+    if let Some(upstream_ns) = record.upstream_ns {
+        varint(upstream_ns, out);
+    }
+    if let Some(masked) = &record.masked {
+        varint(masked.status.as_u16().into(), out);
+    }
 
-    let mut text = Text { out: &mut *out, cut: &mut cut };
+    let mut text = Text { out: &mut *out, cut: &mut cut, present: 0, seen: 0 };
     let principal = record.principal.as_deref();
     let (code, guard, reason) = match (&record.decision, record.decision.refusal()) {
         (_, Some((code, guard, reason))) => (Some(code.name), Some(guard), Some(reason)),
@@ -85,8 +118,8 @@ pub(super) fn encode(record: &Record, out: &mut Vec<u8>) {
     };
     text.some(record.method.as_str(), NAME);
     text.some(record.path(), TARGET);
-    text.maybe(record.query(), TARGET);
     text.some(record.authority.as_bytes(), NAME);
+    text.maybe(record.query(), TARGET);
     text.maybe(record.content_type().map(|value| value.as_bytes()), NAME);
     text.maybe(record.user_agent().map(|value| value.as_bytes()), NAME);
     text.maybe(record.operation().map(|operation| operation.id.as_bytes()), NAME);
@@ -103,33 +136,35 @@ pub(super) fn encode(record: &Record, out: &mut Vec<u8>) {
         text.some(finding.reason.as_bytes(), TEXT);
         text.out.push(u8::from(finding.enforced));
     }
-    if cut {
-        flags |= CUT;
+    let present = text.present.to_le_bytes();
+    if cut && let Some(byte) = out.get_mut(start + FLAGS_AT) {
+        *byte |= CUT;
     }
-    if let Some(byte) = out.get_mut(start + FLAGS_AT) {
-        *byte = flags;
+    if let Some(bytes) = out.get_mut(start + PRESENT_AT..start + PRESENT_AT + 2) {
+        bytes.copy_from_slice(&present);
     }
 }
 
-const FLAGS_AT: usize = 96;
+/// Behind the identifier and the time.
+const FLAGS_AT: usize = 24;
+const PRESENT_AT: usize = FLAGS_AT + 6;
 
-struct Fixed<'a> {
-    out: &'a mut [u8; FIXED],
-    at: usize,
-}
-
-impl Fixed<'_> {
-    fn bytes<const N: usize>(&mut self, bytes: &[u8; N]) {
-        if let Some(to) = self.out.get_mut(self.at..self.at + N) {
-            to.copy_from_slice(bytes);
-        }
-        self.at += N;
+/// Seven bits a byte, the lowest first; the highest bit says that more follow.
+fn varint(mut number: u64, out: &mut Vec<u8>) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
     }
+    out.push(number as u8);
 }
 
 struct Text<'a> {
     out: &'a mut Vec<u8>,
     cut: &'a mut bool,
+    /// Which of the texts that may be absent are there.
+    present: u16,
+    /// How many of them were told of.
+    seen: u16,
 }
 
 impl Text<'_> {
@@ -144,16 +179,16 @@ impl Text<'_> {
             }
             bytes = bytes.get(..end).unwrap_or_default();
         }
-        let length = u16::try_from(bytes.len()).unwrap_or(0);
-        self.out.extend_from_slice(&length.to_le_bytes());
+        varint(bytes.len() as u64, self.out);
         self.out.extend_from_slice(bytes);
     }
 
     fn maybe(&mut self, text: Option<impl AsRef<[u8]>>, most: usize) {
-        match text {
-            Some(text) => self.some(text, most),
-            None => self.out.extend_from_slice(&ABSENT.to_le_bytes()),
+        if let Some(text) = text {
+            self.present |= 1 << self.seen;
+            self.some(text, most);
         }
+        self.seen += 1;
     }
 }
 
@@ -205,16 +240,25 @@ impl<'a> View<'a> {
     pub(super) fn decode(payload: &'a [u8]) -> Option<View<'a>> {
         let mut take = Take(payload);
         let id = ExchangeId(u128::from_le_bytes(take.array()?));
-        let trace = u128::from_le_bytes(take.array()?);
         let began = u64::from_le_bytes(take.array()?);
-        let duration = u64::from_le_bytes(take.array()?);
-        let bytes_in = u64::from_le_bytes(take.array()?);
-        let bytes_out = u64::from_le_bytes(take.array()?);
-        let upstream_ns = Some(u64::from_le_bytes(take.array()?)).filter(|&ns| ns != u64::MAX);
-        let address = Ipv6Addr::from(take.array::<16>()?);
-        let status = u16::from_le_bytes(take.array()?);
-        let masked_status = u16::from_le_bytes(take.array()?);
-        let [decision, end, version, kind, flags, findings, 0, 0] = take.array::<8>()? else { return None };
+        let [flags, kinds, version, low, high, findings] = take.array()?;
+        let mut present = Present(u16::from_le_bytes(take.array()?));
+        if flags & !(IPV4 | CUT | TRACE | UPSTREAM) != 0 || present.0 >> TEXTS != 0 {
+            return None;
+        }
+        let client = match flags & IPV4 != 0 {
+            true => IpAddr::from(take.array::<4>()?),
+            false => IpAddr::from(take.array::<16>()?),
+        };
+        let trace = if flags & TRACE != 0 { u128::from_le_bytes(take.array()?) } else { id.0 };
+        let (duration, bytes_in, bytes_out) = (take.varint()?, take.varint()?, take.varint()?);
+        let upstream_ns = if flags & UPSTREAM != 0 { Some(take.varint()?) } else { None };
+        let masked_status = match present.has(TEXTS - 1) {
+            true => Some(u16::try_from(take.varint()?).ok()?),
+            false => None,
+        };
+        let status = u16::from_le_bytes([low, high]);
+        let (decision, end, kind) = (kinds & 3, kinds >> 2 & 3, kinds >> 4);
         let view = View {
             id,
             trace,
@@ -223,7 +267,7 @@ impl<'a> View<'a> {
             bytes_in,
             bytes_out,
             upstream_ns,
-            client: if flags & IPV4 != 0 { IpAddr::V4(address.to_ipv4_mapped()?) } else { address.into() },
+            client,
             status,
             decision: match decision {
                 0 => EventDecision::Permitted,
@@ -257,20 +301,20 @@ impl<'a> View<'a> {
                 _ => return None,
             },
             cut: flags & CUT != 0,
-            method: take.text()??,
-            path: take.text()??,
-            query: take.text()?,
-            authority: take.text()??,
-            content_type: take.text()?,
-            user_agent: take.text()?,
-            operation: take.text()?,
-            consumer: take.text()?,
-            credential: take.text()?,
-            code: take.text()?,
-            guard: take.text()?,
-            reason: take.text()?,
-            upstream: take.text()?,
-            masked: take.text()?.map(|excerpt| (masked_status, excerpt)),
+            method: take.text()?,
+            path: take.text()?,
+            authority: take.text()?,
+            query: take.maybe(&mut present)?,
+            content_type: take.maybe(&mut present)?,
+            user_agent: take.maybe(&mut present)?,
+            operation: take.maybe(&mut present)?,
+            consumer: take.maybe(&mut present)?,
+            credential: take.maybe(&mut present)?,
+            code: take.maybe(&mut present)?,
+            guard: take.maybe(&mut present)?,
+            reason: take.maybe(&mut present)?,
+            upstream: take.maybe(&mut present)?,
+            masked: take.maybe(&mut present)?.and_then(|excerpt| Some((masked_status?, excerpt))),
             findings: take.0,
         };
         for _ in 0..findings {
@@ -344,20 +388,48 @@ impl<'a> Take<'a> {
         Some(*head)
     }
 
-    /// A string that may be absent; the outer `None` where the payload ends too early.
-    fn text(&mut self) -> Option<Option<&'a [u8]>> {
-        let length = u16::from_le_bytes(self.array()?);
-        if length == ABSENT {
-            return Some(None);
+    fn varint(&mut self) -> Option<u64> {
+        let mut number = 0u64;
+        for shift in (0..64).step_by(7) {
+            let [byte] = self.array()?;
+            // The tenth byte has room for one bit.
+            if shift == 63 && byte > 1 {
+                return None;
+            }
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Some(number);
+            }
         }
-        let (head, rest) = self.0.split_at_checked(usize::from(length))?;
+        None
+    }
+
+    fn text(&mut self) -> Option<&'a [u8]> {
+        let length = usize::try_from(self.varint()?).ok()?;
+        let (head, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;
-        Some(Some(head))
+        Some(head)
+    }
+
+    /// The next text that may be absent; the outer `None` where the payload ends too early.
+    fn maybe(&mut self, present: &mut Present) -> Option<Option<&'a [u8]>> {
+        let there = present.has(0);
+        present.0 >>= 1;
+        if there { self.text().map(Some) } else { Some(None) }
     }
 
     fn finding(&mut self) -> Option<FindingView<'a>> {
-        let (code, guard, reason) = (self.text()??, self.text()??, self.text()??);
+        let (code, guard, reason) = (self.text()?, self.text()?, self.text()?);
         let [enforced] = self.array()?;
         Some(FindingView { code, guard, reason, enforced: enforced != 0 })
+    }
+}
+
+/// Which of the texts that may be absent are there, the next one first.
+struct Present(u16);
+
+impl Present {
+    fn has(&self, bit: u16) -> bool {
+        self.0 >> bit & 1 != 0
     }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::log::{Shared, unix_ns};
 use super::reader::Frames;
-use super::segment::{ENDING, Header, Segment, Summary, UNFINISHED, seal};
+use super::segment::{ENDING, Header, Segment, Summary, UNFINISHED, forget, seal};
 
 /// Looks at the whole folder at least so often.
 const LOOK: Duration = Duration::from_secs(60);
@@ -77,11 +77,12 @@ pub(super) fn sync(shared: &Shared) -> io::Result<()> {
                 continue;
             }
             slot.synced = slot.appended;
-            slot.active.as_ref().map(Segment::file)
+            slot.active.as_ref().map(|active| (active.file(), active.summary().used))
         };
         // Outside the lock: a slow disk must not hold up a worker.
-        if let Some(file) = file {
+        if let Some((file, used)) = file {
             result = result.and(file.sync_data());
+            forget(&file, used);
         }
     }
     result

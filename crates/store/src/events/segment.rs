@@ -2,13 +2,14 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
+use std::num::NonZeroU64;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 
 use memmap2::{Advice, MmapMut, MmapOptions};
-use rustix::fs::{FallocateFlags, fallocate};
+use rustix::fs::{Advice as FileAdvice, FallocateFlags, fadvise, fallocate};
 
 use super::frame::MAX_PAYLOAD;
 
@@ -18,7 +19,7 @@ pub(super) const ENDING: &str = ".events";
 pub(super) const UNFINISHED: &str = ".events-new";
 pub(super) const HEADER: u64 = 128;
 const MAGIC: &[u8; 8] = b"PCEVENTS";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const IDENTITY: usize = 40;
 const SEAL: u64 = 48;
 /// Bytes mapped at a time: what a writer adds to the process's resident memory.
@@ -311,5 +312,13 @@ pub(super) fn seal(file: &File, summary: &Summary, length: u64) -> io::Result<()
     record.extend_from_slice(&body);
     file.write_all_at(&record, SEAL)?;
     file.set_len(length)?;
-    file.sync_data()
+    file.sync_data()?;
+    forget(file, length);
+    Ok(())
+}
+
+/// Gives back the memory in which the kernel keeps the first `length` bytes, which are on the disk: what was written
+/// is seldom read soon, and the next events get the same memory instead of that of others.
+pub(super) fn forget(file: &File, length: u64) {
+    let _ = fadvise(file, 0, NonZeroU64::new(length), FileAdvice::DontNeed);
 }
