@@ -178,15 +178,16 @@ impl Cx<'_> {
         self.reply_headers.push((name, value));
     }
 
-    /// As [`Cx::add_response_header`], for a field whose value is a list: what an earlier guard added stays, and
-    /// `value` follows it.
-    pub fn extend_response_header(&mut self, name: http::HeaderName, value: http::HeaderValue) {
-        let earlier = self.reply_headers.iter_mut().find(|(known, _)| *known == name);
-        let Some((_, earlier)) = earlier else { return self.reply_headers.push((name, value)) };
-        let joined = [earlier.as_bytes(), b", ", value.as_bytes()].concat();
-        // Two field values and a comma make a field value.
-        if let Ok(joined) = http::HeaderValue::from_maybe_shared(bytes::Bytes::from(joined)) {
-            *earlier = joined;
+    /// What an earlier guard gave to [`Cx::add_response_header`] under this name.
+    pub fn added_response_header(&self, name: &http::HeaderName) -> Option<&http::HeaderValue> {
+        self.reply_headers.iter().find(|(known, _)| known == name).map(|(_, value)| value)
+    }
+
+    /// As [`Cx::add_response_header`], in the place of what an earlier guard added under this name.
+    pub fn set_response_header(&mut self, name: http::HeaderName, value: http::HeaderValue) {
+        match self.reply_headers.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, earlier)) => *earlier = value,
+            None => self.reply_headers.push((name, value)),
         }
     }
 

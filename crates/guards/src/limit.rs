@@ -344,9 +344,12 @@ impl Protection for Limit {
             return Err(Fault::new("", "a rule needs a `rate`, a `quota` or a number of `concurrent` calls"));
         }
         let mut parts = Vec::new();
+        let mut policy = None;
         for (stage, meters) in [(Stage::Limit, before), (Stage::Quota, after)] {
             if !meters.is_empty() {
-                parts.push(Part::new(stage, Meters::new(meters)?));
+                let meters = Meters::new(meters, policy.take())?;
+                policy.clone_from(&meters.policy);
+                parts.push(Part::new(stage, meters));
             }
         }
         Ok(parts)
@@ -420,12 +423,14 @@ struct Meter {
 #[derive(Debug)]
 struct Meters {
     meters: Box<[Meter]>,
+    /// What is told of these rules and those of the stage before.
     policy: Option<HeaderValue>,
 }
 
 impl Meters {
-    fn new(mut meters: Vec<Meter>) -> Result<Meters, Fault> {
-        let mut items = Vec::new();
+    fn new(mut meters: Vec<Meter>, earlier: Option<HeaderValue>) -> Result<Meters, Fault> {
+        let mut items: Vec<String> =
+            earlier.iter().filter_map(|value| value.to_str().ok()).map(str::to_owned).collect();
         let mut taken: Vec<String> = Vec::new();
         for meter in &mut meters {
             meter.name.retain(|c| c.is_ascii_graphic() && c != '"' && c != '\\');
@@ -483,12 +488,16 @@ impl Guard for Meters {
         if cx.enforcing
             && let (Some(policy), Some((meter, taken))) = (&self.policy, tightest)
         {
-            cx.extend_response_header(RATELIMIT_POLICY, policy.clone());
-            let mut field = Field::<96>::new();
+            cx.set_response_header(RATELIMIT_POLICY, policy.clone());
+            let mut field = Field::<256>::new();
+            if let Some(earlier) = cx.added_response_header(&RATELIMIT).and_then(|value| value.to_str().ok())
+            {
+                field.text(earlier).text(", ");
+            }
             field.text("\"").text(&meter.name).text("\";r=").number(u64::from(taken.remaining));
             field.text(";t=").number(taken.reset_ns.div_ceil(SECOND));
             if let Some(value) = field.value() {
-                cx.extend_response_header(RATELIMIT, value);
+                cx.set_response_header(RATELIMIT, value);
             }
         }
         let Some((meter, seconds)) = refused else { return Ok(Verdict::Pass) };

@@ -148,7 +148,7 @@ fn claims_count_once_they_are_proved() {
     for per in ["claim:/org/id", "claim:https://e.g/t"] {
         let rule: Rule = serde_json::from_value(json!({ "rate": "2/min", "per": per })).unwrap();
         assert!(rule.per.0[0].is_proved());
-        let meters = Meters::new(meters(&rule, "", "").unwrap()).unwrap();
+        let meters = Meters::new(meters(&rule, "", "").unwrap(), None).unwrap();
         let planned = |stage, guard| Planned {
             name: "t",
             stage,
