@@ -196,7 +196,7 @@ fn one_thread_is_read_in_order_both_ways() {
 #[test]
 fn retention_by_bytes_and_age() {
     let folder = tempfile::tempdir().unwrap();
-    let total = 8 << 20;
+    let total = 4 << 20;
     let bounded = LogConfig { total_bytes: total, ..small(folder.path()) };
     let log = EventLog::open(bounded).unwrap();
     fs::write(folder.path().join("notes.txt"), "not ours").unwrap();
