@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 
 use crate::harness::client::{Client, Response};
 use crate::harness::gateway::{Gateway, Options};
-use crate::harness::needs;
 use crate::harness::peers::{Certificate, Peer, free_address};
 use crate::harness::provider::Provider;
 use crate::harness::recorder::Recorder;
+use crate::harness::{base64url, needs};
 
 const CONTRACT: &str = r#"{
   "openapi": "3.1.0", "info": {"title": "Orders", "version": "1"},
@@ -512,17 +512,4 @@ impl<'a> Authority<'a> {
         let pem = fs::read_to_string(self.folder.join(format!("{name}.pem"))).unwrap();
         pem.lines().filter(|line| !line.starts_with('-')).collect()
     }
-}
-
-fn base64url(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut out = String::new();
-    for chunk in bytes.chunks(3) {
-        let bits =
-            chunk.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
-        for digit in 0..=chunk.len() {
-            out.push(char::from(DIGITS[(bits >> (18 - 6 * digit)) as usize & 63]));
-        }
-    }
-    out
 }

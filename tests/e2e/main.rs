@@ -12,6 +12,8 @@ mod advisories;
 #[cfg(test)]
 mod alerts;
 #[cfg(test)]
+mod canaries;
+#[cfg(test)]
 mod checklist;
 #[cfg(test)]
 mod deploy;

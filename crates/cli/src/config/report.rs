@@ -1,8 +1,11 @@
 //! What is wrong with a configuration file, shown at its place.
 
 use std::fmt::{self, Display};
+use std::ops::Range;
+use std::sync::LazyLock;
 
 use portcullis_openapi::source::{Document, Span};
+use regex::Regex;
 
 use super::de::Fault;
 
@@ -68,7 +71,29 @@ fn excerpt(document: &Document, span: Span) -> Excerpt {
     let len = snippet.lines().next().unwrap_or_default().trim_end().chars().count();
     let text: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).take(160).collect();
     let room = text.chars().count().saturating_sub(from);
-    Excerpt { line: at.line, text, from, len: len.clamp(1, room.max(1)) }
+    let len = len.clamp(1, room.max(1));
+    Excerpt { line: at.line, text: without_secrets(&text, from..from + len), from, len }
+}
+
+/// The line with stars in the place of what other keys of it that look like secrets have; `shown` are the columns that
+/// the error is about. References such as `${NAME}` tell nothing.
+fn without_secrets(line: &str, shown: Range<usize>) -> String {
+    static SECRETS: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        let value = r#"("[^"]*"?|'[^']*'?|[^\s,{}\[\]"'$][^\s,}\]]*)"#;
+        Regex::new(&format!(r#"(?i)[\w-]*(?:secret|key|pass|pwd|token|credential)[\w-]*["']?\s*:\s+{value}"#))
+            .ok()
+    });
+    let mut hidden: Vec<Range<usize>> = Vec::new();
+    for found in SECRETS.iter().flat_map(|secrets| secrets.captures_iter(line)) {
+        let Some(value) = found.get(1).filter(|value| !value.as_str().contains("${")) else { continue };
+        let start = line.get(..value.start()).unwrap_or_default().chars().count();
+        let end = start + value.as_str().chars().count();
+        if end <= shown.start || shown.end <= start {
+            hidden.push(start..end);
+        }
+    }
+    let is_hidden = |at: usize| hidden.iter().any(|range| range.contains(&at));
+    line.chars().enumerate().map(|(at, c)| if is_hidden(at) { '*' } else { c }).collect()
 }
 
 impl Display for ConfigError {
@@ -119,3 +144,27 @@ impl Display for ConfigErrors {
 }
 
 impl std::error::Error for ConfigErrors {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_excerpt_shows_no_secret_beside_the_mistake() {
+        for (line, shown) in [
+            (r#"a: { secret: "whsec_abc", least: 5 }"#, r#"a: { secret: ***********, least: 5 }"#),
+            (r#"{"client_secret": "s", "least": 1}"#, r#"{"client_secret": ***, "least": 1}"#),
+            ("x: { password: hunter2, least: 5 }", "x: { password: *******, least: 5 }"),
+            ("x: { api_token: 'é,}', least: 5 }", "x: { api_token: *****, least: 5 }"),
+            ("x: { secret: \"${NAME}\", least: 5 }", "x: { secret: \"${NAME}\", least: 5 }"),
+            ("x: { secret: ${NAME}, least: 5 }", "x: { secret: ${NAME}, least: 5 }"),
+            ("x: { secret: \"cut off, least: 5", "x: { secret: ******************"),
+        ] {
+            let at = line.find("least").unwrap_or(line.len());
+            let shown_columns = if line.contains("cut off") { 0..1 } else { at..at + 5 };
+            assert_eq!(without_secrets(line, shown_columns), shown);
+        }
+        let mistaken = "keys: nowhere";
+        assert_eq!(without_secrets(mistaken, 6..13), mistaken);
+    }
+}
