@@ -1,6 +1,7 @@
 //! The checklist before servers that others wrote, each in a bad and in a good configuration.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
@@ -142,6 +143,77 @@ fn caddy_in_a_bad_and_a_good_configuration() {
     );
     let _good = start(&site, address);
     let answers = ask(&format!("https://localhost:{}", address.port()), Some(&certificate.path()));
+    assert_eq!(
+        (answers[0].as_str(), answers[3].as_str(), answers[4].as_str()),
+        ("yes", "yes", "yes"),
+        "{answers:?}"
+    );
+}
+
+/// Envoy before `api`: over TLS with these certificate and key, and with further filters and settings.
+fn envoy(program: &Path, api: SocketAddr, tls: Option<(String, String)>, filters: &str, more: &str) -> Peer {
+    let address = free_address();
+    let socket = tls.map_or_else(String::new, |(pem, key)| {
+        format!(
+            "transport_socket: {{ name: tls, typed_config: {{ '@type': type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext, \
+             common_tls_context: {{ tls_params: {{ tls_minimum_protocol_version: TLSv1_2 }}, \
+             tls_certificates: [{{ certificate_chain: {{ filename: '{pem}' }}, private_key: {{ filename: '{key}' }} }}] }} }} }}, "
+        )
+    });
+    let endpoint = |address: SocketAddr| {
+        format!("{{ socket_address: {{ address: {}, port_value: {} }} }}", address.ip(), address.port())
+    };
+    let http = "type.googleapis.com/envoy.extensions.filters";
+    let config = format!(
+        "static_resources:\n  listeners:\n  - {{ address: {}, filter_chains: [{{ {socket}filters: [{{ name: http, typed_config: {{ \
+         '@type': {http}.network.http_connection_manager.v3.HttpConnectionManager, stat_prefix: in, {more} \
+         route_config: {{ virtual_hosts: [{{ name: all, domains: ['*'], routes: [{{ match: {{ prefix: / }}, route: {{ cluster: api }} }}] }}] }}, \
+         http_filters: [{filters} {{ name: router, typed_config: {{ '@type': {http}.http.router.v3.Router, suppress_envoy_headers: true }} }}] }} }}] }}] }}\n  \
+         clusters:\n  - {{ name: api, load_assignment: {{ cluster_name: api, endpoints: [{{ lb_endpoints: [{{ endpoint: {{ address: {} }} }}] }}] }} }}\n",
+        endpoint(address),
+        endpoint(api)
+    );
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("envoy.yaml"), config).unwrap();
+    let mut command = Command::new(program);
+    command.args(["--concurrency", "1", "--log-level", "warn", "--disable-hot-restart", "-c", "envoy.yaml"]);
+    Peer::start(command, folder, address)
+}
+
+#[test]
+fn envoy_in_a_bad_and_a_good_configuration() {
+    let Some(program) = portcullis_dev::cache::envoy() else {
+        println!(
+            "SKIPPED envoy_in_a_bad_and_a_good_configuration: `envoy` is not installed; run `cargo dev setup`"
+        );
+        return;
+    };
+    let api = loud();
+    let bad = envoy(&program, api.address, None, "", "");
+    let answers = ask(&format!("http://{}", bad.address), None);
+    let expected = ["no", "could not tell", "could not tell", "no", "no", "could not tell", "could not tell"];
+    assert_eq!(answers, expected);
+
+    let certificate = Certificate::make();
+    let pem = certificate.path().display().to_string();
+    let key = certificate.path().with_file_name("key.pem").display().to_string();
+    let fields: String = SECURITY
+        .iter()
+        .map(|(name, value)| format!("h:headers():replace('{}', \"{value}\") ", name.to_lowercase()))
+        .collect();
+    let script = format!(
+        "function envoy_on_response(h) {fields} h:headers():remove('server') \
+         if tonumber(h:headers():get(':status')) >= 400 then h:body(true):setBytes('bad request') \
+         h:headers():replace(':status', '400') h:headers():replace('content-type', 'text/plain') end end"
+    );
+    let lua = format!(
+        "{{ name: lua, typed_config: {{ '@type': type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua, \
+         default_source_code: {{ inline_string: {} }} }} }},",
+        serde_json::Value::String(script)
+    );
+    let more = "server_header_transformation: PASS_THROUGH,";
+    let good = envoy(&program, api.address, Some((pem, key)), &lua, more);
+    let answers = ask(&format!("https://localhost:{}", good.address.port()), Some(&certificate.path()));
     assert_eq!(
         (answers[0].as_str(), answers[3].as_str(), answers[4].as_str()),
         ("yes", "yes", "yes"),

@@ -44,6 +44,16 @@ pub fn workspace() -> PathBuf {
     here.ancestors().nth(2).unwrap_or(here).to_path_buf()
 }
 
+/// Envoy. The Python package's own launcher stays in between; this is the program beside it.
+#[must_use]
+pub fn envoy() -> Option<PathBuf> {
+    let packages = std::fs::read_dir(venv().join("lib")).into_iter().flatten().flatten();
+    packages
+        .map(|entry| entry.path().join("site-packages/envoy/_bin/envoy"))
+        .find(|path| path.is_file())
+        .or_else(|| program("envoy"))
+}
+
 /// Looks a program up: first among those in the cache folder, then in `PATH`, then in the folders for
 /// administrators (`/usr/sbin`, where nginx and HAProxy live and which a user's `PATH` often lacks).
 #[must_use]

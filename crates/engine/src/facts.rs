@@ -7,6 +7,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::memory::Mark;
+
 /// What kind of credential proved a principal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -100,4 +102,6 @@ pub struct Facts {
     pub allow: Option<Arc<str>>,
     /// The contract marks the operation as deprecated.
     pub deprecated: bool,
+    /// What this exchange took for itself: whoever took it gives it back where the exchange came to nothing.
+    pub claimed: Vec<Mark>,
 }

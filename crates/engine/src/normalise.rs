@@ -23,7 +23,14 @@ pub(crate) fn normalise(
 ) -> (Request, Facts, Option<Denial>) {
     let RequestHead { method, target, authority, version, headers, body } = head;
     let (client, scheme) = settings.trusted_hops.client(connection.peer, connection.scheme, &headers);
-    let mut facts = Facts { client, principal: None, trace_id: id.0, allow: None, deprecated: false };
+    let mut facts = Facts {
+        client,
+        principal: None,
+        trace_id: id.0,
+        allow: None,
+        deprecated: false,
+        claimed: Vec::new(),
+    };
     let mut request = Request {
         method,
         target: ByteString::new(),

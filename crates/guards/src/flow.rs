@@ -5,7 +5,8 @@
 //! than a person could; a successful call uses them up (`keep: true` leaves them). Of two calls at once that would use
 //! one step, one passes. `idempotency_key: required` lets every value of `Idempotency-Key` through once in
 //! `remember` (24 h by default), for each principal and operation; an answer that says to try again (408, 425, 429, 5xx)
-//! gives the value back. Quotas over long times are `limit`'s: `limit: { quota: 3/day, per: claim:sub }`.
+//! gives the value back. `once` names what counts once: the values at these places together, for each principal and
+//! operation, in `remember`; a call that does not succeed gives them back. Quotas over long times are `limit`'s: `limit: { quota: 3/day, per: claim:sub }`.
 //!
 //! **The attack.** Nothing is broken: a script buys all the tickets, redeems one voucher twice, or goes to the end of
 //! the check-out without the steps in which it would have been asked to pay.
@@ -19,10 +20,15 @@
 //!     flow:
 //!       after: [{ step: cart, within: 30m, not_before: 2s }]
 //!       idempotency_key: required
+//!   - match: { operation: applyVoucher }
+//!     flow: { once: [path.orderId, body./code] }
 //! ```
 //!
 //! What was done is remembered in this process and ends with it: after a restart a flow begins anew.
 
+mod once;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, StatusCode};
@@ -32,8 +38,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::codes::codes;
+use crate::place::Place;
 use crate::protection::{CompileCx, Fault, Part, Protection};
 use crate::who::Who;
+
+use once::Once;
 
 codes! {
     STEP_MISSING = "step-missing" 409 Api6 841 Medium
@@ -56,6 +65,11 @@ codes! {
         attack "A recorded call is sent again, or the same action many times at once, to have it done twice."
         client "The action was taken up already: ask for its state. For a new action, use a new value."
         operator "Nothing, as long as clients make a new value for every action.";
+    ALREADY_DONE = "already-done" 409 Api6 837 Medium
+        "this was done already"
+        attack "A voucher, a code or a vote counts again each time that it comes, or many times at once."
+        client "It counted once already: ask for the state of what it was done to."
+        operator "If it may be done again, take the places out of `flow.once`, or shorten `flow.remember`.";
 }
 
 /// See the module.
@@ -75,7 +89,9 @@ pub(crate) struct Config {
     keep: bool,
     /// Whether calls carry an `Idempotency-Key`.
     idempotency_key: Idempotency,
-    /// How long a value of `Idempotency-Key` counts as used. Default 24 h.
+    /// Places whose values, together, count once: `path.NAME`, `query.NAME`, `header.NAME`, `cookie.NAME`, `body.POINTER`.
+    once: Vec<Place>,
+    /// How long a value of `Idempotency-Key`, or what stands at `once`, counts as used. Default 24 h.
     remember: Period,
 }
 
@@ -121,6 +137,7 @@ impl Default for Config {
             after: Vec::new(),
             keep: false,
             idempotency_key: Idempotency::Off,
+            once: Vec::new(),
             remember: Period(Duration::from_secs(24 * 3600)),
         }
     }
@@ -133,9 +150,6 @@ impl Protection for Flow {
 
     fn compile(config: &Config, cx: &CompileCx<'_>) -> Result<Vec<Part>, Fault> {
         let Some((_, operation)) = cx.operation else { return Ok(Vec::new()) };
-        if config.step.is_none() && config.after.is_empty() && config.idempotency_key == Idempotency::Off {
-            return Ok(Vec::new());
-        }
         for (at, after) in config.after.iter().enumerate() {
             if after.not_before.0 >= after.within.0 {
                 return Err(Fault::new(
@@ -151,14 +165,25 @@ impl Protection for Flow {
             cx.asks_for("step", &after.step, &format!("/after/{at}/step"));
         }
         let id = operation.id.as_deref().map_or_else(|| operation.label(), str::to_owned);
-        Ok(vec![Part::new(Stage::Authorize, Steps { config: config.clone(), operation: id.into() })])
+        let id: Arc<str> = id.into();
+        let mut parts = Vec::new();
+        let steps = config.step.is_some() || !config.after.is_empty();
+        if steps || config.idempotency_key != Idempotency::Off {
+            let steps = Steps { config: config.clone(), operation: Arc::clone(&id) };
+            parts.push(Part::new(Stage::Authorize, steps));
+        }
+        if !config.once.is_empty() {
+            // Behind all that may refuse the call for something else.
+            parts.push(Part::new(Stage::Inspect, Once::new(config, id, cx)?));
+        }
+        Ok(parts)
     }
 }
 
 #[derive(Debug)]
 struct Steps {
     config: Config,
-    operation: Box<str>,
+    operation: Arc<str>,
 }
 
 /// How long a step is remembered: an upper bound of every `within`.

@@ -66,6 +66,39 @@ fn an_idempotency_key_counts_once() {
 }
 
 #[test]
+fn what_counts_once_counts_once() {
+    let engine = engine(json!({ "once": ["path.id", "body./code"] }));
+    let went = |who: &str, order: &str, body: &str, at: u64, status: u16| {
+        let call = call("PUT", &format!("/orders/{order}")).with("x-api-key", who).json(body);
+        send(&engine, &call.at(at).answered(status, &[], "")).code()
+    };
+    assert_eq!(went("alice-key", "1", r#"{"total":1,"code":"A"}"#, 0, 422), "permitted");
+    assert_eq!(
+        went("alice-key", "1", r#"{"total":1,"code":"A"}"#, 1, 204),
+        "permitted",
+        "what failed did not count"
+    );
+    assert_eq!(went("alice-key", "1", r#"{"total":1,"code":"A"}"#, 2, 204), "already-done");
+    assert_eq!(
+        went("alice-key", "1", r#"{"total":1,"code":" a "}"#, 3, 204),
+        "already-done",
+        "another spelling"
+    );
+    assert_eq!(went("alice-key", "1", r#"{"total":1,"code":["A"]}"#, 3, 204), "already-done", "in a list");
+    assert_eq!(
+        went("alice-key", "1", r#"{"total":1,"code":["A","B"]}"#, 3, 204),
+        "already-done",
+        "of two values"
+    );
+    assert_eq!(went("alice-key", "1", "\u{1}", 3, 204), "body-malformed", "what cannot be read");
+    assert_eq!(went("alice-key", "2", r#"{"total":1,"code":"A"}"#, 4, 204), "permitted", "of another order");
+    assert_eq!(went("bob-key", "1", r#"{"total":1,"code":"A"}"#, 5, 204), "permitted", "of another caller");
+    assert_eq!(went("alice-key", "1", r#"{"total":1,"code":"B"}"#, 6, 204), "permitted", "another code");
+    let later = 24 * 3600 * 1000 + 2;
+    assert_eq!(went("alice-key", "1", r#"{"total":1,"code":"A"}"#, later, 204), "permitted", "a day later");
+}
+
+#[test]
 fn mistakes_are_found_at_load() {
     let of = |section: serde_json::Value| {
         errors(

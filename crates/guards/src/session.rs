@@ -22,6 +22,9 @@
 //!     session: { closes: true }
 //! ```
 //!
+//! `unknown: refuse` refuses a session that was not handed out here even where none is needed: APIs that ask for more than
+//! their contract says are protected as well. Operations that hand sessions out are left alone.
+//!
 //! Of a field like `Authorization` what follows the scheme is the session. `required` says whether an operation needs
 //! one; without it the contract's `security` does, for schemes that the API verifies. What was handed out is remembered
 //! in this process and ends with it: after a restart, users log in again.
@@ -44,7 +47,7 @@ use serde_json::{Map, Value};
 use crate::authenticate::not_recorded;
 use crate::codes::codes;
 use crate::cors::is_preflight;
-use crate::place::Place;
+use crate::place::{Place, Spot};
 use crate::policies::OneOrMany;
 use crate::protection::{CompileCx, Fault, Part, Protection};
 
@@ -78,12 +81,26 @@ pub(crate) struct Config {
     closes: bool,
     /// Whether this operation needs one. Default: where the contract's `security` does.
     required: Option<bool>,
+    /// What happens to a session that was not handed out here, or is over, where none is needed. Default `pass`.
+    unknown: Unknown,
     /// How long a session lasts. Default 12 h.
     lifetime: Option<Period>,
     /// By name: members of the answer that say something of the user, as JSON pointers.
     claims: BTreeMap<String, String>,
     /// Claims that are roles: their text or texts, or where they are `true` their name.
     roles: Vec<Box<str>>,
+}
+
+/// What happens to sessions that nobody knows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(rename = "UnknownSession")]
+enum Unknown {
+    /// The call passes, as one without a session.
+    #[default]
+    Pass,
+    /// The call is refused.
+    Refuse,
 }
 
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(12 * 3600);
@@ -128,16 +145,17 @@ impl Protection for Session {
         if required {
             cx.access_by("a session of the API");
         }
-        if required || config.closes {
+        // Whoever logs in again may still carry what is over.
+        let strict = config.unknown == Unknown::Refuse && config.opens.each().is_empty();
+        let spot = Spot::of(by.clone(), cx, "/by")?;
+        let needed =
+            Needed { by: by.clone(), spot, required, strict: required || strict, closes: config.closes };
+        if needed.strict || config.closes {
             cx.asks_for("session", "session", "/by");
-            parts.push(Part::new(
-                Stage::Authenticate,
-                Needed { by: by.clone(), required, closes: config.closes },
-            ));
+            parts.push(Part::new(Stage::Authenticate, needed));
         } else {
             // Who logged in is known where nobody has to.
-            let known = Needed { by: by.clone(), required: false, closes: false };
-            parts.push(Part { stage: Stage::Authenticate, monitor: true, guard: Box::new(known) });
+            parts.push(Part { stage: Stage::Authenticate, monitor: true, guard: Box::new(needed) });
         }
         let mut opens = Vec::new();
         for (at, text) in config.opens.each().iter().enumerate() {
@@ -197,8 +215,20 @@ fn mark(sessions: &Memory<Arc<Principal>>, session: &[u8]) -> Mark {
 #[derive(Debug)]
 struct Needed {
     by: Place,
+    spot: Spot,
     required: bool,
+    /// A session that is presented must be a known one.
+    strict: bool,
     closes: bool,
+}
+
+impl Needed {
+    /// Whether something stands there that another reader might take for a session.
+    fn is_ambiguous(&self, cx: &Cx<'_>) -> bool {
+        let mut any = false;
+        self.spot.in_head(cx.request, &mut |value| any |= !bare(value).is_empty());
+        any
+    }
 }
 
 impl Guard for Needed {
@@ -210,14 +240,15 @@ impl Guard for Needed {
         if is_preflight(cx.request).is_some() {
             return Ok(Verdict::Pass);
         }
-        if self.required && cx.recorded.is_some_and(|recorded| !recorded.bodies) {
+        if self.strict && cx.recorded.is_some_and(|recorded| !recorded.bodies) {
             // A recording without fields does not hold the session.
             return Ok(not_recorded());
         }
         let Some(presented) = self.by.single(cx.request).map(bare).filter(|value| !value.is_empty()) else {
-            return Ok(match self.required {
-                true => Denial::new(&SESSION_MISSING, format!("nothing stands at {}", self.by)).into(),
-                false => Verdict::Pass,
+            return Ok(match (self.required, self.strict && self.is_ambiguous(cx)) {
+                (true, _) => Denial::new(&SESSION_MISSING, format!("nothing stands at {}", self.by)).into(),
+                (false, true) => Denial::new(&SESSION_UNKNOWN, "more than one is presented").into(),
+                (false, false) => Verdict::Pass,
             });
         };
         let sessions = &cx.state.sessions;
@@ -235,7 +266,7 @@ impl Guard for Needed {
                 });
                 Ok(Verdict::Pass)
             }
-            None if self.required => {
+            None if self.strict => {
                 Ok(Denial::new(&SESSION_UNKNOWN, "it was not handed out here, or is over").into())
             }
             None => Ok(Verdict::Pass),

@@ -55,6 +55,31 @@ fn only_what_was_handed_out_counts() {
 }
 
 #[test]
+fn an_unknown_session_can_be_refused_where_none_is_needed() {
+    let engine = shop(json!({
+        "session": { "by": "cookie.sid", "unknown": "refuse" },
+        "policies": [{ "match": { "operation": "status" }, "session": { "opens": "/token" } }],
+    }))
+    .engine;
+    let order = |cookie: &str| {
+        let call = call("GET", "/orders/1").with("x-api-key", "alice-key").with("cookie", cookie);
+        let body = json!({ "id": 1 }).to_string();
+        send(&engine, &call.answered(200, &[("content-type", "application/json")], &body)).code()
+    };
+    assert_eq!(order("theme=dark"), "permitted", "none is needed");
+    assert_eq!(order(&format!("sid={ALICE}")), "session-unknown");
+    log_in(&engine, ALICE, 0);
+    assert_eq!(order(&format!("sid={ALICE}")), "permitted");
+    assert_eq!(order(&format!("sid={BOB}")), "session-unknown");
+    assert_eq!(order(&format!("sid={ALICE}; sid={BOB}")), "session-unknown", "which of them, nobody knows");
+    assert_eq!(order("sid="), "permitted", "that is none");
+    let again = call("GET", "/status").with("cookie", &format!("sid={BOB}"));
+    let body = json!({ "token": BOB }).to_string();
+    let again = again.answered(200, &[("content-type", "application/json")], &body);
+    assert_eq!(send(&engine, &again).code(), "permitted", "whoever logs in again may carry an old one");
+}
+
+#[test]
 fn what_a_session_says_of_its_user_is_compared() {
     let engine = engine();
     log_in(&engine, ALICE, 0);

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -119,6 +119,7 @@ impl Proxy {
         }
         let shared = Arc::new(Shared {
             start: Instant::now(),
+            ahead: AtomicU64::new(0),
             workers,
             forward_proxy,
             gate: Arc::new(Gate::default()),
@@ -281,7 +282,15 @@ impl ProxyHandle {
     pub fn now(&self) -> Now {
         let nanos = |elapsed: Duration| u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Now { unix_ns: nanos(unix), mono_ns: nanos(self.shared.start.elapsed()) }
+        let ahead = Duration::from_nanos(self.shared.ahead.load(Ordering::Relaxed));
+        Now { unix_ns: nanos(unix + ahead), mono_ns: nanos(self.shared.start.elapsed() + ahead) }
+    }
+
+    /// Judges exchanges as if it were later by `time`, from the workers' next tick on: what a trial of a policy does
+    /// where others would have to wait for a limit.
+    pub fn advance(&self, time: Duration) {
+        let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.shared.ahead.fetch_add(time, Ordering::Relaxed);
     }
 
     /// How each instance of the upstream stands.

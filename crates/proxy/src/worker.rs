@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
@@ -29,6 +29,8 @@ use crate::upstream::{Elsewhere, Group, Upstream};
 pub(crate) struct Shared {
     /// The zero of all monotonic times.
     pub(crate) start: Instant,
+    /// By how many nanoseconds exchanges are judged as if it were later.
+    pub(crate) ahead: AtomicU64,
     pub(crate) workers: usize,
     /// Clients say where calls go.
     pub(crate) forward_proxy: bool,
@@ -82,6 +84,8 @@ pub(crate) struct Worker {
     date: RefCell<(u64, HeaderValue)>,
     /// Unix time minus monotonic time, in nanoseconds; corrected with every tick.
     unix_offset: Cell<u64>,
+    /// By how many nanoseconds exchanges are judged as if it were later, as of the last tick.
+    ahead: Cell<u64>,
 }
 
 /// How long a drain waits for requests on connections that are open, in milliseconds.
@@ -119,6 +123,7 @@ impl Worker {
             spare_fields: RefCell::default(),
             date: RefCell::new((0, HeaderValue::from_static(""))),
             unix_offset: Cell::new(0),
+            ahead: Cell::new(0),
             shared,
         });
         worker.tick();
@@ -161,6 +166,7 @@ impl Worker {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
         let mono = self.shared.start.elapsed().as_nanos();
         self.unix_offset.set(u64::try_from(unix.saturating_sub(mono)).unwrap_or(u64::MAX));
+        self.ahead.set(self.shared.ahead.load(Ordering::Relaxed));
         let settings = self.shared.settings.load();
         if !Arc::ptr_eq(&settings, &self.settings.borrow()) {
             let settings = Arc::clone(&settings);
@@ -253,6 +259,7 @@ impl Worker {
     #[inline]
     pub(crate) fn now(&self) -> Now {
         let mono_ns = u64::try_from(self.shared.start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let mono_ns = mono_ns.wrapping_add(self.ahead.get());
         Now { unix_ns: mono_ns.wrapping_add(self.unix_offset.get()), mono_ns }
     }
 

@@ -104,6 +104,35 @@ impl Response {
     pub fn is_html(&self) -> bool {
         self.header("content-type").is_some_and(|value| value.trim_start().starts_with("text/html"))
     }
+
+    /// Whether it is a page in which a browser would run a script that somebody put there: HTML, and no content security
+    /// policy (CSP3) keeps it from that.
+    pub fn runs_scripts(&self) -> bool {
+        let policies = self.headers.iter().filter(|(name, _)| name == "content-security-policy");
+        let mut policies = policies.flat_map(|(_, value)| value.split(','));
+        self.is_html() && !policies.any(forbids_scripts)
+    }
+}
+
+/// Whether a policy lets no script run that stands in the page itself: a sandbox, or sources without one that anybody
+/// could use.
+fn forbids_scripts(policy: &str) -> bool {
+    let policy = policy.to_ascii_lowercase();
+    let named = |name: &str| {
+        policy.split(';').find_map(|directive| {
+            let mut words = directive.split_ascii_whitespace();
+            (words.next() == Some(name)).then(|| words.collect::<Vec<&str>>())
+        })
+    };
+    if named("sandbox").is_some_and(|allowed| !allowed.contains(&"allow-scripts")) {
+        return true;
+    }
+    let safe = |source: &&str| {
+        matches!(*source, "'none'" | "'self'" | "'strict-dynamic'" | "'report-sample'")
+            || source.starts_with("'nonce-")
+            || source.starts_with("'sha")
+    };
+    named("script-src").or_else(|| named("default-src")).is_some_and(|sources| sources.iter().all(safe))
 }
 
 /// A request, its answer, and in whose name it went.
@@ -357,6 +386,35 @@ fn connector() -> Result<tokio_rustls::TlsConnector, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_runs_scripts_unless_its_policy_forbids_it() {
+        let runs = |kind: &str, policies: &[&str]| {
+            let mut headers = vec![("content-type".to_owned(), kind.to_owned())];
+            headers
+                .extend(policies.iter().map(|one| ("content-security-policy".to_owned(), (*one).to_owned())));
+            Response { status: 200, headers, ..Response::default() }.runs_scripts()
+        };
+        for policies in [
+            &[][..],
+            &["default-src 'self' 'unsafe-inline'"],
+            &["default-src 'none'; script-src *"],
+            &["img-src 'none'"],
+            &["sandbox allow-scripts"],
+            &["script-src https:"],
+        ] {
+            assert!(runs("text/html; charset=utf-8", policies), "{policies:?}");
+        }
+        for policies in [
+            &["default-src 'none'"][..],
+            &["img-src *", "Sandbox"],
+            &["script-src 'self' 'nonce-abc'"],
+            &["img-src *, default-src 'self'; style-src *"],
+        ] {
+            assert!(!runs("text/html", policies), "{policies:?}");
+        }
+        assert!(!runs("application/json", &[]));
+    }
 
     #[test]
     fn targets_are_read_strictly() {

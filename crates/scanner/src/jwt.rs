@@ -60,11 +60,11 @@ impl Token {
         format!("{}.", self.signed)
     }
 
-    /// The token with its algorithm set to a word and no signature.
-    pub(crate) fn unsigned(&self, algorithm: &str) -> String {
+    /// A token with these claims, its algorithm set to a word, and no signature.
+    pub(crate) fn unsigned(&self, claims: &Map<String, Value>, algorithm: &str) -> String {
         let mut header = self.header.clone();
         header.insert("alg".to_owned(), Value::String(algorithm.to_owned()));
-        format!("{}.{}.", part(&header), part(&self.claims))
+        format!("{}.{}.", part(&header), part(claims))
     }
 
     /// A token with other claims, the old signature kept.

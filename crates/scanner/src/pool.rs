@@ -141,25 +141,26 @@ impl Pool {
             nouns.push(path_noun.to_owned());
         }
         let id_like = words::is_id(name) || generic;
+        let noun_id = nouns.last().map(|noun| format!("{noun}id"));
+        let tells_one = words::telling(name).len() == 1;
         let mut scored: Vec<(u32, usize, &Entry)> = Vec::new();
         for (index, entry) in self.entries.iter().enumerate() {
-            if !fits(&entry.value, schema) {
-                continue;
-            }
-            let entry_id =
-                matches!(entry.key.as_str(), "id" | "uuid" | "guid" | "pk") || entry.key == flat && generic;
-            let by_holder = nouns.iter().any(|noun| entry.holder.contains(noun));
-            let by_path = nouns.iter().any(|noun| entry.path.contains(noun))
-                || !path_noun.is_empty()
-                    && entry.holder.is_empty()
-                    && entry.path.iter().any(|word| word == path_noun);
-            let mut score = if entry.key == flat && !generic {
+            let named = entry.key == flat;
+            let entry_id = || matches!(entry.key.as_str(), "id" | "uuid" | "guid" | "pk") || named && generic;
+            let by_holder = || nouns.iter().any(|noun| entry.holder.contains(noun));
+            let by_path = || {
+                nouns.iter().any(|noun| entry.path.contains(noun))
+                    || !path_noun.is_empty()
+                        && entry.holder.is_empty()
+                        && entry.path.iter().any(|word| word == path_noun)
+            };
+            let mut score = if named && !generic {
                 100
-            } else if id_like && nouns.last().is_some_and(|noun| entry.key == format!("{noun}id")) {
+            } else if id_like && noun_id.as_ref().is_some_and(|id| entry.key == *id) {
                 95
-            } else if (id_like || words::telling(name).len() == 1) && entry_id && by_holder {
+            } else if (id_like || tells_one) && entry_id() && by_holder() {
                 90
-            } else if id_like && entry_id && by_path {
+            } else if id_like && entry_id() && by_path() {
                 if entry.holder.is_empty() { 88 } else { 70 }
             } else if nouns.iter().any(|noun| noun.len() > 3 && entry.key.starts_with(noun.as_str()))
                 && words::is_id(&entry.key.replace("number", "_number").replace("id", "_id"))
@@ -168,6 +169,9 @@ impl Pool {
             } else {
                 continue;
             };
+            if !fits(&entry.value, schema) {
+                continue;
+            }
             score = score * 4
                 + match (entry.actor == actor, entry.made) {
                     (true, true) => 3,

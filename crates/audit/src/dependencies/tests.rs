@@ -67,6 +67,42 @@ fn ranges_begin_and_end_where_they_say() {
 }
 
 #[test]
+fn every_range_holds_what_it_says() {
+    let (mut asked, mut wrong) = (0, Vec::new());
+    let lines = include_str!("version/ranges.txt").lines();
+    for line in lines.filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let parts: Vec<&str> = line.split('|').map(str::trim).collect();
+        let [range, inside, outside] = parts[..] else { panic!("{line}") };
+        let (ecosystem, intervals) = range.split_once(' ').unwrap();
+        let mut events = Vec::new();
+        for interval in intervals.split('[').skip(1).map(str::trim) {
+            let (from, to) = interval.split_once(' ').unwrap_or((interval, ""));
+            events.push(json!({ "introduced": from }));
+            match to.strip_suffix(')') {
+                Some(fixed) => events.push(json!({ "fixed": fixed })),
+                None if to.is_empty() => {}
+                None => events.push(json!({ "last_affected": to.strip_suffix(']').unwrap() })),
+            }
+        }
+        for events in [events.clone(), events.into_iter().rev().collect()] {
+            let advisory = ranged(ecosystem, events.into());
+            let ecosystem: Ecosystem = ecosystem.parse().unwrap();
+            let versions =
+                |text: &'static str, held: bool| text.split(' ').map(move |version| (version, held));
+            for (version, held) in versions(inside, true).chain(versions(outside, false)) {
+                let answer = fixed(&advisory, ecosystem, version);
+                asked += 1;
+                if matches!(answer, Answer::Yes { .. }) != held || matches!(answer, Answer::Unknown(_)) {
+                    wrong.push(format!("{range}: {version}: {answer:?}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(asked > 800, "{asked}");
+}
+
+#[test]
 fn lists_withdrawals_and_other_packages() {
     let listed = advisory(json!({ "id": "T-2", "affected": [{
         "package": { "ecosystem": "PyPI", "name": "Thing" }, "versions": ["1.0", "1.1"] }] }));

@@ -73,7 +73,7 @@ pub(crate) struct Scanning {
     timeout: u64,
     /// What random values are made from; the same seed makes the same calls
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
-    seed: u64,
+    pub(super) seed: u64,
     /// Only this check; can be given again
     #[arg(long = "check", value_name = "NAME")]
     checks: Vec<String>,
@@ -108,12 +108,12 @@ impl Scanning {
         scanning
     }
 
-    /// Scans, and reports what was found.
+    /// Scans, and reports what was found; for the `run`-th time, where one API is scanned again.
     ///
     /// # Errors
     /// If the document cannot be read, or the target does not answer.
-    pub(super) fn scan(&self, now: OffsetDateTime) -> Result<Report> {
-        let options = options(self)?;
+    pub(super) fn scan(&self, now: OffsetDateTime, run: u64) -> Result<Report> {
+        let options = Options { run, ..options(self)? };
         let Some(spec) = self.spec.as_deref() else {
             return Err(Failure::Usage("what describes the API? Give `--spec`".into()));
         };
@@ -132,7 +132,7 @@ pub(crate) fn run(args: &Args) -> Result {
     }
     let now = OffsetDateTime::now_utc();
     args.output.check(now)?;
-    args.output.finish(args.scanning.scan(now)?, OffsetDateTime::now_utc())
+    args.output.finish(args.scanning.scan(now, 0)?, OffsetDateTime::now_utc())
 }
 
 fn list() -> crate::exit::Exit {

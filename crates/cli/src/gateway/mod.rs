@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use portcullis_engine::{EngineHandle, Observer, State};
 use portcullis_guards::{Credentials, Report};
-use portcullis_proxy::Proxy;
+use portcullis_proxy::{Proxy, ProxyHandle};
 use portcullis_store::events::{EventLog, LogConfig};
 
 use crate::config::checked::Admin;
@@ -149,6 +149,11 @@ impl Gateway {
     /// What loads everything again.
     pub(crate) fn reloader(&self) -> Arc<Reloader> {
         Arc::clone(&self.reloader)
+    }
+
+    /// Control over its proxy.
+    pub(crate) fn proxy(&self) -> ProxyHandle {
+        self.proxy.handle()
     }
 
     /// Serves until `shutdown`, then lets what is under way end, within the drain deadline.

@@ -181,9 +181,18 @@ impl Output {
 pub(crate) fn save(path: &Path, text: &str) -> Result<()> {
     let failed =
         |error: io::Error| Failure::Incomplete(format!("`{}` cannot be written: {error}", path.display()));
+    let known = std::fs::metadata(path).ok();
+    if known.as_ref().is_some_and(|known| !known.is_file()) {
+        return std::fs::write(path, text).map_err(failed);
+    }
+    // What is written over keeps its place behind a link, and who may read it.
+    let path = &std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
     io::Write::write_all(&mut file, text.as_bytes()).map_err(failed)?;
+    if let Some(known) = known {
+        file.as_file().set_permissions(known.permissions()).map_err(failed)?;
+    }
     file.persist(path).map_err(|error| failed(error.error))?;
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use crate::server::{self, Server, free_address};
@@ -49,7 +49,10 @@ impl Kind {
         let mut command = match self {
             Kind::Nginx => Command::new(find("nginx")?),
             Kind::Haproxy => Command::new(find("haproxy")?),
-            Kind::Envoy => Command::new(envoy()?),
+            Kind::Envoy => Command::new(
+                cache::envoy()
+                    .ok_or_else(|| Failure::new("`envoy` is not installed; run `cargo dev setup`"))?,
+            ),
             Kind::Caddy => Command::new(find("caddy")?),
             Kind::Plain | Kind::Guarded => Command::new(portcullis),
         };
@@ -73,19 +76,6 @@ impl Kind {
         };
         Ok(command)
     }
-}
-
-/// The Python package's own launcher stays in between; the program beside it is what is measured.
-fn envoy() -> Outcome<PathBuf> {
-    let libraries = cache::venv().join("lib");
-    fs::read_dir(&libraries)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path().join("site-packages/envoy/_bin/envoy"))
-        .find(|path| path.is_file())
-        .or_else(|| cache::program("envoy"))
-        .ok_or_else(|| Failure::new("`envoy` is not installed; run `cargo dev setup`"))
 }
 
 /// A running contender; stopped when dropped.

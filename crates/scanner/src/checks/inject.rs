@@ -241,7 +241,7 @@ fn markup(cx: &mut Session<'_>, actor: usize, call: &Call, slot: &Slot) -> Outco
         );
     }
     // Only a page can run it: JSON shown as JSON is no page.
-    if exchange.response.is_html() && exchange.response.text().contains(&format!("<i {marker}>")) {
+    if exchange.response.runs_scripts() && exchange.response.text().contains(&format!("<i {marker}>")) {
         let finding = Finding::new(&SCRIPT, Confidence::Confirmed, label, &[&exchange]).at(slot.label());
         cx.report(finding.saying(format!("a tag in {} stands in a page as a tag", slot.label())).proved(
             "the tag escaped, or an answer that is no page",

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 
 use portcullis_engine::{Owasp, Severity};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
 
 use super::Check;
 use crate::api::{Danger, is_version};
@@ -228,6 +230,12 @@ fn neighbours(cx: &mut Session<'_>) -> Outcome {
     Ok(())
 }
 
+/// Whether a date of HTTP (RFC 9110 section 5.6.7) is still to come.
+fn is_to_come(date: &str) -> bool {
+    let moment = OffsetDateTime::parse(&date.trim().replace("GMT", "+0000"), &Rfc2822);
+    moment.is_ok_and(|moment| moment > OffsetDateTime::now_utc())
+}
+
 fn deprecated(cx: &mut Session<'_>) -> Outcome {
     let user = cx.first_user();
     for index in cx.operations(|op| {
@@ -238,14 +246,16 @@ fn deprecated(cx: &mut Session<'_>) -> Outcome {
                 || op.words.to_lowercase().contains("sunset"))
     }) {
         let Some(baseline) = cx.baseline(index, user)? else { continue };
+        // Whoever tells its callers the day on which it ends has done what can be done until then.
+        if baseline.exchange.response.header("sunset").is_some_and(is_to_come) {
+            continue;
+        }
         let label = cx.operation(index).label();
         let finding = Finding::new(&ZOMBIE, Confidence::Confirmed, label, &[&baseline.exchange]);
-        cx.report(
-            finding.proved(
-                "410 after its date",
-                "the document calls it deprecated, and it answers with success",
-            ),
-        );
+        cx.report(finding.proved(
+            "410 after its date, and until then a `Sunset` field that names it",
+            "the document calls it deprecated, and it answers with success and no date that is still to come",
+        ));
     }
     for index in cx.operations(|op| op.is_get() && op.danger() == Danger::Read && op.path_names().is_empty())
     {

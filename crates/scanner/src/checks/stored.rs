@@ -77,7 +77,7 @@ fn run(cx: &mut Session<'_>) -> Outcome {
             let mut request = cx.request_of(&read);
             request.set_header("Accept", "text/html");
             let page = cx.send(made.actor, request)?;
-            if !page.response.is_html() || !page.response.text().contains(&format!("<i {marker}>")) {
+            if !page.response.runs_scripts() || !page.response.text().contains(&format!("<i {marker}>")) {
                 continue;
             }
             let label = cx.operation(index).label();

@@ -32,6 +32,8 @@ pub struct Options {
     pub identities: Vec<Identity>,
     /// What random values are made from.
     pub seed: u64,
+    /// Which of several scans of one API with one seed this is: what one put into it is not taken for what another did.
+    pub run: u64,
     /// Only reads by method and by name.
     pub read_only: bool,
     /// Also removals and floods, on what the scan itself made.
@@ -64,6 +66,7 @@ impl Options {
             target,
             identities: Vec::new(),
             seed: 1,
+            run: 0,
             read_only: false,
             destructive: false,
             max_requests: 5000,
@@ -317,6 +320,8 @@ impl<'a> Session<'a> {
 
     /// A word that nobody else has used.
     pub(crate) fn marker(&mut self) -> String {
-        format!("pc{}", self.random.word(10))
+        // Whatever the run, what comes after is made from the same.
+        let seed = self.random.next();
+        format!("pc{}", Random::new(seed ^ self.options.run).word(10))
     }
 }

@@ -88,7 +88,7 @@ impl Session<'_> {
     /// the order of the requests; nothing is renewed.
     pub(crate) fn send_many(&mut self, actor: usize, requests: Vec<Request>) -> Outcome<Vec<Rc<Exchange>>> {
         self.refresh(actor)?;
-        let most = if self.options.rate.is_some() { 1 } else { self.options.parallel.max(1) };
+        let most = self.options.parallel.max(1);
         let mut exchanges = Vec::with_capacity(requests.len());
         for some in requests.chunks(most) {
             exchanges.extend(self.send_at_once(actor, some)?);

@@ -77,7 +77,9 @@ impl Spikes {
         let subjects = [Some(Subject::Client(client)), consumer, operation];
         let mut begun = Vec::new();
         for subject in subjects.into_iter().flatten() {
-            self.make_room(&subject);
+            if !self.make_room(&subject) {
+                continue;
+            }
             let config = self.config;
             let watched = self.watched.entry(subject.clone()).or_default();
             begun.extend(watched.count(&config, &subject, &seen));
@@ -94,6 +96,8 @@ impl Spikes {
             {
                 incident.over = true;
                 over.push(incident);
+                // What was counted of its last minute belongs to the spike, and teaches nothing.
+                watched.count = 0;
             }
         }
         // Who is quiet for longer than is learned is as good as new.
@@ -107,9 +111,11 @@ impl Spikes {
         self.watched.values().filter_map(|watched| watched.open.as_ref())
     }
 
-    fn make_room(&mut self, subject: &Subject) {
+    /// Whether there is room for `subject`. Where all the room is taken by incidents that go on, there is none: who floods
+    /// from that many addresses is seen by what they call.
+    fn make_room(&mut self, subject: &Subject) -> bool {
         if self.watched.len() < self.most || self.watched.contains_key(subject) {
-            return;
+            return true;
         }
         // A tenth at once: a flood of addresses must not buy a search for each.
         let mut heard: Vec<u64> = self.watched.values().map(|watched| watched.last).collect();
@@ -120,6 +126,7 @@ impl Spikes {
         if self.watched.len() >= self.most {
             self.watched.retain(|_, watched| watched.open.is_some());
         }
+        self.watched.len() < self.most
     }
 }
 
@@ -287,6 +294,34 @@ mod tests {
         assert_eq!(begun, 2, "one incident a subject, as long as it lasts");
         let usual = spikes.open().map(|incident| incident.usual).fold(0.0, f64::max);
         assert!(usual < 1.0, "{usual}");
+    }
+
+    #[test]
+    fn a_spike_that_is_over_taught_nothing() {
+        let mut spikes = spikes();
+        for at in 0..5000 {
+            spikes.observe(seen(at / 100, "192.0.2.7", 401));
+        }
+        assert_eq!(spikes.settle(START + 120 * SECOND).len(), 2);
+        let begun: Vec<Incident> =
+            (0..40).flat_map(|at| spikes.observe(seen(180 + at, "192.0.2.7", 401))).collect();
+        assert_eq!(begun.len(), 2, "the next one is seen as the first was");
+        assert!(begun.iter().all(|incident| incident.usual < 1.0), "{begun:?}");
+    }
+
+    #[test]
+    fn a_flood_from_everywhere_takes_no_more_room_than_there_is() {
+        let mut spikes = spikes();
+        spikes.most = 50;
+        for round in 0..25 {
+            for client in 0..200u64 {
+                spikes.observe(seen(round, &format!("10.0.0.{client}"), 401));
+                spikes.observe(seen(round, &format!("10.0.1.{client}"), 401));
+                assert!(spikes.watched.len() <= 50, "{}", spikes.watched.len());
+            }
+        }
+        let operation = Subject::Operation("login".into());
+        assert!(spikes.open().any(|incident| incident.subject == operation));
     }
 
     #[test]

@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use portcullis_watch::{Name, RecordedBody, RecordedExchange, Recording};
@@ -39,18 +38,50 @@ impl Repeated {
     }
 }
 
-/// How long is waited for a limit to let a call through that it let through when it was recorded.
+/// How many seconds are waited for a limit to let a call through that it let through when it was recorded.
 const PATIENCE: u64 = 65;
 
-/// Makes every call of `recording` at `endpoint`, with `fields` beside its own.
+/// Makes every call of `recording` at `endpoint`, with `fields` beside its own. A recording of minutes is made again within
+/// seconds: `wait` lets the time go by for which a limit asks.
 pub(super) fn repeat(
     recording: &Recording,
     endpoint: &Endpoint,
     tls: &Arc<ClientConfig>,
     fields: &[(String, String)],
+    wait: &dyn Fn(Duration),
 ) -> Vec<Repeated> {
     let mut known = Known::default();
-    recording.exchanges().iter().filter_map(|one| known.repeat(one, endpoint, tls, fields)).collect()
+    recording.exchanges().iter().filter_map(|one| known.repeat(one, endpoint, tls, fields, wait)).collect()
+}
+
+/// Whether a recorded session comes to its end: a call with it passes now, and is refused `lifetime` later.
+pub(super) fn session_ends(
+    recording: &Recording,
+    endpoint: &Endpoint,
+    tls: &Arc<ClientConfig>,
+    fields: &[(String, String)],
+    by: &str,
+    lifetime: Duration,
+    wait: &dyn Fn(Duration),
+) -> bool {
+    let (part, name) = by.split_once('.').unwrap_or_default();
+    let carries = |one: &RecordedExchange| match part {
+        "cookie" => one.head.headers.get_all(http::header::COOKIE).iter().any(|value| {
+            let value = String::from_utf8_lossy(value.as_bytes());
+            value.split(';').any(|pair| pair.trim().split('=').next() == Some(name))
+        }),
+        _ => one.head.headers.contains_key(name),
+    };
+    let mut known = Known::default();
+    for one in recording.exchanges() {
+        let Some(repeated) = known.repeat(one, endpoint, tls, fields, wait) else { continue };
+        if one.head.method == http::Method::GET && carries(one) && repeated.passes() {
+            wait(lifetime);
+            let again = known.repeat(one, endpoint, tls, fields, wait);
+            return again.is_some_and(|again| again.code.as_deref() == Some("session-unknown"));
+        }
+    }
+    false
 }
 
 /// What was recorded, and what stands in its place now.
@@ -64,6 +95,7 @@ impl Known {
         endpoint: &Endpoint,
         tls: &Arc<ClientConfig>,
         fields: &[(String, String)],
+        rest: &dyn Fn(Duration),
     ) -> Option<Repeated> {
         let response = one.response.as_ref()?;
         let body = match &one.body {
@@ -97,8 +129,7 @@ impl Known {
             if !limited || waited + wait > PATIENCE {
                 break answer;
             }
-            // A recording of minutes is made again within seconds.
-            thread::sleep(Duration::from_secs(wait));
+            rest(Duration::from_secs(wait));
             waited += wait;
         };
         if let RecordedBody::Whole(recorded) = &response.body
@@ -138,7 +169,7 @@ impl Known {
             (Value::Array(then), Value::Array(now)) => {
                 then.iter().zip(now).for_each(|(then, now)| self.learn(name, then, now));
             }
-            (Value::String(then), Value::String(now)) if then != now && then.len() >= 4 => {
+            (Value::String(then), Value::String(now)) if then != now && names_one(then) => {
                 self.0.insert(then.clone(), now.clone());
             }
             // A number alone may mean anything; that of an id means it.
@@ -229,6 +260,11 @@ impl Known {
     }
 }
 
+/// Whether a text is one that was made for one thing, such as an id or a token: a word, such as a state, may stand for many.
+fn names_one(text: &str) -> bool {
+    text.len() >= 16 || text.len() >= 4 && text.bytes().any(|byte| byte.is_ascii_digit())
+}
+
 fn names_id(name: &str) -> bool {
     let name = super::traffic::plain(name);
     name.ends_with("id") || name.ends_with("number") || name.ends_with("no") || name == "key"
@@ -263,17 +299,18 @@ mod tests {
     #[test]
     fn what_is_given_out_now_stands_in_the_place_of_what_was_recorded() {
         let mut known = Known::default();
-        let then = json!({ "token": "tok-old", "user": { "id": 7, "age": 30 }, "items": [{ "orderId": 1 }] });
-        let now = json!({ "token": "tok-new", "user": { "id": 9, "age": 31 }, "items": [{ "orderId": 5 }] });
+        let then = json!({ "token": "tok-01d", "state": "open", "user": { "id": 7, "age": 30 }, "items": [{ "orderId": 1 }] });
+        let now = json!({ "token": "tok-new", "state": "paid", "user": { "id": 9, "age": 31 }, "items": [{ "orderId": 5 }] });
         known.learn("", &then, &now);
-        assert_eq!(known.field("Bearer tok-old"), "Bearer tok-new");
+        assert_eq!(known.field("Bearer tok-01d"), "Bearer tok-new");
         assert_eq!(
-            known.target("/users/7/orders/1?token=tok-old&age=30"),
+            known.target("/users/7/orders/1?token=tok-01d&age=30"),
             "/users/9/orders/5?token=tok%2Dnew&age=30"
         );
-        assert_eq!(known.cookies("a=b; sid=tok-old"), "a=b; sid=tok-new");
-        let body: Value = serde_json::from_slice(&known.body(br#"{"t":"tok-old","n":7}"#, "")).unwrap();
+        assert_eq!(known.cookies("a=b; sid=tok-01d"), "a=b; sid=tok-new");
+        let body: Value = serde_json::from_slice(&known.body(br#"{"t":"tok-01d","n":7}"#, "")).unwrap();
         assert_eq!(body, json!({ "t": "tok-new", "n": 7 }));
-        assert_eq!(known.body(b"t=tok-old&n=1", "application/x-www-form-urlencoded"), b"t=tok%2Dnew&n=5");
+        assert_eq!(known.body(br#"{"s":"open"}"#, ""), br#"{"s":"open"}"#);
+        assert_eq!(known.body(b"t=tok-01d&n=1", "application/x-www-form-urlencoded"), b"t=tok%2Dnew&n=5");
     }
 }

@@ -218,8 +218,20 @@ fn merge(base: &mut Value, over: &Value, key: &str) {
                 *old = new.clone();
             }
         }
+        // Whose calls are counted: those of one address are no fewer than those of one consumer at it.
+        (Value::String(base), _) if key == "per" && base == "client" => {}
+        (Value::String(base), Value::String(over)) if key == "rate" && is_slower(base, over) => {}
         (base, over) => *base = over.clone(),
     }
+}
+
+/// Whether of two rates in the same unit the first is the lower one.
+fn is_slower(one: &str, other: &str) -> bool {
+    let read = |text: &str| {
+        let (count, unit) = text.split_once('/')?;
+        Some((count.trim().parse::<u64>().ok()?, unit.trim().to_owned()))
+    };
+    read(one).zip(read(other)).is_some_and(|((a, unit), (b, same))| unit == same && a < b)
 }
 
 /// A pointer in which every index is `*`.

@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use portcullis_engine::State;
-use portcullis_proxy::Listen;
+use portcullis_proxy::{Listen, ProxyHandle};
 use portcullis_store::events::{Query, Reader};
 use portcullis_watch::{DecisionWord, Details, ExchangeReport, Name, Recording, ReplayOptions, replay};
 use tokio::sync::oneshot;
@@ -106,9 +107,12 @@ impl Trial {
             vec![Listen { address: ([127, 0, 0, 1], 0).into(), tls: false, proxy_protocol: false }];
         config.gateway.proxy.tls = None;
         config.gateway.admin = None;
+        // Nobody is to be woken by an attack that is none.
+        config.gateway.alerts.webhook = None;
         config.gateway.log.access = crate::observe::access::Format::Off;
         let gateway = Gateway::start(config, self.overrides.clone())?;
         let address = *gateway.listen().first().ok_or_else(|| Failure::Incomplete("no listener".into()))?;
+        let proxy = gateway.proxy();
         let (stop, stopped) = oneshot::channel::<()>();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let serving = thread::Builder::new()
@@ -119,7 +123,7 @@ impl Trial {
                 }));
             })
             .map_err(failed)?;
-        Ok(Running { address, data, stop: Some(stop), serving: Some(serving) })
+        Ok(Running { address, data, proxy, stop: Some(stop), serving: Some(serving) })
     }
 }
 
@@ -146,11 +150,19 @@ pub(super) struct Stopped {
 pub(super) struct Running {
     pub(super) address: SocketAddr,
     data: tempfile::TempDir,
+    proxy: ProxyHandle,
     stop: Option<oneshot::Sender<()>>,
     serving: Option<JoinHandle<()>>,
 }
 
 impl Running {
+    /// Lets `time` go by for its guards, at once.
+    pub(super) fn wait(&self, time: Duration) {
+        self.proxy.advance(time);
+        // Its workers look ten times a second how late it is.
+        thread::sleep(Duration::from_millis(250));
+    }
+
     /// What its guards did until now: by operation (its id), guard and code, how often.
     pub(super) fn deeds(&self) -> BTreeMap<(String, String, String), u64> {
         let mut deeds = BTreeMap::new();

@@ -1,10 +1,10 @@
 //! What closes a finding at the gateway: pieces of policy, and how they are found.
 
-use portcullis_openapi::{Contract, Operation};
+use portcullis_openapi::{Contract, Operation, Route};
 use serde_json::{Map, Value};
 
 use super::traffic::{Sessions, Traffic};
-use crate::report::Item;
+use crate::report::{Exchange, Item};
 
 /// One line of the registry: for findings of these codes, this.
 #[derive(Debug)]
@@ -40,6 +40,8 @@ pub(super) struct Case<'a> {
     pub(super) sessions: Option<&'a Sessions>,
     /// Today, as a policy writes days.
     pub(super) today: String,
+    /// The day on which the patch is looked at again, as a policy writes days.
+    pub(super) until: String,
 }
 
 impl<'a> Case<'a> {
@@ -61,6 +63,19 @@ impl<'a> Case<'a> {
         match kind {
             "body" | "form" => Some(format!("body.{}", super::patch::starred(name))),
             "path" | "query" | "header" | "cookie" => Some(format!("{kind}.{name}")),
+            _ => None,
+        }
+    }
+
+    /// The label of the operation that an exchange of the proof called, where the contract has it.
+    pub(super) fn called(&self, exchange: &Exchange) -> Option<String> {
+        let url = &exchange.request.url;
+        let start = url.find("://").map_or(0, |at| at + 3);
+        let target = url.get(start..).and_then(|rest| rest.get(rest.find('/')?..))?;
+        let (path, query) =
+            target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+        match self.contract.route(&exchange.request.method, path, query) {
+            Route::Found { operation, .. } => self.contract.operations().get(operation).map(Operation::label),
             _ => None,
         }
     }

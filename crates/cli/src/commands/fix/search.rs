@@ -1,10 +1,12 @@
 //! The search for a patch: for every finding the first remedy that closes it and stops no ordinary call.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use portcullis_guards::REGISTRY;
 use portcullis_watch::Recording;
 
+use super::certificate::{self, Certificate};
 use super::live::{self, Repeated};
 use super::patch::Patches;
 use super::prove::{Replayed, Running, Trial};
@@ -14,24 +16,27 @@ use super::traffic::{Sessions, Traffic};
 use super::{Site, counts, day, findings, key};
 use crate::commands::audit::{transport, wire::Endpoint};
 use crate::exit::{Failure, Result};
-use crate::report::{Confidence, Item, Patch, Report, Rule, Section};
+use crate::report::{Confidence, Item, Report};
 use crate::term;
 
+/// How long patches let a session live.
+pub(super) const LIFETIME: Duration = Duration::from_secs(12 * 3600);
+
 /// A finding on its way.
-struct Work {
-    item: Item,
-    key: String,
-    remedy: Option<&'static Remedy>,
-    cures: Vec<Cure>,
+pub(super) struct Work {
+    pub(super) item: Item,
+    pub(super) key: String,
+    pub(super) remedy: Option<&'static Remedy>,
+    pub(super) cures: Vec<Cure>,
     /// The cure that is tried, or that closed it.
     at: usize,
-    state: Standing,
+    pub(super) state: Standing,
     /// What shows it.
-    proof: String,
+    pub(super) proof: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
+pub(super) enum Standing {
     /// The configuration closes it as it is.
     Already,
     /// A patch is offered, and not proved.
@@ -43,7 +48,7 @@ enum Standing {
 }
 
 impl Work {
-    fn cure(&self) -> Option<&Cure> {
+    pub(super) fn cure(&self) -> Option<&Cure> {
         match self.state {
             Standing::Offered | Standing::Closed => self.cures.get(self.at),
             Standing::Already | Standing::Open => None,
@@ -58,27 +63,20 @@ impl Work {
     }
 }
 
-/// What a scan found: keys, and how sure it is.
-struct Found(BTreeMap<String, Confidence>);
+/// What a scan found.
+struct Found {
+    /// By key, how sure it is.
+    keys: BTreeMap<String, Confidence>,
+    /// What it proved and no scan before did.
+    fresh: Vec<Item>,
+}
 
 impl Found {
     /// Whether it shows a finding again, as surely as before: what was proved and is not any more was closed, whatever
     /// still speaks for it.
     fn has(&self, work: &Work) -> bool {
-        self.0.get(&work.key).is_some_and(|confidence| *confidence >= work.item.confidence)
+        self.keys.get(&work.key).is_some_and(|confidence| *confidence >= work.item.confidence)
     }
-}
-
-/// What the proof came to.
-#[derive(Default)]
-struct Certificate {
-    replays: Vec<Replayed>,
-    repeated: Vec<Repeated>,
-    /// Of them: what passed and no longer does, for which the gateway is to blame.
-    affected: Vec<Repeated>,
-    /// What the API itself answered otherwise.
-    changed: usize,
-    scans: usize,
 }
 
 /// From findings to a patch, a proof, and a report of both.
@@ -88,7 +86,7 @@ pub(super) fn close(site: &Site<'_>) -> Result<Report> {
         false => findings(&site.args.reports)?,
         true => {
             term::note("scanning the API as it is");
-            let found = site.scan(None)?;
+            let found = site.scan_bare(0)?;
             report.secrets.extend(found.secrets);
             report.incomplete = found.incomplete;
             report.notes.extend(found.notes);
@@ -103,14 +101,17 @@ pub(super) fn close(site: &Site<'_>) -> Result<Report> {
         items.into_iter().map(|item| work(site, item, &traffic, sessions.as_ref())).collect();
     let mut certificate = Certificate::default();
     let text = match site.args.prove {
-        true => prove(site, &mut works, &mut certificate, &mut report)?,
+        true => {
+            let mut known = Known { traffic: &mut traffic, sessions: sessions.as_ref() };
+            prove(site, &mut known, &mut works, &mut certificate, &mut report)?
+        }
         false => {
-            let text = patched(site, &works)?;
-            certificate.replays = replay(site, &Trial::new(&site.args.config, &text, &site.overrides)?)?;
+            let (text, trial) = compatible(site, &mut works)?;
+            certificate.replays = replay(site, &trial)?;
             text
         }
     };
-    tell(site, &works, &certificate, &mut report);
+    certificate::tell(site, &works, &certificate, &mut report);
     let stopped = certificate.replays.iter().any(|replayed| !replayed.stopped.is_empty());
     if stopped || !certificate.affected.is_empty() {
         report
@@ -122,9 +123,33 @@ pub(super) fn close(site: &Site<'_>) -> Result<Report> {
     Ok(report)
 }
 
+/// What remedies are made of.
+struct Known<'k, 'c> {
+    traffic: &'k mut Traffic<'c>,
+    sessions: Option<&'k Sessions>,
+}
+
+impl Known<'_, '_> {
+    /// Takes up findings that came to light on the way; whether there is something to try for them.
+    fn add(
+        &mut self,
+        site: &Site<'_>,
+        items: Vec<Item>,
+        works: &mut Vec<Work>,
+        certificate: &mut Certificate,
+    ) -> bool {
+        certificate.fresh += items.len();
+        items.iter().for_each(|item| self.traffic.add_evidence(item));
+        let before = works.len();
+        works.extend(items.into_iter().map(|item| work(site, item, self.traffic, self.sessions)));
+        works.iter().skip(before).any(|work| work.state == Standing::Offered)
+    }
+}
+
 fn work(site: &Site<'_>, item: Item, traffic: &Traffic<'_>, sessions: Option<&Sessions>) -> Work {
     let remedy = remedy(&item.code);
-    let case = Case { item: &item, contract: &site.contract, traffic, sessions, today: day(site.now) };
+    let (today, until) = (day(site.now), site.until());
+    let case = Case { item: &item, contract: &site.contract, traffic, sessions, today, until };
     let mut cures = remedy.map(|remedy| (remedy.cures)(&case)).unwrap_or_default();
     // One that the configuration does not take is none.
     cures.retain(|cure| {
@@ -150,6 +175,27 @@ fn patched(site: &Site<'_>, works: &[Work]) -> Result<String> {
         .map_err(|what| Failure::Usage(format!("`{}` cannot be patched: {what}", site.args.config.display())))
 }
 
+/// The same, and a trial of it. A remedy that the gateway does not take beside those of other findings is passed over.
+fn compatible(site: &Site<'_>, works: &mut [Work]) -> Result<(String, Trial)> {
+    loop {
+        let text = patched(site, works)?;
+        let failure = match Trial::new(&site.args.config, &text, &site.overrides) {
+            Ok(trial) => return Ok((text, trial)),
+            Err(failure) => failure,
+        };
+        let fits = |works: &[Work]| {
+            let text = patched(site, works);
+            text.and_then(|text| Trial::new(&site.args.config, &text, &site.overrides)).is_ok()
+        };
+        // Of the first so many that do not go together, the last one is one too many.
+        let most = (1..=works.len()).find(|most| !fits(works.get(..*most).unwrap_or_default()));
+        match most.and_then(|most| works.get_mut(most - 1)).filter(|work| work.cure().is_some()) {
+            Some(work) => work.next("the remedy does not go with those of other findings"),
+            None => return Err(failure),
+        }
+    }
+}
+
 fn replay(site: &Site<'_>, trial: &Trial) -> Result<Vec<Replayed>> {
     let one = |recording: &Recording| trial.replay(recording, site.args.credential.as_deref());
     site.recordings.iter().map(one).collect()
@@ -158,7 +204,8 @@ fn replay(site: &Site<'_>, trial: &Trial) -> Result<Vec<Replayed>> {
 /// Tries remedies until every finding is closed or has none left, and ordinary calls pass.
 fn prove(
     site: &Site<'_>,
-    works: &mut [Work],
+    known: &mut Known<'_, '_>,
+    works: &mut Vec<Work>,
     certificate: &mut Certificate,
     report: &mut Report,
 ) -> Result<String> {
@@ -166,16 +213,17 @@ fn prove(
     term::note("scanning through the gateway as it is configured");
     let seen = {
         let running = Trial::new(&site.args.config, &text, &site.overrides)?.start()?;
-        let open = scan(site, &running, certificate, report)?;
-        judge(site, works, &open, &running, Standing::Already)
+        let open = scan(site, works, &running, certificate, report)?;
+        let seen = judge(site, works, (&open, &certificate.codes), &running, Standing::Already);
+        known.add(site, open.fresh, works, certificate) || seen
     };
-    if !seen {
+    if !seen && works.iter().all(|work| work.state != Standing::Offered) {
         return Ok(text);
     }
     for round in 1..=site.args.rounds.max(1) {
         let trial = loop {
-            text = patched(site, works)?;
-            let trial = Trial::new(&site.args.config, &text, &site.overrides)?;
+            let trial;
+            (text, trial) = compatible(site, works)?;
             certificate.replays = replay(site, &trial)?;
             // Recorded calls cost nothing: a remedy that stops them is passed over before anything is scanned.
             let stopped: Vec<(String, String, String)> = certificate
@@ -196,8 +244,13 @@ fn prove(
         };
         term::note(format_args!("round {round}: scanning through the patched gateway"));
         let running = trial.start()?;
-        let open = scan(site, &running, certificate, report)?;
-        let mut again = judge(site, works, &open, &running, Standing::Closed);
+        let mut open = scan(site, works, &running, certificate, report)?;
+        let ends = session_ends(site, known, works, &mut open, &running)?;
+        let mut again = judge(site, works, (&open, &certificate.codes), &running, Standing::Closed);
+        for work in works.iter_mut().filter(|work| work.item.code == ENDLESS && ends) {
+            work.proof = "a recorded session is refused once its time is over by the gateway's clock".into();
+        }
+        again |= known.add(site, open.fresh, works, certificate);
         drop(running);
         let running = trial.start()?;
         repeat(site, &running, certificate)?;
@@ -212,7 +265,8 @@ fn prove(
         }
     }
     // What is still only offered was not proved: the patch is what was.
-    for work in works.iter_mut().filter(|work| work.state == Standing::Offered) {
+    let is_provable = |work: &Work| certificate.codes.contains(&work.item.code);
+    for work in works.iter_mut().filter(|work| work.state == Standing::Offered && is_provable(work)) {
         work.state = Standing::Open;
         work.proof = "no remedy closed it in the rounds that there were; --rounds gives more".into();
     }
@@ -221,10 +275,16 @@ fn prove(
         let trial = Trial::new(&site.args.config, &last, &site.overrides)?;
         certificate.replays = replay(site, &trial)?;
         let running = trial.start()?;
-        let open = scan(site, &running, certificate, report)?;
+        let open = scan(site, works, &running, certificate, report)?;
         for work in works.iter_mut().filter(|work| work.state == Standing::Closed && open.has(work)) {
             work.state = Standing::Open;
             work.proof = "the last scan found it again".into();
+        }
+        let before = works.len();
+        known.add(site, open.fresh, works, certificate);
+        for work in works.iter_mut().skip(before) {
+            work.state = Standing::Open;
+            work.proof = "the last scan found it; --rounds gives more".into();
         }
         drop(running);
         repeat(site, &trial.start()?, certificate)?;
@@ -235,29 +295,74 @@ fn prove(
 /// What a scan through the gateway finds: keys, and how sure it is.
 fn scan(
     site: &Site<'_>,
+    works: &[Work],
     running: &Running,
     certificate: &mut Certificate,
     report: &mut Report,
 ) -> Result<Found> {
-    let found = site.scan(Some(running.address))?;
+    let found = site.scan_through(running.address)?;
     certificate.scans += 1;
     report.secrets.extend(found.secrets);
     if let Some(why) = found.incomplete {
         return Err(Failure::Incomplete(format!("the scan through the gateway proves nothing: {why}")));
     }
-    // Who cannot log in finds nothing. At the end of a scan it may be a limit that keeps them out.
-    let kept_out = |note: &&String| note.starts_with("identity `") && !note.ends_with("no longer does");
-    if let Some(note) = found.notes.iter().filter(kept_out).find(|note| !report.notes.contains(note)) {
-        return Err(Failure::Incomplete(format!("the scan through the gateway proves nothing: {note}")));
+    let keys = found.items.iter().map(|item| (key(item), item.confidence)).collect();
+    let is_fresh = |item: &Item| {
+        counts(item)
+            && item.confidence == Confidence::Confirmed
+            && !works.iter().any(|work| work.key == key(item))
+    };
+    certificate.codes = found.rules.into_iter().map(|rule| rule.code).collect();
+    Ok(Found { keys, fresh: found.items.into_iter().filter(is_fresh).collect() })
+}
+
+/// Findings that a session goes on for ever: its end at the gateway is not to be seen from outside.
+const ENDLESS: &str = "token-never-expires";
+
+/// Whether such findings are closed: a recorded session that passes is refused once its time is over.
+fn session_ends(
+    site: &Site<'_>,
+    known: &Known<'_, '_>,
+    works: &[Work],
+    open: &mut Found,
+    running: &Running,
+) -> Result<bool> {
+    let asked = works.iter().any(|work| work.item.code == ENDLESS && open.has(work));
+    let Some(sessions) = known.sessions.filter(|_| asked) else { return Ok(false) };
+    let (tls, fields) = (transport::curious(&transport::roots(None)?)?, site.scanning.fields()?);
+    let through = Endpoint::parse(&format!("http://{}", running.address)).map_err(Failure::Incomplete)?;
+    let wait = |time| running.wait(time);
+    let mut ends = false;
+    for recording in site.recordings.iter().filter(|one| one.source() == portcullis_watch::Source::Har) {
+        site.reset()?;
+        ends = live::session_ends(recording, &through, &tls, &fields, &sessions.by, LIFETIME, &wait);
+        if ends {
+            open.keys.retain(|key, _| key.split(' ').next() != Some(ENDLESS));
+            break;
+        }
     }
-    Ok(Found(found.items.iter().map(|item| (key(item), item.confidence)).collect()))
+    Ok(ends)
 }
 
 /// Whether something is left to try. What is not among `open` is closed; of the rest the next remedy is taken.
-fn judge(site: &Site<'_>, works: &mut [Work], open: &Found, running: &Running, closed: Standing) -> bool {
+fn judge(
+    site: &Site<'_>,
+    works: &mut [Work],
+    (open, codes): (&Found, &BTreeSet<String>),
+    running: &Running,
+    closed: Standing,
+) -> bool {
     let deeds = running.deeds();
     let mut again = false;
-    for work in works.iter_mut().filter(|work| work.state != Standing::Already) {
+    for work in works.iter_mut().filter(|work| codes.contains(&work.item.code)) {
+        if work.state == Standing::Already {
+            // What was closed without a patch may come back with one for something else.
+            if open.has(work) {
+                work.state = if work.cures.is_empty() { Standing::Open } else { Standing::Offered };
+                again |= work.state == Standing::Offered;
+            }
+            continue;
+        }
         let operation =
             work.item.places.first().and_then(|place| place.operation.clone()).unwrap_or_default();
         let done: Vec<String> = deeds
@@ -282,30 +387,28 @@ fn judge(site: &Site<'_>, works: &mut [Work], open: &Found, running: &Running, c
     again
 }
 
-/// Whether a remedy was passed over since it stopped an ordinary call: by operation, guard and call.
+/// Whether a remedy was passed over since it stopped an ordinary call: by operation, guard and call. What was written for
+/// that operation is to blame; only where there is nothing, what was written for all.
 fn pass_over(site: &Site<'_>, works: &mut [Work], stopped: &[(String, String, String)]) -> bool {
-    let mut any = false;
     for (operation, guard, call) in stopped {
-        for work in works.iter_mut() {
-            let touches = work.cure().is_some_and(|cure| {
-                cure.pieces.iter().any(|piece| {
-                    piece.section == guard
-                        && match &piece.scope {
-                            Scope::All => true,
-                            Scope::Operation(label) => is_named(site, operation, label),
-                        }
-                })
-            });
-            if touches {
+        let here =
+            |scope: &Scope| matches!(scope, Scope::Operation(label) if is_named(site, operation, label));
+        let all = |scope: &Scope| *scope == Scope::All;
+        for blames in [&here as &dyn Fn(&Scope) -> bool, &all] {
+            let is_to_blame = |work: &Work| {
+                let pieces = work.cure().into_iter().flat_map(|cure| &cure.pieces);
+                pieces.into_iter().any(|piece| piece.section == guard && blames(&piece.scope))
+            };
+            let mut blamed: Vec<&mut Work> = works.iter_mut().filter(|work| is_to_blame(work)).collect();
+            for work in &mut blamed {
                 work.next(&format!("the remedy would stop an ordinary call: {call}"));
-                any = true;
+            }
+            if !blamed.is_empty() {
+                return true;
             }
         }
-        if any {
-            break;
-        }
     }
-    any
+    false
 }
 
 /// Whether `name`, an id or a label, is the operation `label`.
@@ -346,11 +449,11 @@ fn repeat(site: &Site<'_>, running: &Running, certificate: &mut Certificate) -> 
     let bare = Endpoint::parse(origin).map_err(Failure::Usage)?;
     for recording in site.recordings.iter().filter(|one| one.source() == portcullis_watch::Source::Har) {
         site.reset()?;
-        let repeated = live::repeat(recording, &through, &tls, &fields);
+        let repeated = live::repeat(recording, &through, &tls, &fields, &|time| running.wait(time));
         let failed = |one: &&Repeated| one.passed() && !one.passes();
         if repeated.iter().any(|one| failed(&one) && one.code.is_none()) {
             site.reset()?;
-            let without = live::repeat(recording, &bare, &tls, &fields);
+            let without = live::repeat(recording, &bare, &tls, &fields, &std::thread::sleep);
             for one in repeated.iter().filter(failed) {
                 let same = without.iter().any(|other| other.name == one.name && !other.passes());
                 match one.code.is_none() && same {
@@ -364,110 +467,4 @@ fn repeat(site: &Site<'_>, running: &Running, certificate: &mut Certificate) -> 
         certificate.repeated.extend(repeated);
     }
     Ok(())
-}
-
-fn tell(site: &Site<'_>, works: &[Work], certificate: &Certificate, report: &mut Report) {
-    let count = |state: Standing| works.iter().filter(|work| work.state == state).count();
-    let (already, closed, offered) =
-        (count(Standing::Already), count(Standing::Closed), count(Standing::Offered));
-    report.fact("findings", works.len());
-    report.fact("closed by the configuration as it is", already);
-    report
-        .fact(if site.args.prove { "closed by the patch" } else { "offered, not proved" }, closed + offered);
-    report.fact("open", count(Standing::Open));
-    if site.args.prove && !works.is_empty() {
-        report.fact("closed at the gateway", format!("{} %", (already + closed) * 100 / works.len()));
-        let confirmed = || works.iter().filter(|work| work.item.confidence == Confidence::Confirmed);
-        let shut = confirmed().filter(|work| work.state != Standing::Open).count();
-        report.fact("confirmed findings closed", format!("{shut} of {}", confirmed().count()));
-        report.fact("scans", certificate.scans + 1);
-    }
-    let rows = works.iter().map(|work| {
-        let what = match (work.state, work.cure()) {
-            (Standing::Already, _) => "the configuration as it is".to_owned(),
-            (Standing::Open, _) => "open".to_owned(),
-            (_, Some(cure)) => cure.guards().join(", "),
-            (_, None) => "the patch of another finding".to_owned(),
-        };
-        let proof = match work.state {
-            Standing::Offered => "not proved; --prove does",
-            _ => work.proof.as_str(),
-        };
-        vec![work.key.clone(), work.item.severity.to_string(), what, proof.to_owned()]
-    });
-    let head = ["finding", "severity", "closed by", "proof"].map(str::to_owned).to_vec();
-    report.tables.push(Section { title: "Findings and what closes them".into(), head, rows: rows.collect() });
-    traffic(certificate, site, report);
-    for work in works.iter().filter(|work| work.state == Standing::Open) {
-        let mut item = work.item.clone();
-        let why = match (work.remedy, work.proof.is_empty()) {
-            (None, _) => "there is no remedy for such findings at a gateway".to_owned(),
-            (Some(_), false) => work.proof.clone(),
-            (Some(remedy), true) => match work.cures.is_empty() {
-                true => format!("nothing to write: {}", remedy.how),
-                false => remedy.how.to_owned(),
-            },
-        };
-        item.detail = format!("{} Not closed at the gateway: {why}. In the code: {}", item.detail, item.fix);
-        item.patch = work.remedy.map(|remedy| Patch { text: remedy.how.into(), yaml: None });
-        report.items.push(item);
-    }
-    for work in works {
-        if !report.rules.iter().any(|rule| rule.code == work.item.code) {
-            report.rules.push(Rule {
-                code: work.item.code.clone(),
-                title: work.item.title.clone(),
-                page: work
-                    .remedy
-                    .map_or_else(String::new, |remedy| format!("At the gateway: {}.", remedy.how)),
-                owasp: work.item.owasp,
-                cwe: work.item.cwe,
-                severity: work.item.severity,
-            });
-        }
-    }
-}
-
-/// What became of ordinary calls.
-fn traffic(certificate: &Certificate, site: &Site<'_>, report: &mut Report) {
-    if site.recordings.is_empty() {
-        report
-            .notes
-            .push("no ordinary calls were given (--traffic): whether they still pass is not proved".into());
-        return;
-    }
-    let calls: u64 = certificate.replays.iter().map(|replayed| replayed.calls).sum();
-    let untold: usize = certificate.replays.iter().map(|replayed| replayed.untold).sum();
-    let stopped: usize = certificate.replays.iter().map(|replayed| replayed.stopped.len()).sum();
-    let mut rows = vec![vec![
-        "replayed in the engine".to_owned(),
-        calls.to_string(),
-        stopped.to_string(),
-        if untold > 0 { format!("{untold} cannot be told from the recording") } else { String::new() },
-    ]];
-    if site.args.prove {
-        let changed = certificate.changed;
-        rows.push(vec![
-            "made again through the gateway".to_owned(),
-            certificate.repeated.len().to_string(),
-            certificate.affected.len().to_string(),
-            if changed > 0 {
-                format!("{changed} are answered otherwise by the API itself")
-            } else {
-                String::new()
-            },
-        ]);
-    }
-    let head = ["ordinary calls", "calls", "passed and no longer do", ""].map(str::to_owned).to_vec();
-    report.tables.push(Section { title: "Ordinary calls".into(), head, rows });
-    for one in certificate.replays.iter().flat_map(|replayed| &replayed.stopped).take(20) {
-        report.notes.push(format!("an ordinary call would be stopped: {} ({})", one.call, one.code));
-    }
-    for one in certificate.affected.iter().take(20) {
-        let code = one.code.as_deref().unwrap_or("no refusal");
-        report.notes.push(format!(
-            "an ordinary call fails: {} answers {} instead of {} ({code})",
-            one.call, one.now, one.then
-        ));
-    }
 }

@@ -27,6 +27,8 @@ pub(super) struct Call {
     /// Fields, names in lower case.
     fields: Vec<(String, String)>,
     answer: Option<Value>,
+    /// Whether the answer is a page with scripts of its own.
+    scripts: bool,
     /// Cookies that the answer sets.
     cookies: Vec<(String, String)>,
     status: u16,
@@ -144,6 +146,7 @@ impl<'c> Traffic<'c> {
             call.sent.extend(leaves(&document).into_iter().map(|(at, text)| (format!("body.{at}"), text)));
         }
         call.answer = serde_json::from_slice(answer).ok();
+        call.scripts = call.answer.is_none() && String::from_utf8_lossy(answer).contains("<script");
         for cookie in set {
             let pair = cookie.split(';').next().unwrap_or_default();
             if let Some((name, value)) = pair.split_once('=') {
@@ -165,6 +168,11 @@ impl<'c> Traffic<'c> {
     /// Whether the operation was called, outside of proofs.
     pub(super) fn uses(&self, label: &str) -> bool {
         self.of(label).any(|(_, call)| !call.evidence)
+    }
+
+    /// Whether ordinary answers of the operation are pages with scripts of their own.
+    pub(super) fn has_scripts(&self, label: &str) -> bool {
+        self.of(label).any(|(_, call)| !call.evidence && call.scripts)
     }
 
     /// The values that stood at a place of an operation.

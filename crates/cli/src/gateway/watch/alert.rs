@@ -7,9 +7,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use portcullis_identity::sign_webhook;
 use portcullis_watch::Incident;
@@ -134,38 +134,60 @@ impl Webhook {
 impl Sending {
     fn run(&self, woken: &Receiver<()>) {
         let mut pause = PAUSES.0;
+        // What a process before this one left behind is looked for first.
         loop {
-            let Some(next) = spooled(&self.spool).into_iter().next() else {
-                // What a process before this one left behind was looked for first.
+            let waiting = spooled(&self.spool);
+            if waiting.is_empty() {
                 match woken.recv() {
                     Ok(()) => continue,
                     Err(_) => return,
                 }
-            };
-            let sent = self.send(&next);
-            let old = age(&next).is_some_and(|age| age > PATIENCE);
-            *self.numbers.problem.lock().unwrap_or_else(PoisonError::into_inner) = sent.clone().err();
-            match sent {
-                Ok(()) => {
-                    self.numbers.sent.fetch_add(1, Ordering::Relaxed);
-                    let _ = std::fs::remove_file(&next);
-                    pause = PAUSES.0;
-                }
-                Err(error) => {
-                    self.numbers.failed.fetch_add(1, Ordering::Relaxed);
-                    tracing::warn!(error, "an alert was not taken");
-                    if old {
-                        let _ = std::fs::remove_file(&next);
-                    }
-                    std::thread::sleep(pause);
-                    pause = (pause * 2).min(PAUSES.1);
-                }
             }
+            if self.send_all(&waiting) {
+                pause = PAUSES.0;
+                continue;
+            }
+            if !rest(woken, pause) {
+                return;
+            }
+            pause = (pause * 2).min(PAUSES.1);
         }
     }
 
-    fn send(&self, path: &Path) -> Result<(), String> {
-        let body = std::fs::read(path).map_err(|error| error.to_string())?;
+    /// Tries each of `waiting`, the oldest first; whether all of them are gone. One that the receiver does not take keeps
+    /// no other back; where the receiver cannot be reached at all, the rest waits.
+    fn send_all(&self, waiting: &[PathBuf]) -> bool {
+        let mut all = true;
+        for next in waiting {
+            let sent = self.send(next);
+            *self.numbers.problem.lock().unwrap_or_else(PoisonError::into_inner) =
+                sent.as_ref().err().map(|failed| failed.why.clone());
+            let Err(failed) = sent else {
+                self.numbers.sent.fetch_add(1, Ordering::Relaxed);
+                let _ = std::fs::remove_file(next);
+                continue;
+            };
+            // The spool was over its bound, and this one went.
+            if !next.exists() {
+                continue;
+            }
+            all = false;
+            self.numbers.failed.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(error = failed.why, "an alert was not taken");
+            if age(next).is_some_and(|age| age > PATIENCE) {
+                tracing::error!(alert = %next.display(), "an alert is given up: nobody took it for a day");
+                let _ = std::fs::remove_file(next);
+            }
+            if !failed.answered {
+                break;
+            }
+        }
+        all
+    }
+
+    fn send(&self, path: &Path) -> Result<(), Failed> {
+        let failed = |answered: bool, why: String| Failed { answered, why };
+        let body = std::fs::read(path).map_err(|error| failed(true, error.to_string()))?;
         let id = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
         // The moment of this try: receivers refuse what is old.
         let timestamp = seconds().to_string();
@@ -179,11 +201,31 @@ impl Sending {
         ];
         let headers: Vec<(String, String)> =
             headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let authority = self.endpoint.authority();
         let answer = wire::exchange(&self.endpoint, &self.tls, "POST", &self.path, &headers, &body)
-            .map_err(|error| format!("{}: {error}", self.endpoint.authority()))?;
+            .map_err(|error| failed(false, format!("{authority}: {error}")))?;
         match answer.status {
             200..=299 => Ok(()),
-            status => Err(format!("{} answers {status}", self.endpoint.authority())),
+            status => Err(failed(true, format!("{authority} answers {status}"))),
+        }
+    }
+}
+
+/// Why an alert was not taken.
+struct Failed {
+    /// Whether it is about this one: somebody answered.
+    answered: bool,
+    why: String,
+}
+
+/// Waits, whatever new alerts come in meanwhile; whether there is still somebody who may send.
+fn rest(woken: &Receiver<()>, pause: Duration) -> bool {
+    let until = Instant::now() + pause;
+    loop {
+        match woken.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(()) => {}
+            Err(RecvTimeoutError::Timeout) => return true,
+            Err(RecvTimeoutError::Disconnected) => return false,
         }
     }
 }
@@ -327,6 +369,24 @@ mod tests {
         while webhook.sent() == 0 {
             std::thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    #[test]
+    fn one_that_is_not_taken_keeps_no_other_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let body = serde_json::json!({ "data": incident() }).to_string();
+        for name in ["000000000001-a-incident.began.json", "000000000002-b-incident.began.json"] {
+            write(folder.path(), name, body.as_bytes()).unwrap();
+        }
+        let (url, thread) = receiver(&[400, 200]);
+        let webhook =
+            Webhook::start(&WebhookWritten { url, secret: SECRET.into(), ca: None }, folder.path()).unwrap();
+        let got = thread.join().unwrap();
+        assert!(got[1].contains("000000000002-b"), "{}", got[1]);
+        while webhook.sent() == 0 {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert_eq!(webhook.waiting(), 1);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Incidents, kept: the last ones in memory, all in `incidents.jsonl` in the data folder, one line for each beginning and
 //! each end.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
@@ -53,7 +53,7 @@ impl Incidents {
         match inner.last.iter_mut().find(|known| known.incident.id == kept.incident.id) {
             Some(known) => *known = kept,
             None => {
-                inner.begun += 1;
+                inner.begun += u64::from(!kept.incident.over);
                 if inner.last.len() >= MOST {
                     inner.last.pop_front();
                 }
@@ -109,21 +109,24 @@ fn file(data: &Path) -> PathBuf {
 /// If the file cannot be read.
 pub(crate) fn read(data: &Path) -> std::io::Result<(Vec<Kept>, usize)> {
     let (mut found, mut broken): (Vec<Kept>, usize) = (Vec::new(), 0);
+    let mut known: HashMap<String, usize> = HashMap::new();
     for path in [file(data).with_extension("jsonl.1"), file(data)] {
         let file = match File::open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
             Err(error) => return Err(error),
         };
-        for line in BufReader::new(file.take(4 * MOST_BYTES)).lines() {
-            match serde_json::from_str::<Kept>(&line?) {
-                Ok(kept) => {
-                    match found.iter_mut().rev().find(|known| known.incident.id == kept.incident.id) {
-                        Some(known) => *known = kept,
-                        None => found.push(kept),
-                    }
+        for line in BufReader::new(file.take(4 * MOST_BYTES)).split(b'\n') {
+            let Ok(kept) = serde_json::from_slice::<Kept>(&line?) else {
+                broken += 1;
+                continue;
+            };
+            match known.get(&kept.incident.id).and_then(|at| found.get_mut(*at)) {
+                Some(before) => *before = kept,
+                None => {
+                    known.insert(kept.incident.id.clone(), found.len());
+                    found.push(kept);
                 }
-                Err(_) => broken += 1,
             }
         }
     }
@@ -170,11 +173,11 @@ mod tests {
             .append(true)
             .open(file(folder.path()))
             .unwrap()
-            .write_all(b"{\"cut")
+            .write_all(b"\xff\xfe\n{\"cut")
             .unwrap();
         let (kept, broken) = read(folder.path()).unwrap();
         assert_eq!(kept, [incident("a", true), incident("b", false)]);
-        assert_eq!(broken, 1);
+        assert_eq!(broken, 2);
         assert!(incidents.json().contains("\"kind\":\"client\""), "{}", incidents.json());
     }
 }

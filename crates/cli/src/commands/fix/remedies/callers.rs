@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::objects::required;
 use crate::commands::fix::remedy::{Case, Cure, Scope, one};
+use crate::commands::fix::search::LIFETIME;
 use crate::commands::fix::traffic::Fact;
 
 /// The header in which a key of the gateway is asked for.
@@ -12,7 +13,8 @@ const KEY: &str = "X-Api-Key";
 /// Adds what makes sessions known, where it is known how they come and go.
 pub(super) fn with_sessions(case: &Case<'_>, mut cure: Cure) -> Cure {
     let Some(sessions) = case.sessions else { return cure };
-    cure = cure.and(Scope::All, "session", json!({ "by": sessions.by, "lifetime": "12h" }));
+    let lifetime = format!("{}h", LIFETIME.as_secs() / 3600);
+    cure = cure.and(Scope::All, "session", json!({ "by": sessions.by, "lifetime": lifetime }));
     for (label, place) in &sessions.opens {
         cure = cure.and(Scope::Operation(label.clone()), "session", one("opens", json!([place])));
     }
@@ -82,12 +84,13 @@ pub(super) fn known(case: &Case<'_>) -> Vec<Cure> {
     cures
 }
 
-/// Only sessions that were handed out.
+/// Only sessions that were handed out, wherever one is presented.
 pub(super) fn sessions(case: &Case<'_>) -> Vec<Cure> {
     if case.sessions.is_none() {
         return Vec::new();
     }
     let cure = with_sessions(case, Cure::default());
+    let cure = cure.and(Scope::All, "session", one("unknown", "refuse"));
     let mut cures = vec![cure.clone()];
     if case.operation().is_some() {
         cures.push(required(case, cure));
@@ -122,5 +125,38 @@ pub(super) fn one_failure(case: &Case<'_>) -> Vec<Cure> {
     cures.push(case.here("mask", alike.clone()));
     let limited = case.here("mask", alike);
     cures.push(limited.and(here, "limit", json!({ "rate": "10/min", "burst": 10, "per": "client" })));
+    cures
+}
+
+/// One call at a time, of whoever calls.
+pub(super) fn one_at_a_time(case: &Case<'_>) -> Vec<Cure> {
+    let Some(operation) = case.operation() else { return Vec::new() };
+    let anonymous = matches!(&operation.security, portcullis_openapi::Security::AnyOf(any) if any.is_empty());
+    let limit = |per: &str| case.here("limit", json!({ "concurrent": 1, "per": per }));
+    let known = limit("consumer");
+    match anonymous {
+        true => vec![limit("client")],
+        false => vec![with_sessions(case, known), limit("client")],
+    }
+}
+
+/// The same values at the place of the finding count once, for the object that the path names.
+pub(super) fn once(case: &Case<'_>) -> Vec<Cure> {
+    let Some(operation) = case.operation() else { return Vec::new() };
+    let places: Vec<Value> = operation
+        .captures
+        .iter()
+        .map(|name| format!("path.{name}"))
+        .chain(case.place())
+        .map(Value::String)
+        .collect();
+    let mut cures = Vec::new();
+    if case.place().is_some_and(|place| place.eq_ignore_ascii_case("header.idempotency-key")) {
+        cures.push(case.here("flow", one("idempotency_key", "optional")));
+    }
+    if !places.is_empty() {
+        let cure = case.here("flow", one("once", places));
+        cures.push(with_sessions(case, cure));
+    }
     cures
 }

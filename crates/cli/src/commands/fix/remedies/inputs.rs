@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::commands::fix::remedy::{Case, Cure, Scope, one};
+use crate::commands::fix::traffic::leaves;
+use crate::report::Exchange;
 
 /// The members that a proof added are refused.
 pub(super) fn members(case: &Case<'_>) -> Vec<Cure> {
@@ -99,6 +101,49 @@ pub(super) fn attacks(case: &Case<'_>) -> Vec<Cure> {
     let mut cures = vec![case.here("inspect", json!({ "mode": "enforce", "threshold": 50 }))];
     cures.extend(characters(case));
     cures
+}
+
+/// Texts that become part of a page: no markup goes in, and what is there already does not run; then what closes other
+/// attacks.
+pub(super) fn scripts(case: &Case<'_>) -> Vec<Cure> {
+    let mut cures = Vec::new();
+    if let Some(cure) = without_markup(case) {
+        cures.push(cure);
+    }
+    cures.extend(attacks(case));
+    cures
+}
+
+fn without_markup(case: &Case<'_>) -> Option<Cure> {
+    let exchanges = &case.item.evidence.exchanges;
+    let mut cure = Cure::default();
+    for exchange in exchanges {
+        let Some(label) = case.called(exchange) else { continue };
+        for place in marked_up(case, exchange) {
+            let ordinary = case.traffic.values(&label, &place);
+            if !ordinary.iter().any(|value| value.contains(['<', '>'])) {
+                let bound = one("pattern", "[^<>]*");
+                cure = cure.and(Scope::Operation(label.clone()), "values", one(&place, bound));
+            }
+        }
+    }
+    if case.operation().is_some() && !case.traffic.has_scripts(case.label()) {
+        let policy = "script-src 'none'; object-src 'none'; base-uri 'none'";
+        let set = one("set", one("Content-Security-Policy", policy));
+        cure = cure.and(Scope::Operation(case.label().to_owned()), "headers", set);
+    }
+    (!cure.pieces.is_empty()).then_some(cure)
+}
+
+/// The places of a call that carry markup.
+fn marked_up(case: &Case<'_>, exchange: &Exchange) -> Vec<String> {
+    let body = exchange.request.body.as_ref();
+    let document: Option<Value> = body.and_then(|body| serde_json::from_str(&body.text).ok());
+    let members = document.as_ref().map(leaves).unwrap_or_default();
+    let marked = members.into_iter().filter(|(_, text)| text.contains('<'));
+    let mut places: Vec<String> = marked.map(|(at, _)| format!("body.{at}")).collect();
+    places.extend(case.place().filter(|place| !place.starts_with("body.")));
+    places
 }
 
 /// Letters, digits and what else ordinary values of the place have; nothing where they have too much.

@@ -119,17 +119,19 @@ pub(super) static REMEDIES: &[Remedy] = &[
             "template-injection",
             "path-traversal",
             "header-injection",
-            "cross-site-scripting",
-            "stored-cross-site-scripting",
             "ldap-injection",
             "xpath-injection",
-            "encoded-path-resolved",
             "xml-external-entity",
             "unrestricted-upload",
             "check-input",
         ],
         how: "refuses what an interpreter would read as code, and takes only the characters that ordinary values have",
         cures: inputs::attacks,
+    },
+    Remedy {
+        codes: &["cross-site-scripting", "stored-cross-site-scripting"],
+        how: "refuses markup where ordinary values have none, and forbids scripts on the page that shows them",
+        cures: inputs::scripts,
     },
     Remedy {
         codes: &["ssrf", "address-parameter"],
@@ -148,7 +150,7 @@ pub(super) static REMEDIES: &[Remedy] = &[
     },
     Remedy {
         codes: &["deprecated-operation-answers", "sunset-past"],
-        how: "refuses the operation after its sunset",
+        how: "gives the operation a sunset that callers are told, and refuses it from then on",
         cures: surface::sunset,
     },
     Remedy {
@@ -158,14 +160,24 @@ pub(super) static REMEDIES: &[Remedy] = &[
         cures: nothing,
     },
     Remedy {
-        codes: &["race-condition", "replay-accepted", "code-counts-again", "session-fixation"],
-        how: "no gateway sees it whole: check and change in one transaction, let a key or a code count once, and give a \
-              new session at log-in",
+        codes: &["race-condition"],
+        how: "lets each caller do it once at a time",
+        cures: callers::one_at_a_time,
+    },
+    Remedy {
+        codes: &["replay-accepted", "code-counts-again"],
+        how: "lets the same values count once for the object",
+        cures: callers::once,
+    },
+    Remedy {
+        codes: &["session-fixation"],
+        how: "no gateway sees it whole: give a new session at log-in",
         cures: nothing,
     },
     Remedy {
-        codes: &["unlimited-head", "unlimited-items"],
-        how: "no patch is needed where the gateway stands in front: its own bounds hold. Bound what the API itself takes",
+        codes: &["unlimited-head", "unlimited-items", "encoded-path-resolved"],
+        how: "no patch is needed where the gateway stands in front: its own bounds hold, and the API gets each path in the \
+              one form by which it was judged. Bound and match the same in the API itself",
         cures: nothing,
     },
     Remedy {

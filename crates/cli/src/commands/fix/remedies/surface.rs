@@ -19,10 +19,14 @@ pub(super) fn methods(_: &Case<'_>) -> Vec<Cure> {
     vec![Cure::default().and(Scope::All, "validate", one("unknown_method", "enforce"))]
 }
 
-/// Gone as of today, where nobody ordinary calls it any more.
+/// Gone when the patch is looked at again, which callers are told until then; gone at once where no ordinary call is left.
 pub(super) fn sunset(case: &Case<'_>) -> Vec<Cure> {
-    if case.operation().is_none() || case.traffic.uses(case.label()) {
+    if case.operation().is_none() {
         return Vec::new();
     }
-    vec![case.here("deprecated", json!({ "sunset": case.today, "after_sunset": "refuse" }))]
+    let ends = |day: &str| case.here("deprecated", json!({ "sunset": day, "after_sunset": "refuse" }));
+    match case.traffic.uses(case.label()) {
+        true => vec![ends(&case.until)],
+        false => vec![ends(&case.today), ends(&case.until)],
+    }
 }
