@@ -70,10 +70,14 @@ enum Bench {
         #[arg(long)]
         dry: bool,
     },
-    /// Loading documents and validating calls, beside express-openapi-validator and Prism.
+    /// Loading documents and validating calls, beside express-openapi-validator and Prism; writes
+    /// docs/contract-benchmarks.md.
     Contract {
         /// Documents to load; large ones take the others minutes. Default: the demo's and the bench's own.
         documents: Vec<PathBuf>,
+        /// Only print, do not write the page.
+        #[arg(long)]
+        dry: bool,
     },
     /// True and false positive rates of the inspection, over public sets; writes docs/detection.md.
     Detection {
@@ -107,7 +111,9 @@ fn dispatch(chore: Chore) -> Outcome {
         Chore::Bench { what: Bench::Proxy { rounds, seconds, only, dry } } => {
             bench::proxy::run(&bench::proxy::Options { rounds, seconds, only, write: !dry })
         }
-        Chore::Bench { what: Bench::Contract { documents } } => bench::contract::run(&documents),
+        Chore::Bench { what: Bench::Contract { documents, dry } } => {
+            bench::contract::run(&bench::contract::Options { documents, write: !dry })
+        }
         Chore::Bench { what: Bench::Detection { data, wrong, dry } } => {
             bench::detection::run(&bench::detection::Options { data, wrong, write: !dry })
         }

@@ -1,8 +1,11 @@
 //! Running other programs, with errors that say which one failed and how to see why.
 
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use crate::{Failure, Outcome};
+use serde_json::Value;
+
+use crate::{Failure, Outcome, cache};
 
 /// Runs a command to its end, its output going where ours goes.
 pub fn run(command: &mut Command) -> Outcome {
@@ -26,6 +29,24 @@ pub fn run_quietly(command: &mut Command) -> Outcome<String> {
     let all: Vec<&str> = stdout.lines().chain(stderr.lines()).collect();
     let tail = all.get(all.len().saturating_sub(20)..).unwrap_or_default().join("\n  ");
     Err(Failure::new(format!("`{shown}` ended with {}:\n  {tail}", output.status)))
+}
+
+/// Builds an executable of the workspace with the `bench` profile and answers its path. `chosen` says which to cargo.
+pub fn build(name: &str, chosen: &[&str]) -> Outcome<PathBuf> {
+    eprintln!("building {name} with the bench profile");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = run_quietly(
+        Command::new(cargo)
+            .args(["build", "--profile", "bench", "--message-format=json"])
+            .args(chosen)
+            .current_dir(cache::workspace()),
+    )?;
+    output
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|message| message.pointer("/target/name").is_some_and(|found| found == name))
+        .find_map(|message| message.get("executable").and_then(Value::as_str).map(PathBuf::from))
+        .ok_or_else(|| Failure::new("cargo did not name the executable that it built"))
 }
 
 fn show(command: &Command) -> String {

@@ -70,7 +70,15 @@ const PYTHON: &[(Purpose, &str)] = &[
 ];
 
 /// npm packages, each with the version that the tests were written against.
-const NODE: &[(Purpose, &str)] = &[(Test, "json-server@0.17.4"), (Test, "oidc-provider@9.13.3")];
+const NODE: &[(Purpose, &str)] = &[
+    (Test, "json-server@0.17.4"),
+    (Test, "oidc-provider@9.13.3"),
+    (Bench, "express@4.22.3"),
+    (Bench, "express-openapi-validator@5.6.2"),
+    (Bench, "light-my-request@6.8.1"),
+    (Bench, "@stoplight/prism-http@5.16.0"),
+    (Bench, "@stoplight/prism-cli@5.16.0"),
+];
 
 /// Programs built from Go modules: the program and its package path.
 const GO: &[(Purpose, &str, &str)] = &[(Test, "h2spec", "github.com/summerwind/h2spec/cmd/h2spec")];
@@ -231,11 +239,14 @@ fn python(purposes: &[Purpose], missing: &mut Vec<String>) {
 }
 
 fn node(purposes: &[Purpose], missing: &mut Vec<String>) {
-    let packages: Vec<&str> =
-        NODE.iter().filter(|(purpose, _)| purposes.contains(purpose)).map(|(_, package)| *package).collect();
     let folder = cache::node();
     let have = read_stamp(&folder);
-    if packages.iter().all(|package| have.contains(*package)) {
+    let packages: Vec<&str> = NODE
+        .iter()
+        .filter(|(purpose, package)| purposes.contains(purpose) && !have.contains(*package))
+        .map(|(_, package)| *package)
+        .collect();
+    if packages.is_empty() {
         return;
     }
     eprintln!("installing npm packages: {}", packages.join(" "));
@@ -247,7 +258,7 @@ fn node(purposes: &[Purpose], missing: &mut Vec<String>) {
                 .arg(&folder)
                 .args(&packages),
         )?;
-        write_stamp(&folder, packages.iter().copied())
+        write_stamp(&folder, have.iter().map(String::as_str).chain(packages.iter().copied()))
     })();
     if let Err(error) = installed {
         missing.push(format!(

@@ -1,8 +1,9 @@
 #![expect(clippy::print_stdout, reason = "it is a command")]
-//! What `benches/contract/peers.mjs` times of others, here: loading documents, and a whole call with its body.
+//! What `benches/contract/peers.mjs` times of others, here: loading documents, and a whole call with its body; and
+//! finding the operation of a path among 800 templates.
 //!
-//! `cargo run --profile bench -p portcullis-openapi --example peers -- ORDERS BODY DOCUMENT...` writes one JSON
-//! object: milliseconds for each document, microseconds for a call. Times are the best of several rounds.
+//! `peers ORDERS BODY DOCUMENT...` writes one JSON object: milliseconds for each document, microseconds for a call.
+//! Times are the best of several rounds. `cargo dev bench contract` runs it.
 
 use std::error::Error;
 use std::hint::black_box;
@@ -48,15 +49,32 @@ fn main() -> Result<(), Box<dyn Error>> {
     if call(&body) != 0 || call(b"{") == 0 {
         return Err("the call is not judged as it should be".into());
     }
+    let validate = least(|| {
+        black_box(call(&body));
+    });
+    let templates = templates()?;
+    let route = least(|| {
+        black_box(templates.route("GET", black_box("/v1/resource567/123456/sub"), None));
+    });
+    println!("{}", json!({"load": Value::Object(load), "validate": validate, "route": route}));
+    Ok(())
+}
+
+fn templates() -> Result<Contract, Box<dyn Error>> {
+    let template = |index| (format!("/v1/resource{index}/{{id}}/sub"), json!({"get": {"responses": {}}}));
+    let paths: Map<String, Value> = (0..800).map(template).collect();
+    let document = json!({"openapi": "3.1.0", "paths": paths}).to_string();
+    Ok(Contract::parse("templates.json", document.as_bytes(), &Options::default())?)
+}
+
+/// Microseconds of a run, in the best of many rounds.
+fn least(mut run: impl FnMut()) -> f64 {
     const CALLS: u32 = 2_000;
     let mut least = f64::INFINITY;
     for _ in 0..50 {
         let clock = Instant::now();
-        (0..CALLS).for_each(|_| {
-            black_box(call(&body));
-        });
+        (0..CALLS).for_each(|_| run());
         least = least.min(clock.elapsed().as_secs_f64() * 1e6 / f64::from(CALLS));
     }
-    println!("{}", json!({"load": Value::Object(load), "validate": least}));
-    Ok(())
+    least
 }

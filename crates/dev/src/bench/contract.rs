@@ -1,77 +1,58 @@
 //! `cargo dev bench contract`: loading documents and validating calls, beside express-openapi-validator and Prism.
 
+use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::setup::{self, Purpose, Source};
 use crate::{Failure, Outcome, cache, process};
 
-/// What is installed to compare with: for the comparison only, into the cache.
-const PEERS: [&str; 5] = [
-    "express@4",
-    "express-openapi-validator@5",
-    "light-my-request@6",
-    "@stoplight/prism-http@5",
-    "@stoplight/prism-cli@5",
-];
+/// How it is to be measured.
+#[derive(Debug)]
+pub struct Options {
+    /// Documents to load; the demo's and the bench's own if there are none.
+    pub documents: Vec<PathBuf>,
+    /// Write `docs/contract-benchmarks.md`.
+    pub write: bool,
+}
 
-/// Loads `documents` (the demo's and the bench's own if none is given) and validates a call with a body of one
-/// kilobyte, with each contender; prints a table.
+/// Loads documents and validates a call with a body of one kilobyte, with each contender; prints a page.
 ///
 /// # Errors
 /// If the peers cannot be installed or do not run.
-pub fn run(documents: &[PathBuf]) -> Outcome {
+pub fn run(options: &Options) -> Outcome {
     let root = cache::workspace();
     let folder = root.join("benches/contract");
     let orders = folder.join("orders.yaml");
-    let documents: Vec<PathBuf> = match documents {
+    let documents: Vec<PathBuf> = match options.documents.as_slice() {
         [] => vec![root.join("demo/openapi.yaml"), orders.clone()],
         given => given.iter().map(|path| path.canonicalize().unwrap_or_else(|_| path.clone())).collect(),
     };
-    let peers = cache::folder().join("contract-peers");
-    install(&peers)?;
-    let body = peers.join("body.json");
+    let missing = setup::ensure(&[Purpose::Bench], Some(Source::Node))?;
+    if !missing.is_empty() {
+        return Err(Failure::new(format!("still missing:\n  {}", missing.join("\n  "))));
+    }
+    let body = cache::folder().join("contract-body.json");
     fs::write(&body, order().to_string())?;
-    let arguments = |command: &mut Command| {
-        command.arg(&orders).arg(&body).args(&documents);
+    let measure = |mut command: Command| {
+        let text = process::run_quietly(command.arg(&orders).arg(&body).args(&documents))?;
+        let line = text.lines().rev().find(|line| line.starts_with('{')).unwrap_or_default();
+        serde_json::from_str::<Value>(line)
+            .map_err(|error| Failure::new(format!("a contender wrote no result: {error}")))
     };
-    let mut ours = Command::new("cargo");
-    ours.args([
-        "run",
-        "--quiet",
-        "--profile",
-        "bench",
-        "-p",
-        "portcullis-openapi",
-        "--example",
-        "peers",
-        "--",
-    ]);
-    ours.current_dir(&root);
-    arguments(&mut ours);
-    let ours = read(&process::run_quietly(&mut ours)?)?;
-    let mut theirs = Command::new(cache::node().join("bin/node"));
-    if !cache::node().join("bin/node").is_file() {
-        theirs = Command::new("node");
+    let ours = measure(Command::new(process::build("peers", &["--workspace", "--example", "peers"])?))?;
+    let mut node = Command::new(cache::program("node").unwrap_or_else(|| "node".into()));
+    node.arg(folder.join("peers.mjs")).arg(cache::node());
+    let theirs = measure(node)?;
+    let page = page(&documents, &ours, &theirs);
+    eprintln!("\n{page}");
+    if options.write {
+        fs::write(root.join("docs/contract-benchmarks.md"), page)?;
     }
-    theirs.arg(folder.join("peers.mjs")).arg(&peers);
-    arguments(&mut theirs);
-    let theirs = read(&process::run_quietly(&mut theirs)?)?;
-    print(&documents, &ours, &theirs);
     Ok(())
-}
-
-fn install(peers: &Path) -> Outcome {
-    if peers.join("node_modules/express-openapi-validator").is_dir() {
-        return Ok(());
-    }
-    fs::create_dir_all(peers)?;
-    eprintln!("installing express-openapi-validator and Prism into {}", peers.display());
-    let mut npm = Command::new("npm");
-    npm.args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"]).arg(peers).args(PEERS);
-    process::run(&mut npm)
 }
 
 /// A body of about one kilobyte.
@@ -83,28 +64,39 @@ fn order() -> Value {
     })
 }
 
-fn read(text: &str) -> Outcome<Value> {
-    let line = text.lines().rev().find(|line| line.starts_with('{')).unwrap_or_default();
-    serde_json::from_str(line).map_err(|error| Failure::new(format!("a contender wrote no result: {error}")))
-}
-
-#[expect(clippy::print_stdout, reason = "the result of a command")]
-fn print(documents: &[PathBuf], ours: &Value, theirs: &Value) {
-    let names = ["express-openapi-validator", "prism"];
+fn page(documents: &[PathBuf], ours: &Value, theirs: &Value) -> String {
     let shown = |value: Option<&Value>| match value {
-        Some(Value::Number(number)) => format!("{:.1}", number.as_f64().unwrap_or_default()),
+        Some(Value::Number(number)) => format!("{:.2}", number.as_f64().unwrap_or_default()),
         Some(Value::String(why)) => format!("failed: {why}"),
         _ => "-".into(),
     };
-    println!("| | Portcullis | express-openapi-validator | Prism |\n|---|---|---|---|");
+    let mut text = String::from(
+        "# Loading contracts and validating calls\n\n\
+         Generated by `cargo dev bench contract`: one process each, no network, the best of several rounds on one machine. \
+         What express costs without the validator is taken off. The call is a POST with one path parameter, two in the \
+         query and a body of 1 KB; of Portcullis it includes finding the operation and parsing the body, the others get \
+         the body parsed (Prism) or parse it outside of what is counted (express-openapi-validator).\n\n\
+         | | Portcullis | express-openapi-validator | Prism |\n|---|---:|---:|---:|\n",
+    );
+    let mut row = |what: &str, pointer: &str, key: Option<&str>| {
+        let of = |value: &Value, name: Option<&str>| {
+            [key, name]
+                .into_iter()
+                .flatten()
+                .try_fold(value.pointer(pointer)?, |at, key| at.get(key))
+                .cloned()
+        };
+        let (mine, eov, prism) =
+            (of(ours, None), of(theirs, Some("express-openapi-validator")), of(theirs, Some("prism")));
+        let [mine, eov, prism] = [mine, eov, prism].map(|found| shown(found.as_ref()));
+        let _ = writeln!(text, "| {what} | {mine} | {eov} | {prism} |");
+    };
     for document in documents {
-        let key = document.display().to_string();
-        let of = |name: &str| shown(theirs.get("load").and_then(|load| load.get(&key)?.get(name)));
-        let mine = shown(ours.get("load").and_then(|load| load.get(&key)));
         let file = document.file_name().unwrap_or_default().to_string_lossy();
-        println!("| load {file}, ms | {mine} | {} | {} |", of(names[0]), of(names[1]));
+        let size = fs::metadata(document).map_or(0, |found| found.len()) / 1024;
+        row(&format!("load `{file}` ({size} KB), ms"), "/load", Some(&document.display().to_string()));
     }
-    let of = |name: &str| shown(theirs.get("validate").and_then(|load| load.get(name)));
-    let mine = shown(ours.get("validate"));
-    println!("| a call with a body of 1 KB, µs | {mine} | {} | {} |", of(names[0]), of(names[1]));
+    row("a call with a body of 1 KB, µs", "/validate", None);
+    row("the operation of a path among 800 templates, µs", "/route", None);
+    text
 }

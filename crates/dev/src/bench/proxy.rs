@@ -254,28 +254,7 @@ pub fn build() -> Outcome<PathBuf> {
     if let Some(given) = std::env::var_os("PORTCULLIS_BIN") {
         return Ok(given.into());
     }
-    eprintln!("building portcullis with the bench profile");
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = process::run_quietly(
-        Command::new(cargo)
-            .args([
-                "build",
-                "--profile",
-                "bench",
-                "--package",
-                "portcullis",
-                "--bin",
-                "portcullis",
-                "--message-format=json",
-            ])
-            .current_dir(cache::workspace()),
-    )?;
-    output
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter(|message| message.pointer("/target/name").is_some_and(|name| name == "portcullis"))
-        .find_map(|message| message.get("executable").and_then(Value::as_str).map(PathBuf::from))
-        .ok_or_else(|| Failure::new("cargo did not name the executable that it built"))
+    process::build("portcullis", &["--package", "portcullis", "--bin", "portcullis"])
 }
 
 /// A new API key, as the gateway's own command makes it.
