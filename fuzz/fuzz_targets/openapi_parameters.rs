@@ -28,7 +28,8 @@ fn contracts() -> &'static [Contract] {
             let path = if parameter["in"] == "path" { "/x/{p}" } else { "/x" };
             let form = json!({"schema": {"type": "object", "properties": {"p": parameter["schema"],
                 "n": {"type": "integer"}, "l": {"type": "array", "items": {"type": "number"}}}}});
-            let content = json!({"application/x-www-form-urlencoded": form, "multipart/form-data": form});
+            let content = json!({"application/x-www-form-urlencoded": form, "multipart/form-data": form,
+                "application/xml": form, "application/jsonl": form, "application/json-seq": form});
             let operation =
                 json!({"parameters": [parameter], "requestBody": {"content": content}, "responses": {}});
             let info = json!({"title": "t", "version": "1"});
@@ -62,7 +63,14 @@ fuzz_target!(|bytes: &[u8]| {
             Checks::default(),
         );
         assert!(found.len() <= portcullis_openapi::MAX_VIOLATIONS);
-        for kind in ["application/x-www-form-urlencoded", "multipart/form-data; boundary=b", &text] {
+        let kinds = [
+            "application/x-www-form-urlencoded",
+            "multipart/form-data; boundary=b",
+            "application/xml",
+            "application/jsonl",
+            "application/json-seq",
+        ];
+        for kind in kinds.into_iter().chain([&*text]) {
             contract.check_request_body(operation, Some(kind), bytes, Checks::default());
         }
     }

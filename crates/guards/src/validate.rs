@@ -28,7 +28,8 @@
 //!
 //! An operation of which the document says something that cannot be enforced is closed (501), and listed at
 //! start, unless `unenforceable: open`. What is about its answers alone is listed; it closes the operation where a
-//! switch about answers is on `enforce` or `strip`.
+//! switch about answers is on `enforce` or `strip`. Bodies of forms that are not looked into are refused alike
+//! where the document describes their members: what is read are JSON, sequences of JSON, forms, XML and text.
 //!
 //! A path that is let through by `unknown_path: monitor` still needs a credential, unless a policy with
 //! `match: { unmatched: true }` says `public: true`.
@@ -303,6 +304,21 @@ impl Protection for Validate {
                 parts.push(Part::new(Stage::Admit, Closed));
             } else {
                 cx.warn(format!("open, although the contract cannot be enforced here: {what}"));
+            }
+        }
+        if config.body == GuardMode::Enforce {
+            let media = operation.body.iter().flat_map(|body| &body.content);
+            for media in
+                media.filter(|media| media.range.is_concrete() && !media.judges(media.range.format()))
+            {
+                let become_of_them = match config.unenforceable {
+                    Unenforceable::Closed => "they are refused",
+                    Unenforceable::Open => "they pass unchecked",
+                };
+                cx.warn_once(format!(
+                    "bodies of `{}` are not looked into: where the contract describes their members {become_of_them}",
+                    media.range
+                ));
             }
         }
         let described = |parameter: &Parameter| matches!(parameter.location, In::Header | In::Cookie);
@@ -649,14 +665,24 @@ impl RequestHead {
         let (kind, location, name, expected) = match self.rules.operation()?.body.as_ref() {
             None => (ViolationKind::UnexpectedBody, Location::Body, "", "no body"),
             Some(_) if absent => (ViolationKind::MissingBody, Location::Body, "", "a body"),
+            Some(body) if body.content.is_empty() => return None,
             Some(body) => {
-                let media = content_type.and_then(MediaType::parse);
-                let matches = media.is_some_and(|media| body.content.iter().any(|m| m.range.matches(&media)));
-                if matches || body.content.is_empty() {
-                    return None;
+                let sent = content_type.and_then(MediaType::parse);
+                let described = sent.and_then(|sent| {
+                    let media = body.content.iter().find(|media| media.range.matches(&sent))?;
+                    Some(media.judges(sent.format()))
+                });
+                match described {
+                    Some(judged) if judged || self.rules.config.body != GuardMode::Enforce => return None,
+                    Some(_) => {
+                        let expected = "a content type whose bodies can be checked: JSON, a form or XML";
+                        (ViolationKind::Unenforceable, Location::Body, "", expected)
+                    }
+                    None => {
+                        let expected = "one of the content types that are described";
+                        (ViolationKind::UnsupportedMediaType, Location::Header, "content-type", expected)
+                    }
                 }
-                let expected = "one of the content types that are described";
-                (ViolationKind::UnsupportedMediaType, Location::Header, "content-type", expected)
             }
         };
         Some(Violation { kind, location, name: name.into(), pointer: "".into(), expected: expected.into() })
@@ -729,11 +755,7 @@ impl Guard for Response {
         if !self.rules.contract.reads_response_body(self.rules.index, status, content_type) {
             return BodyNeed::Nothing;
         }
-        match content_type.and_then(MediaType::parse).map(|media| media.format()) {
-            // A stream of values has no end to wait for.
-            Some(BodyFormat::JsonLines) => BodyNeed::Nothing,
-            _ => BodyNeed::Bytes,
-        }
+        BodyNeed::Bytes
     }
 
     fn response_body(&self, cx: &mut Cx<'_>, body: &Body) -> Result<Verdict, GuardError> {

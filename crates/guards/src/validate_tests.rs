@@ -151,6 +151,46 @@ fn what_cannot_be_enforced_is_closed() {
 }
 
 #[test]
+fn a_body_of_another_form_is_no_way_around_the_schema() {
+    let document = r#"{openapi: 3.1.0, info: {title: t, version: '1'}, security: [], paths: {/a: {post: {requestBody:
+        {content: {application/json: {schema: &s {type: object, required: [a]}}, application/protobuf: {schema: *s},
+        application/x-ndjson: {schema: *s}, text/xml: {schema: *s}, image/png: {}}}, responses: {'200': {description: ok}}}}}}"#;
+    let post = |kind: &str, body: &str| {
+        let mut call = call("POST", "/a").json(body);
+        call.headers.pop();
+        call.with("content-type", kind)
+    };
+    for (policies, code) in [
+        (json!({}), "contract-unenforceable"),
+        (json!({ "validate": { "unenforceable": "open" } }), "permitted"),
+        (json!({ "validate": { "body": "off" } }), "permitted"),
+    ] {
+        let built = build(document, &policies, false).unwrap();
+        assert_eq!(send(&built.engine, &post("application/protobuf", "a")).code(), code, "{policies}");
+        let warned = format!("{:?}", built.report).contains("bodies of `application/protobuf`");
+        assert_eq!(warned, policies != json!({ "validate": { "body": "off" } }), "{:?}", built.report);
+    }
+    let engine = build(document, &json!({}), false).unwrap().engine;
+    for (kind, body, code) in [
+        ("application/json", "{\"a\": 1}", "permitted"),
+        ("application/json", "{}", "body-invalid"),
+        ("application/x-ndjson", "{\"a\": 1}\n{\"a\": 2}\n", "permitted"),
+        ("application/x-ndjson", "{\"a\": 1}\n{}\n", "body-invalid"),
+        ("application/x-ndjson", "{\"a\": 1}\n{\n", "body-malformed"),
+        ("text/xml", "<x><a>1</a></x>", "permitted"),
+        ("text/xml; charset=utf-8", "<x><b>1</b></x>", "body-invalid"),
+        (
+            "text/xml",
+            "<!DOCTYPE x [<!ENTITY e SYSTEM 'file:///etc/passwd'>]><x><a>&e;</a></x>",
+            "body-malformed",
+        ),
+        ("image/png", "not looked into", "permitted"),
+    ] {
+        assert_eq!(send(&engine, &post(kind, body)).code(), code, "{kind} {body}");
+    }
+}
+
+#[test]
 fn what_cannot_be_enforced_of_answers_closes_where_answers_are_refused() {
     let document = r##"{openapi: 3.1.0, info: {title: t, version: '1'}, security: [], paths: {/a: {get: {parameters:
         [{name: q, in: query, schema: {type: integer}}], responses: {'200': {description: ok, content:

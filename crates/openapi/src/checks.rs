@@ -9,7 +9,8 @@ use crate::parameters::{
     check_cookies, check_header, check_headers, check_path, check_query, coerce, form_value, multipart_value,
 };
 use crate::report::{Location, MAX_VIOLATIONS, Violation, ViolationKind};
-use crate::schema::{BodyLimits, Direction, Issue, SchemaId, Types};
+use crate::schema::{BodyLimits, Direction, Fault, Issue, SchemaId, Types};
+use crate::xml::{Unread, xml_value};
 
 /// Which of the checks that cost something and that a policy may not want are done. The others always are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +72,10 @@ impl Contract {
         let content = self.operations.get(operation).and_then(|operation| operation.body.as_ref());
         let sent = content_type.and_then(MediaType::parse);
         match (content, sent) {
-            (Some(body), Some(sent)) if find(&body.content, &sent).is_some() => sent.format(),
+            (Some(body), Some(sent)) => match find(&body.content, &sent) {
+                Some(media) if media.looks_into(sent.format()) => sent.format(),
+                _ => BodyFormat::Opaque,
+            },
             _ => BodyFormat::Opaque,
         }
     }
@@ -150,7 +154,8 @@ impl Contract {
         out
     }
 
-    /// Whether the body of such a response must be read to check it.
+    /// Whether the body of such a response must be read to check it. Sequences of values are not: a stream has no end
+    /// to wait for.
     pub fn reads_response_body(&self, operation: usize, status: u16, content_type: Option<&str>) -> bool {
         let response = self.operations.get(operation).and_then(|operation| response(operation, status));
         response.and_then(|response| matching(&response.content, content_type)).is_some_and(
@@ -257,6 +262,11 @@ impl Contract {
         let malformed = |expected: &'static str| vec![violation(ViolationKind::MalformedBody, "", expected)];
         let value = match sent.format() {
             BodyFormat::Json => return self.check_json(schema, body, direction, checks),
+            BodyFormat::JsonLines | BodyFormat::JsonSequence
+                if media.item_schema.is_some() || !types.has(Types::STRING) =>
+            {
+                return self.check_sequence(media, sent.format(), body, direction, checks);
+            }
             BodyFormat::Form => match form_value(&self.schemas, media, body) {
                 Ok(value) => value,
                 Err(issues) => return report(issues, ViolationKind::MalformedBody),
@@ -265,6 +275,22 @@ impl Contract {
                 Ok(value) => value,
                 Err(issues) => return report(issues, ViolationKind::MalformedBody),
             },
+            BodyFormat::Xml if media.structured => {
+                match xml_value(&self.schemas, schema, body, checks.limits) {
+                    Ok(value) => value,
+                    Err(Unread::Issues(issues)) => return report(issues, ViolationKind::InvalidBody),
+                    Err(Unread::Fault(Fault::TooComplex)) => {
+                        let expected = "fewer elements, less deeply nested";
+                        return vec![violation(ViolationKind::TooComplexBody, "", expected)];
+                    }
+                    Err(Unread::Fault(Fault::DuplicateKey)) => {
+                        return vec![violation(ViolationKind::DuplicateKey, "", "each attribute once")];
+                    }
+                    Err(Unread::Fault(Fault::Malformed)) => {
+                        return malformed("XML in UTF-8, without a document type and its entities");
+                    }
+                }
+            }
             BodyFormat::Text if schema != SchemaId::ANY && is_text => match std::str::from_utf8(body) {
                 Ok(text) => coerce(&self.schemas, schema, text),
                 Err(_) => return malformed("UTF-8"),
@@ -274,7 +300,7 @@ impl Contract {
                 return if types.has(Types::STRING) {
                     Vec::new()
                 } else {
-                    let expected = "a media type whose bodies can be checked: JSON or a form";
+                    let expected = "a media type whose bodies can be checked: JSON, a form or XML";
                     vec![violation(ViolationKind::Unenforceable, "", expected)]
                 };
             }

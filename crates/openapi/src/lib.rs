@@ -78,7 +78,9 @@ mod routes;
 mod select;
 
 mod schema;
+mod sequence;
 pub mod source;
+mod xml;
 
 pub use build::{References, Tree};
 pub use checks::Checks;

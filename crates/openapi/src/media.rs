@@ -15,8 +15,12 @@ pub enum BodyFormat {
     Multipart,
     /// `text/*`: one string.
     Text,
-    /// A stream of JSON values, one a line.
+    /// JSON values, one a line: JSON Lines, NDJSON.
     JsonLines,
+    /// JSON values, each after a record separator (RFC 7464).
+    JsonSequence,
+    /// XML, by what the schema says of its members.
+    Xml,
     /// Bytes that are not looked into.
     Opaque,
 }
@@ -181,14 +185,26 @@ fn format_of(kind: &str, subtype: &str) -> BodyFormat {
     if is("application", "json") {
         return BodyFormat::Json;
     }
-    let lines = ["x-ndjson", "jsonl", "x-jsonlines", "x-json-stream", "json-seq", "stream+json"];
+    let lines = [
+        "x-ndjson",
+        "ndjson",
+        "jsonl",
+        "x-jsonl",
+        "jsonlines",
+        "x-jsonlines",
+        "x-json-stream",
+        "stream+json",
+    ];
+    let suffix = |wanted: &str| suffix_of(subtype).is_some_and(|suffix| suffix.eq_ignore_ascii_case(wanted));
     if kind.eq_ignore_ascii_case("application") && lines.iter().any(|line| subtype.eq_ignore_ascii_case(line))
     {
         BodyFormat::JsonLines
+    } else if is("application", "json-seq") || suffix("json-seq") {
+        BodyFormat::JsonSequence
     } else if is("text", "json")
         || is("text", "x-json")
         || is("application", "x-json")
-        || suffix_of(subtype).is_some_and(|suffix| suffix.eq_ignore_ascii_case("json"))
+        || suffix("json")
         || subtype.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("json+"))
     {
         BodyFormat::Json
@@ -196,8 +212,9 @@ fn format_of(kind: &str, subtype: &str) -> BodyFormat {
         BodyFormat::Form
     } else if is("multipart", "form-data") {
         BodyFormat::Multipart
+    } else if is("application", "xml") || is("text", "xml") || suffix("xml") {
+        BodyFormat::Xml
     } else if kind.eq_ignore_ascii_case("text")
-        && !subtype.eq_ignore_ascii_case("xml")
         && !subtype.eq_ignore_ascii_case("event-stream")
         && subtype != "*"
     {

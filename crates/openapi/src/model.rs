@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::media::MediaRange;
+use crate::media::{BodyFormat, MediaRange};
 use crate::parameters::Decoder;
 use crate::problem::Problem;
 use crate::schema::SchemaId;
@@ -271,15 +271,58 @@ pub struct Media {
     pub range: MediaRange,
     /// What the value must be, if anything is said about it.
     pub schema: Option<SchemaId>,
+    /// What each value of a sequence must be (`itemSchema` of OpenAPI 3.2).
+    pub item_schema: Option<SchemaId>,
     /// How the parts of a form are written.
     pub encoding: Vec<Encoding>,
     /// The described properties of a form, each as if it were a query parameter.
     pub(crate) fields: Vec<Parameter>,
+    /// Its schema takes no text, so that bytes which are not looked into do not satisfy it.
+    pub(crate) structured: bool,
+    /// Its schema takes what a text can stand for: a number, `true`.
+    pub(crate) scalar: bool,
 }
 
 impl Media {
+    pub(crate) fn new(range: MediaRange, schema: Option<SchemaId>) -> Self {
+        Self {
+            range,
+            schema,
+            item_schema: None,
+            encoding: Vec::new(),
+            fields: Vec::new(),
+            structured: false,
+            scalar: false,
+        }
+    }
+
+    /// The schemas of the value and of its items.
+    pub fn schemas(&self) -> impl Iterator<Item = SchemaId> {
+        self.schema.into_iter().chain(self.item_schema)
+    }
+
+    /// Whether a body of this form can be judged. Of what is not looked into nothing can be said but that bytes are
+    /// what is described.
+    pub fn judges(&self, format: BodyFormat) -> bool {
+        match format {
+            BodyFormat::Opaque => !self.structured,
+            BodyFormat::Text => !self.structured || self.scalar,
+            _ => true,
+        }
+    }
+
+    /// Whether a body of this form is looked into. XML that is described as a text is bytes.
+    pub fn looks_into(&self, format: BodyFormat) -> bool {
+        match format {
+            BodyFormat::Opaque => false,
+            BodyFormat::Xml => self.structured,
+            _ => true,
+        }
+    }
+
     pub(crate) fn is_checked(&self) -> bool {
-        self.schema.is_some() && self.range.may_be_structured()
+        let looks = !self.range.is_concrete() || self.looks_into(self.range.format());
+        self.schemas().next().is_some() && looks
     }
 }
 

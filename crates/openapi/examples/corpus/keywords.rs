@@ -236,6 +236,9 @@ impl<'v> Walk<'v> {
         }
         let beside = reference.is_some() && self.legacy != Legacy::No;
         let mut holds: HashSet<&'static str> = HashSet::new();
+        if !beside && is_formatted(members) {
+            holds.insert("format");
+        }
         for (key, value) in members {
             if beside && key != "$ref" && !flags.contains(&key.as_str()) {
                 continue;
@@ -298,6 +301,39 @@ impl<'v> Walk<'v> {
             self.open.extend(target);
         }
     }
+}
+
+/// Whether a schema has a format that demands something of the type beside it.
+fn is_formatted(members: &Map<String, Value>) -> bool {
+    const TEXTS: [&str; 16] = [
+        "date",
+        "date-time",
+        "time",
+        "duration",
+        "email",
+        "hostname",
+        "ipv4",
+        "ipv6",
+        "uri",
+        "uri-reference",
+        "iri",
+        "iri-reference",
+        "uuid",
+        "json-pointer",
+        "regex",
+        "byte",
+    ];
+    const NUMBERS: [&str; 8] = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"];
+    let Some(format) = members.get("format").and_then(Value::as_str) else { return false };
+    let types: Vec<&str> = match members.get("type") {
+        Some(Value::String(name)) => vec![name],
+        Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).collect(),
+        Some(_) => return false,
+        None => vec!["string"],
+    };
+    let has = |name: &str| types.contains(&name);
+    let number = has("integer") || has("number");
+    has("string") && TEXTS.contains(&format) || number && !has("string") && NUMBERS.contains(&format)
 }
 
 /// The keyword that a member counts as, if it demands something.

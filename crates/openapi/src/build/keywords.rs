@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::schema::Schema;
+use crate::schema::{Schema, Types};
 
 /// Keywords that demand something of a value, in every dialect that documents use.
 pub(super) const KEYWORDS: &[&str] = &[
@@ -88,39 +88,112 @@ fn is_one_edit(left: &[u8], right: &[u8]) -> bool {
     }
 }
 
+/// The keywords of the vocabulary for validation (2020-12 validation, section 6).
+pub(super) fn asserts(key: &str) -> bool {
+    matches!(
+        key,
+        "type"
+            | "enum"
+            | "const"
+            | "multipleOf"
+            | "maximum"
+            | "exclusiveMaximum"
+            | "minimum"
+            | "exclusiveMinimum"
+            | "maxLength"
+            | "minLength"
+            | "pattern"
+            | "maxItems"
+            | "minItems"
+            | "uniqueItems"
+            | "maxContains"
+            | "minContains"
+            | "maxProperties"
+            | "minProperties"
+            | "required"
+            | "dependentRequired"
+    )
+}
+
+/// Keywords that demand nothing of a value.
+pub(super) fn is_annotation(key: &str) -> bool {
+    matches!(
+        key,
+        "title"
+            | "description"
+            | "summary"
+            | "example"
+            | "examples"
+            | "default"
+            | "deprecated"
+            | "externalDocs"
+            | "$comment"
+            | "$id"
+            | "id"
+            | "$schema"
+            | "$anchor"
+            | "$dynamicAnchor"
+            | "$defs"
+            | "definitions"
+            | "contentMediaType"
+            | "contentEncoding"
+            | "contentSchema"
+            | "$vocabulary"
+            | "collectionFormat"
+    ) || key.starts_with("x-") && key != "x-nullable"
+}
+
+/// Names that authors write for a type.
+pub(super) fn near_type(name: &str) -> Option<(&'static str, Types)> {
+    Some(match name.to_ascii_lowercase().as_str() {
+        "string" | "str" | "text" | "date" | "datetime" | "date-time" | "uuid" | "uri" | "url" | "email"
+        | "enum" | "byte" | "binary" | "password" | "timestamp" | "char" => ("string", Types::STRING),
+        "integer" | "int" | "int32" | "int64" | "long" => ("integer", Types::INTEGER),
+        "number" | "float" | "double" | "decimal" | "numeric" => ("number", Types::NUMBER),
+        "boolean" | "bool" => ("boolean", Types::BOOLEAN),
+        "array" | "list" => ("array", Types::ARRAY),
+        "object" | "map" | "dict" | "json" | "hash" => ("object", Types::OBJECT),
+        "null" | "nil" | "none" => ("null", Types::NULL),
+        "any" | "mixed" => ("no `type` at all", Types::ANY),
+        _ => return None,
+    })
+}
+
 /// How often the compiled schemas hold each keyword.
 #[derive(Debug, Default)]
 pub(crate) struct Keywords(pub(crate) BTreeMap<&'static str, usize>);
 
-/// Bounds of numbers that a schema itself writes; a numeric format makes others.
+/// What a schema itself writes, where the compiled one does not tell: a numeric format makes bounds, too.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Bounds {
+pub(super) struct Written {
     pub(super) lower: bool,
     pub(super) upper: bool,
+    pub(super) format: bool,
 }
 
 impl Keywords {
     /// Counts what a finished schema holds. A lower bound counts as `minimum`, whichever keyword wrote it, and
     /// an upper one as `maximum`; both forms of dependencies count as `dependencies`.
-    pub(super) fn note(&mut self, schema: &Schema, bounds: Bounds) {
+    pub(super) fn note(&mut self, schema: &Schema, written: Written) {
         let mut note = |keyword: &'static str, holds: bool| {
             if holds {
                 *self.0.entry(keyword).or_default() += 1;
             }
         };
-        note("type", schema.types != crate::schema::Types::ANY);
+        note("type", schema.types != Types::ANY);
         note("nullable", schema.nullable);
         note("readOnly", schema.read_only);
         note("writeOnly", schema.write_only);
         note("enum", schema.constants.is_some());
+        note("format", written.format);
         if let Some(string) = &schema.string {
             note("minLength", string.min.is_some());
             note("maxLength", string.max.is_some());
             note("pattern", string.pattern.is_some());
         }
         if let Some(number) = &schema.number {
-            note("minimum", bounds.lower && number.min.is_some());
-            note("maximum", bounds.upper && number.max.is_some());
+            note("minimum", written.lower && number.min.is_some());
+            note("maximum", written.upper && number.max.is_some());
             note("multipleOf", number.multiple_of.is_some());
         }
         if let Some(array) = &schema.array {

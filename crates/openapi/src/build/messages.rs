@@ -2,7 +2,7 @@
 
 use super::Builder;
 use super::files::At;
-use crate::media::MediaRange;
+use crate::media::{BodyFormat, MediaRange};
 use crate::model::{
     Encoding, In, Media, Parameter, QueryString, RequestBody, Response, Status, Style, Version,
 };
@@ -171,10 +171,30 @@ impl<'d> Builder<'d> {
             let Ok(inner) = self.follow(inner) else { continue };
             let schema = inner.get("schema").map(|schema| self.compiler.schema(schema));
             let encoding = inner.get("encoding").map(|encoding| self.read_encoding(encoding, unenforced));
-            list.push(Media { range, schema, encoding: encoding.unwrap_or_default(), fields: Vec::new() });
+            let item_schema =
+                inner.get("itemSchema").and_then(|schema| self.read_item_schema(schema, &range, unenforced));
+            let encoding = encoding.unwrap_or_default();
+            list.push(Media { item_schema, encoding, ..Media::new(range, schema) });
         }
         list.sort_by_key(|media| media.range.breadth());
         list
+    }
+
+    /// What each value of a sequence must be (OpenAPI 3.2, "Sequential Media Types"), of those that are JSON.
+    fn read_item_schema(
+        &mut self,
+        at: At<'d>,
+        range: &MediaRange,
+        unenforced: &mut Vec<Problem>,
+    ) -> Option<SchemaId> {
+        if matches!(range.format(), BodyFormat::JsonLines | BodyFormat::JsonSequence) {
+            return Some(self.compiler.schema(at));
+        }
+        let what = format!("an `itemSchema` under `{range}`");
+        let expected =
+            "a sequence of JSON values: application/jsonl, application/x-ndjson or application/json-seq";
+        unenforced.push(self.problem(at, Severity::Error, what, expected));
+        None
     }
 
     fn read_encoding(&mut self, at: At<'d>, unenforced: &mut Vec<Problem>) -> Vec<Encoding> {

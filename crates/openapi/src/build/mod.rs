@@ -1,5 +1,7 @@
 //! Documents to contracts: reading is lenient, and says what it left out.
 
+mod draft;
+mod dynamic;
 mod files;
 mod keywords;
 mod messages;
@@ -11,11 +13,13 @@ mod swagger;
 mod tree;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 #[cfg(test)]
 mod tests_reading;
 #[cfg(test)]
 mod tests_resources;
+#[cfg(test)]
+mod tests_sequences;
 
 pub use tree::{References, Tree};
 
@@ -27,7 +31,7 @@ use crate::model::{In, Info, Media, Method, Operation, SecurityScheme, Version};
 use crate::parameters::{Decoder, fields};
 use crate::problem::{Problem, Severity};
 use crate::routes::{Routes, Template};
-use crate::schema::{Arena, SchemaId};
+use crate::schema::{Arena, SchemaId, Types};
 use crate::source::Span;
 
 use files::{At, Files, Resolver};
@@ -220,6 +224,7 @@ impl<'d> Builder<'d> {
             draft.operation.unenforced_responses.truncate(MAX_UNENFORCED);
             operations.push(draft.operation);
         }
+        problems.append(&mut self.problems);
         self.note_fragments(&places, &mut operations, &mut problems);
         for (file, document) in self.files.documents().iter().enumerate() {
             problems.extend(document.duplicates().iter().map(|duplicate| {
@@ -245,7 +250,7 @@ impl<'d> Builder<'d> {
     }
 
     /// Compiles what needs the finished schemas, and notes what cannot be enforced.
-    fn compile(&self, arena: &Arena, draft: &mut Draft<'d>) {
+    fn compile(&mut self, arena: &Arena, draft: &mut Draft<'d>) {
         let operation = &mut draft.operation;
         let (mut sent, mut received): (Vec<SchemaId>, Vec<SchemaId>) = Default::default();
         for parameter in &mut operation.parameters {
@@ -254,7 +259,10 @@ impl<'d> Builder<'d> {
         }
         let media = |media: &mut Media, roots: &mut Vec<SchemaId>| {
             media.fields = fields(arena, media);
-            roots.extend(media.schema);
+            let types = media.schema.map_or(Types::ANY, |schema| arena.types_of(schema));
+            media.structured = !types.has(Types::STRING);
+            media.scalar = types.has(Types::NUMBER.with(Types::BOOLEAN));
+            roots.extend(media.schemas());
         };
         if let Some(body) = &mut operation.body {
             body.content.iter_mut().for_each(|one| media(one, &mut sent));
@@ -269,8 +277,30 @@ impl<'d> Builder<'d> {
                 received.push(header.schema);
             }
         }
+        self.note_blind(draft);
+        let operation = &mut draft.operation;
         self.note_flaws(arena, sent, &mut operation.unenforced);
         self.note_flaws(arena, received, &mut operation.unenforced_responses);
+    }
+
+    /// Notes bodies that are described by members and are not looked into: their calls are refused, and all of the
+    /// operation's if it takes no others.
+    fn note_blind(&mut self, draft: &mut Draft<'d>) {
+        let Some(body) = &draft.operation.body else { return };
+        let blind = |media: &&Media| media.range.is_concrete() && !media.judges(media.range.format());
+        let blind: Vec<String> =
+            body.content.iter().filter(blind).map(|media| media.range.to_string()).collect();
+        if blind.is_empty() {
+            return;
+        }
+        let what =
+            format!("a schema of members for bodies of `{}`, which are not looked into", blind.join("`, `"));
+        let expected = "JSON, a form or XML, or a schema of bytes";
+        if blind.len() < body.content.len() {
+            return self.warn(draft.at, what, expected);
+        }
+        let problem = self.problem(draft.at, Severity::Error, what, expected);
+        draft.operation.unenforced.push(problem);
     }
 
     /// Adds what cannot be enforced of schemas and of those that they lead to.

@@ -56,7 +56,7 @@ impl Place {
             Self::Schemas => Some(Self::Schema),
             Self::Description => match key {
                 "example" | "examples" | "x-examples" => None,
-                "schema" | "items" => Some(Self::Schema),
+                "schema" | "itemSchema" | "items" => Some(Self::Schema),
                 "schemas" | "definitions" => Some(Self::Schemas),
                 _ => Some(Self::Description),
             },

@@ -3,43 +3,33 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use serde_json::{Number, Value};
+use serde_json::Number;
 
+use super::draft::Draft;
+use super::dynamic::{Env, EnvId};
 use super::files::{At, Files, Resolver};
-use super::keywords::{Bounds, KEYWORDS, Keywords, near_keyword};
+use super::keywords::{KEYWORDS, Keywords, asserts, is_annotation, near_keyword, near_type};
 use crate::model::Version;
 use crate::problem::{Problem, Severity};
-use crate::schema::{
-    Applied, Arena, ArrayRules, Bound, Constants, Dependents, Discriminator, Format, MultipleOf, NumberRules,
-    ObjectRules, Pattern, Property, Schema, SchemaId, StringRules, Types,
-};
+use crate::schema::{Arena, MultipleOf, Pattern, Schema, SchemaId, Types};
 use crate::source::{Kind, Member, Node};
+use crate::xml::Xml;
 
 /// References that are followed from one to the next.
 const MAX_HOPS: usize = 64;
 
-/// Combinations of anchors that schemas with `$dynamicRef` are compiled for.
-const MAX_ENVS: usize = 1_024;
-
-/// For each dynamic anchor, the outermost schema that has it on the way to where it is used (2020-12 core, section
-/// 8.2.3.2). A schema that is entered by two ways is compiled for each. Nothing for one that is there twice.
-type Env<'d> = Vec<(&'d str, Option<At<'d>>)>;
-
-/// An [`Env`] by its place.
-type EnvId = usize;
-
 /// Compiles schemas, each node once, and keeps what was wrong with them.
 #[derive(Debug)]
 pub(crate) struct Compiler<'d> {
-    resolver: &'d Resolver<'d>,
+    pub(super) resolver: &'d Resolver<'d>,
     versions: Vec<Version>,
     pub(crate) arena: Arena,
     memo: HashMap<(*const Node, EnvId), SchemaId>,
     queue: Vec<(SchemaId, At<'d>, EnvId)>,
     /// The anchors in force where the schema that is being read was entered from.
-    env: EnvId,
-    envs: Vec<Env<'d>>,
-    known_envs: HashMap<Vec<(&'d str, Option<*const Node>)>, EnvId>,
+    pub(super) env: EnvId,
+    pub(super) envs: Vec<Env<'d>>,
+    pub(super) known_envs: HashMap<Vec<(&'d str, Option<*const Node>)>, EnvId>,
     patterns: HashMap<&'d str, Result<Arc<Pattern>, &'static str>>,
     /// Per flawed schema, what cannot be enforced.
     pub(crate) flaws: HashMap<SchemaId, Vec<Problem>>,
@@ -72,7 +62,7 @@ impl<'d> Compiler<'d> {
         }
     }
 
-    fn files(&self) -> &'d Files {
+    pub(super) fn files(&self) -> &'d Files {
         self.resolver.files
     }
 
@@ -164,12 +154,12 @@ impl<'d> Compiler<'d> {
         }
     }
 
-    fn flaw(&mut self, at: At<'d>, what: impl Into<String>, expected: impl Into<String>) {
+    pub(super) fn flaw(&mut self, at: At<'d>, what: impl Into<String>, expected: impl Into<String>) {
         let problem = self.files().problem(at, Severity::Error, what, expected);
         self.flaws.entry(self.current).or_default().push(problem);
     }
 
-    fn warn(&mut self, at: At<'d>, what: impl Into<String>, expected: impl Into<String>) {
+    pub(super) fn warn(&mut self, at: At<'d>, what: impl Into<String>, expected: impl Into<String>) {
         let problem = self.files().problem(at, Severity::Warning, what, expected);
         self.warnings.push(problem);
     }
@@ -306,68 +296,15 @@ impl<'d> Compiler<'d> {
             "then" => draft.applied().then = Some(self.schema(value)),
             "else" => draft.applied().otherwise = Some(self.schema(value)),
             "discriminator" => draft.discriminator = Some(value),
+            "xml" => {
+                self.arena.xml.insert(self.current, xml(value));
+            }
             _ => {
                 if let Some(near) = near_keyword(key) {
                     self.warn(value, format!("`{key}`, which says nothing"), format!("`{near}`"));
                 }
             }
         }
-    }
-
-    /// The anchors in force after entering the resource of a schema.
-    fn enter(&mut self, env: EnvId, at: At<'d>) -> EnvId {
-        if !self.resolver.is_dynamic {
-            return env;
-        }
-        let mut list = self.envs.get(env).cloned().unwrap_or_default();
-        let length = list.len();
-        for (name, anchor) in self.resolver.dynamic_anchors(at) {
-            if !list.iter().any(|(known, _)| *known == name) {
-                list.push((name, anchor));
-            }
-        }
-        if list.len() == length || self.envs.len() >= MAX_ENVS {
-            return env;
-        }
-        list.sort_by_key(|(name, _)| *name);
-        let key = list.iter().map(|(name, at)| (*name, at.map(|at| std::ptr::from_ref(at.node)))).collect();
-        let next = self.envs.len();
-        let id = *self.known_envs.entry(key).or_insert(next);
-        if id == next {
-            self.envs.push(list);
-        }
-        id
-    }
-
-    /// A reference whose target depends on where the schema was entered from.
-    fn dynamic(&mut self, draft: &mut Draft<'d>, key: &str, value: At<'d>) {
-        let reference = value.node.as_str().unwrap_or_default();
-        let target = match self.resolver.find(value, reference) {
-            Ok(target) => target,
-            Err(expected) => return self.flaw(value, format!("`{reference}` leads nowhere"), expected),
-        };
-        let name = match key {
-            "$recursiveRef" => target
-                .get("$recursiveAnchor")
-                .filter(|anchor| anchor.node.as_bool() == Some(true))
-                .map(|_| ""),
-            // Only an anchor that is dynamic itself stands for others of its name.
-            _ => target
-                .str("$dynamicAnchor")
-                .filter(|name| reference.split_once('#').is_some_and(|(_, own)| own == *name)),
-        };
-        let env = self.envs.get(self.env);
-        let outermost = name.and_then(|name| env?.iter().find(|(known, _)| *known == name));
-        let ambiguous = matches!(outermost, Some((_, None))) || name.is_some() && self.envs.len() >= MAX_ENVS;
-        if ambiguous {
-            return self.flaw(
-                value,
-                format!("a `{key}` that may lead to several places"),
-                "a `$ref`, or an anchor that is there once in each schema with a `$id`",
-            );
-        }
-        let target = outermost.and_then(|(_, outermost)| *outermost).unwrap_or(target);
-        draft.dynamic = Some(self.schema(target));
     }
 
     fn reference(&mut self, at: At<'d>, reference: &'d str) -> SchemaId {
@@ -557,211 +494,16 @@ impl<'d> Compiler<'d> {
         }
         text
     }
-
-    fn finish(&mut self, mut draft: Draft<'d>) -> Schema {
-        let bounds = Bounds {
-            lower: draft.minimum.is_some() || draft.above.is_some(),
-            upper: draft.maximum.is_some() || draft.below.is_some(),
-        };
-        if let Some(dynamic) = draft.dynamic {
-            let applied = draft.applied();
-            match applied.reference {
-                None => applied.reference = Some(dynamic),
-                Some(_) => applied.all_of = applied.all_of.iter().copied().chain([dynamic]).collect(),
-            }
-        }
-        self.discriminate(&mut draft);
-        self.formats(&mut draft);
-        if let Some(value) = draft.minimum.take() {
-            let bound = Bound::new(value, draft.exclusive_minimum);
-            tighten(&mut draft.number().min, bound, std::cmp::Ordering::Greater);
-        }
-        if let Some(value) = draft.above.take() {
-            tighten(&mut draft.number().min, Bound::new(value, true), std::cmp::Ordering::Greater);
-        }
-        if let Some(value) = draft.maximum.take() {
-            let bound = Bound::new(value, draft.exclusive_maximum);
-            tighten(&mut draft.number().max, bound, std::cmp::Ordering::Less);
-        }
-        if let Some(value) = draft.below.take() {
-            tighten(&mut draft.number().max, Bound::new(value, true), std::cmp::Ordering::Less);
-        }
-        if let Some(additional) = draft.additional_items
-            && !draft.array().prefix.is_empty()
-        {
-            let array = draft.array();
-            array.items = array.items.or(Some(additional));
-        }
-        if let Some(array) = &mut draft.schema.array {
-            array.min_contains = draft.min_contains.unwrap_or(1);
-        }
-        let mut constants = draft.constants.take();
-        if let Some(constant) = draft.constant.take() {
-            let kept = match constants {
-                Some(values) if !values.contains(&constant) => Vec::new(),
-                _ => vec![constant],
-            };
-            constants = Some(kept);
-        }
-        draft.schema.constants = constants.map(|values| Box::new(sorted_constants(values)));
-        if !draft.properties.is_empty() || !draft.required.is_empty() {
-            let (properties, required) =
-                (std::mem::take(&mut draft.properties), std::mem::take(&mut draft.required));
-            draft.object().properties = sorted_properties(properties, required);
-        }
-        if let Some(object) = &mut draft.schema.object {
-            object.patterns = draft.patterns.into();
-            object.dependent_required = draft.dependent_required.into();
-            object.dependent_schemas = draft.dependent_schemas.into();
-        }
-        if let Some(keywords) = &mut self.keywords {
-            keywords.note(&draft.schema, bounds);
-        }
-        draft.schema
-    }
-
-    /// Formats of numbers are bounds; formats of strings are checked.
-    fn formats(&mut self, draft: &mut Draft<'d>) {
-        let Some(name) = draft.format else { return };
-        let numeric = draft.schema.types.has(Types::INTEGER) && !draft.schema.types.has(Types::STRING);
-        let range: Option<(Number, Number)> = match name {
-            "int32" => Some((i32::MIN.into(), i32::MAX.into())),
-            "int64" => Some((i64::MIN.into(), i64::MAX.into())),
-            "int16" => Some((i16::MIN.into(), i16::MAX.into())),
-            "int8" => Some((i8::MIN.into(), i8::MAX.into())),
-            "uint32" => Some((0.into(), u32::MAX.into())),
-            "uint64" => Some((0.into(), u64::MAX.into())),
-            "uint16" => Some((0.into(), u16::MAX.into())),
-            "uint8" => Some((0.into(), u8::MAX.into())),
-            _ => None,
-        };
-        if let (Some((min, max)), true) = (range, numeric) {
-            draft.number().min = Some(Bound::new(min, false));
-            draft.number().max = Some(Bound::new(max, false));
-        } else if draft.schema.types.has(Types::STRING)
-            && let Some(format) = Format::from_name(name)
-        {
-            draft.string().format = Some(format);
-        }
-    }
-
-    fn discriminate(&mut self, draft: &mut Draft<'d>) {
-        let Some(at) = draft.discriminator else { return };
-        // Swagger 2.0 names the property and nothing else.
-        let Some(property) = at.node.as_str().or_else(|| at.str("propertyName")) else {
-            self.warn(at, "a `discriminator` without `propertyName`", "the name of a property");
-            return;
-        };
-        if at.get("defaultMapping").is_some() {
-            // What an unknown value leads to (OpenAPI 3.2): all alternatives are tried.
-            return;
-        }
-        let branches: Vec<(Option<&str>, SchemaId)> = draft
-            .branches
-            .iter()
-            .filter(|(all, ..)| !all)
-            .map(|(_, reference, schema)| (*reference, *schema))
-            .collect();
-        if branches.iter().any(|(reference, _)| reference.is_none()) {
-            return;
-        }
-        let mut mapping: Vec<(Box<str>, SchemaId)> = Vec::new();
-        let mut complete = true;
-        if !branches.is_empty() {
-            let written = at.get("mapping").and_then(|mapping| mapping.node.as_object()).unwrap_or_default();
-            for member in written {
-                let Some(reference) = member.value.as_str() else { continue };
-                match self.named(at, reference) {
-                    Some(schema) => mapping.push((member.key.clone(), schema)),
-                    // The alternatives themselves are judged as well without it.
-                    None => {
-                        complete = false;
-                        self.warn(
-                            at.with(&member.value),
-                            format!("`{reference}` leads nowhere; all alternatives are tried instead"),
-                            "a reference to a schema, or its name",
-                        );
-                    }
-                }
-            }
-            if !complete {
-                return;
-            }
-            for (reference, schema) in branches {
-                let name = reference.unwrap_or_default().rsplit(['/', '#']).next().unwrap_or_default();
-                let name = name.strip_suffix(".json").or(name.strip_suffix(".yaml")).unwrap_or(name);
-                let name = percent_encoding::percent_decode_str(name).decode_utf8_lossy();
-                let name: Box<str> = crate::source::unescape_token(&name).into();
-                if !mapping.iter().any(|(known, _)| *known == name) {
-                    mapping.push((name, schema));
-                }
-            }
-            mapping.sort_by(|left, right| left.0.cmp(&right.0));
-            mapping.dedup_by(|left, right| left.0 == right.0);
-        }
-        draft.applied().discriminator =
-            Some(Discriminator { property: property.into(), mapping: mapping.into() });
-    }
-
-    /// A schema by reference or by its bare name.
-    fn named(&mut self, at: At<'d>, reference: &'d str) -> Option<SchemaId> {
-        if let Ok(target) = self.resolver.find(at, reference)
-            && reference.contains(['#', '/', '.'])
-        {
-            return Some(self.schema(target));
-        }
-        let root = self.files().documents().get(at.file)?.root();
-        let schemas = root.pointer("/components/schemas").or_else(|| root.get("definitions"))?;
-        schemas.get(reference).map(|node| self.schema(At { file: at.file, node }))
-    }
 }
 
-/// A schema while its keywords are read.
-#[derive(Debug, Default)]
-struct Draft<'d> {
-    schema: Schema,
-    format: Option<&'d str>,
-    constants: Option<Vec<Value>>,
-    constant: Option<Value>,
-    minimum: Option<Number>,
-    maximum: Option<Number>,
-    exclusive_minimum: bool,
-    exclusive_maximum: bool,
-    above: Option<Number>,
-    below: Option<Number>,
-    additional_items: Option<SchemaId>,
-    min_contains: Option<u64>,
-    properties: Vec<(&'d str, SchemaId)>,
-    required: Vec<&'d str>,
-    patterns: Vec<(Arc<Pattern>, SchemaId)>,
-    dependent_required: Vec<Dependents>,
-    dependent_schemas: Vec<(Box<str>, SchemaId)>,
-    /// For each branch: whether it is of `allOf`, its reference, its schema.
-    branches: Vec<(bool, Option<&'d str>, SchemaId)>,
-    discriminator: Option<At<'d>>,
-    /// What `$dynamicRef` leads to.
-    dynamic: Option<SchemaId>,
-}
-
-impl Draft<'_> {
-    fn string(&mut self) -> &mut StringRules {
-        self.schema.string.get_or_insert_default()
-    }
-
-    fn number(&mut self) -> &mut NumberRules {
-        self.schema.number.get_or_insert_default()
-    }
-
-    fn array(&mut self) -> &mut ArrayRules {
-        self.schema.array.get_or_insert_default()
-    }
-
-    fn object(&mut self) -> &mut ObjectRules {
-        self.schema.object.get_or_insert_default()
-    }
-
-    fn applied(&mut self) -> &mut Applied {
-        self.schema.applied.get_or_insert_default()
+/// How a value is written in XML. An array has an element of its own by `wrapped`, since OpenAPI 3.2 by `nodeType`.
+fn xml(at: At<'_>) -> Xml {
+    let kind = at.str("nodeType").unwrap_or_default();
+    Xml {
+        name: at.str("name").map(Into::into),
+        attribute: at.bool("attribute") || kind == "attribute",
+        wrapped: at.bool("wrapped") || kind == "element",
+        text: matches!(kind, "text" | "cdata"),
     }
 }
 
@@ -774,134 +516,4 @@ fn pure_reference(members: &[Member], version: Version) -> Option<&str> {
         key => !version.is_json_schema() || is_annotation(key),
     });
     alone.then_some(reference)
-}
-
-/// The keywords of the vocabulary for validation (2020-12 validation, section 6).
-fn asserts(key: &str) -> bool {
-    matches!(
-        key,
-        "type"
-            | "enum"
-            | "const"
-            | "multipleOf"
-            | "maximum"
-            | "exclusiveMaximum"
-            | "minimum"
-            | "exclusiveMinimum"
-            | "maxLength"
-            | "minLength"
-            | "pattern"
-            | "maxItems"
-            | "minItems"
-            | "uniqueItems"
-            | "maxContains"
-            | "minContains"
-            | "maxProperties"
-            | "minProperties"
-            | "required"
-            | "dependentRequired"
-    )
-}
-
-/// Keywords that demand nothing of a value.
-fn is_annotation(key: &str) -> bool {
-    matches!(
-        key,
-        "title"
-            | "description"
-            | "summary"
-            | "example"
-            | "examples"
-            | "default"
-            | "deprecated"
-            | "externalDocs"
-            | "xml"
-            | "$comment"
-            | "$id"
-            | "id"
-            | "$schema"
-            | "$anchor"
-            | "$dynamicAnchor"
-            | "$defs"
-            | "definitions"
-            | "contentMediaType"
-            | "contentEncoding"
-            | "contentSchema"
-            | "$vocabulary"
-            | "collectionFormat"
-    ) || key.starts_with("x-") && key != "x-nullable"
-}
-
-/// Names that authors write for a type.
-fn near_type(name: &str) -> Option<(&'static str, Types)> {
-    Some(match name.to_ascii_lowercase().as_str() {
-        "string" | "str" | "text" | "date" | "datetime" | "date-time" | "uuid" | "uri" | "url" | "email"
-        | "enum" | "byte" | "binary" | "password" | "timestamp" | "char" => ("string", Types::STRING),
-        "integer" | "int" | "int32" | "int64" | "long" => ("integer", Types::INTEGER),
-        "number" | "float" | "double" | "decimal" | "numeric" => ("number", Types::NUMBER),
-        "boolean" | "bool" => ("boolean", Types::BOOLEAN),
-        "array" | "list" => ("array", Types::ARRAY),
-        "object" | "map" | "dict" | "json" | "hash" => ("object", Types::OBJECT),
-        "null" | "nil" | "none" => ("null", Types::NULL),
-        "any" | "mixed" => ("no `type` at all", Types::ANY),
-        _ => return None,
-    })
-}
-
-/// Keeps the tighter of two bounds.
-fn tighten(slot: &mut Option<Bound>, bound: Bound, tighter: std::cmp::Ordering) {
-    let keep = slot.as_ref().is_some_and(|known| {
-        let order = crate::schema::compare_numbers(&known.value, &bound.value);
-        order == tighter || order.is_eq() && known.exclusive
-    });
-    if !keep {
-        *slot = Some(bound);
-    }
-}
-
-fn sorted_constants(values: Vec<Value>) -> Constants {
-    let (mut strings, mut others): (Vec<Box<str>>, Vec<Value>) = Default::default();
-    for value in values {
-        match value {
-            Value::String(text) => strings.push(text.into()),
-            other => others.push(other),
-        }
-    }
-    strings.sort_unstable();
-    strings.dedup();
-    Constants { strings: strings.into(), others: others.into() }
-}
-
-fn sorted_properties(described: Vec<(&str, SchemaId)>, required: Vec<&str>) -> Box<[Property]> {
-    let property = |name: &str, schema, described| Property {
-        name: name.into(),
-        schema,
-        described,
-        required: false,
-        read_only: false,
-        write_only: false,
-    };
-    let mut list: Vec<Property> =
-        described.into_iter().map(|(name, schema)| property(name, schema, true)).collect();
-    list.sort_by(|left, right| left.name.cmp(&right.name));
-    let mut undescribed = Vec::new();
-    for name in required {
-        match list.binary_search_by(|known| (*known.name).cmp(name)) {
-            Ok(found) => {
-                if let Some(known) = list.get_mut(found) {
-                    known.required = true;
-                }
-            }
-            Err(_) => undescribed.push(name),
-        }
-    }
-    undescribed.sort_unstable();
-    undescribed.dedup();
-    list.extend(
-        undescribed
-            .into_iter()
-            .map(|name| Property { required: true, ..property(name, SchemaId::ANY, false) }),
-    );
-    list.sort_by(|left, right| left.name.cmp(&right.name));
-    list.into()
 }

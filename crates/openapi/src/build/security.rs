@@ -74,7 +74,7 @@ impl<'d> Builder<'d> {
                 };
                 let (mut urls, mut scopes): (Vec<Box<str>>, Vec<Box<str>>) = Default::default();
                 for flow in flows {
-                    let keys = ["authorizationUrl", "tokenUrl", "refreshUrl"];
+                    let keys = ["authorizationUrl", "deviceAuthorizationUrl", "tokenUrl", "refreshUrl"];
                     urls.extend(keys.iter().filter_map(|key| flow.str(key)).map(Into::into));
                     let members = flow.get("scopes").and_then(|scopes| scopes.node.as_object());
                     scopes.extend(members.unwrap_or_default().iter().map(|member| member.key.clone()));
@@ -124,6 +124,7 @@ impl<'d> Builder<'d> {
         for member in members {
             let scheme = member.key.clone();
             let index = self.schemes.iter().position(|known| known.name == scheme);
+            let index = index.or_else(|| self.scheme_at(at, &member.key));
             if index.is_none() {
                 let what = format!("the security scheme `{scheme}`, which is not defined");
                 self.problem(at.with(&member.value), Severity::Error, what, "the name of a security scheme");
@@ -133,6 +134,18 @@ impl<'d> Builder<'d> {
             all_of.push(SchemeUse { scheme, index, scopes });
         }
         Requirement { all_of }
+    }
+
+    /// The scheme that a URI names instead of `components` (OpenAPI 3.2, "Security Requirement Object"), in a file that
+    /// is loaded.
+    fn scheme_at(&mut self, from: At<'d>, uri: &'d str) -> Option<usize> {
+        if !uri.contains(['#', '/']) {
+            return None;
+        }
+        let at = self.resolver.find(from, uri).and_then(|at| self.resolver.follow(at)).ok()?;
+        let kind = self.read_scheme(at);
+        self.schemes.push(SecurityScheme { name: uri.into(), kind });
+        Some(self.schemes.len() - 1)
     }
 
     /// Names that credentials may use, so that they are not taken for undescribed parameters.

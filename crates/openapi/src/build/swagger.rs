@@ -25,7 +25,7 @@ impl<'d> Builder<'d> {
                     } else {
                         ranges
                     };
-                    let media = |range| Media { range, schema, encoding: Vec::new(), fields: Vec::new() };
+                    let media = |range| Media::new(range, schema);
                     let content = ranges.into_iter().map(media).collect();
                     body = Some(RequestBody { required: at.bool("required"), content });
                 }
@@ -144,10 +144,8 @@ impl<'d> Builder<'d> {
         let content = ranges
             .into_iter()
             .map(|range| Media {
-                range,
-                schema: Some(schema),
                 encoding: encoding.iter().map(copy).collect(),
-                fields: Vec::new(),
+                ..Media::new(range, Some(schema))
             })
             .collect();
         RequestBody { required, content }
@@ -160,7 +158,7 @@ impl<'d> Builder<'d> {
         if ranges.is_empty() {
             ranges.extend(MediaRange::parse("*/*"));
         }
-        let media = |range| Media { range, schema: Some(schema), encoding: Vec::new(), fields: Vec::new() };
+        let media = |range| Media::new(range, Some(schema));
         let mut list: Vec<Media> = ranges.into_iter().map(media).collect();
         list.sort_by_key(|media| media.range.breadth());
         list

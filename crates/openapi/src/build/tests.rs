@@ -7,7 +7,7 @@ use crate::{
     Severity, Status, Style, Version, ViolationKind,
 };
 
-pub(super) fn load(text: &str) -> Contract {
+pub(crate) fn load(text: &str) -> Contract {
     Contract::parse("t.yaml", text.as_bytes(), &Options::default()).unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -16,12 +16,12 @@ fn load_json(document: &Value) -> Contract {
 }
 
 /// A document whose one operation is `POST /x` with this request body and these responses.
-fn posting(version: &str, content: &Value, responses: &Value) -> Contract {
+pub(super) fn posting(version: &str, content: &Value, responses: &Value) -> Contract {
     load_json(&json!({"openapi": version, "info": {"title": "t", "version": "1"}, "paths": {"/x": {"post": {
         "requestBody": {"required": true, "content": content}, "responses": responses}}}}))
 }
 
-fn body(contract: &Contract, content_type: &str, bytes: &str) -> Vec<(ViolationKind, String)> {
+pub(super) fn body(contract: &Contract, content_type: &str, bytes: &str) -> Vec<(ViolationKind, String)> {
     let found = contract.check_request_body(0, Some(content_type), bytes.as_bytes(), Checks::default());
     found.into_iter().map(|violation| (violation.kind, violation.pointer.into())).collect()
 }
@@ -309,6 +309,7 @@ fn bodies_by_media_type() {
             "application/*+json": {"schema": {"type": "array"}},
             "text/plain": {"schema": {"type": "integer"}},
             "application/xml": {"schema": {"type": "object"}},
+            "application/protobuf": {"schema": {"type": "object"}},
             "text/csv": {"schema": {"type": "array"}},
             "application/pdf": {"schema": {"type": "string", "format": "binary"}},
             "application/x-any": {}}),
@@ -325,7 +326,9 @@ fn bodies_by_media_type() {
         ("application/vnd.x+json", "{}", vec![(InvalidBody, "")]),
         ("text/plain; charset=utf-8", "12", vec![]),
         ("text/plain", "x", vec![(InvalidBody, "")]),
-        ("application/xml", "<a/>", vec![(ViolationKind::Unenforceable, "")]),
+        ("application/xml", "<a/>", vec![]),
+        ("application/xml", "<a", vec![(MalformedBody, "")]),
+        ("application/protobuf", "a", vec![(ViolationKind::Unenforceable, "")]),
         ("text/csv", "a,b", vec![(ViolationKind::Unenforceable, "")]),
         ("application/pdf", "%PDF", vec![]),
         ("application/x-any", "?", vec![]),

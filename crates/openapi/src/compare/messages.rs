@@ -124,24 +124,25 @@ impl Pair<'_> {
                 self.note(changes, &part, "the media type is gone", effect);
                 continue;
             };
-            match (before.schema, after.schema) {
-                (Some(before), None) if before != SchemaId::ANY => {
-                    self.note(
-                        changes,
-                        &part,
-                        "its schema is gone: it is not checked any more",
-                        Effect::WEAKER,
-                    );
-                }
-                (before, after) => {
-                    let known = |schema: Option<SchemaId>| schema.unwrap_or(SchemaId::ANY);
-                    self.schemas(&part, direction, changes).compare(&[known(before)], &[known(after)]);
+            let each = format!("{part} /[]");
+            for (part, before, after) in
+                [(&part, before.schema, after.schema), (&each, before.item_schema, after.item_schema)]
+            {
+                match (before, after) {
+                    (Some(before), None) if before != SchemaId::ANY => {
+                        let what = "its schema is gone: it is not checked any more";
+                        self.note(changes, part, what, Effect::WEAKER);
+                    }
+                    (before, after) => {
+                        let known = |schema: Option<SchemaId>| schema.unwrap_or(SchemaId::ANY);
+                        self.schemas(part, direction, changes).compare(&[known(before)], &[known(after)]);
+                    }
                 }
             }
         }
         for after in new.iter().filter(|after| find(old, &after.range).is_none()) {
             let part = format!("{part} {}", after.range);
-            let unchecked = after.schema.is_none_or(|schema| schema == SchemaId::ANY) || !after.is_checked();
+            let unchecked = after.schemas().all(|schema| schema == SchemaId::ANY) || !after.is_checked();
             let (what, effect) = match unchecked {
                 true if !old.is_empty() => ("a new media type whose bodies are not checked", Effect::WEAKER),
                 _ => ("a new media type", Effect::NONE),

@@ -6,8 +6,10 @@
 
 use smallvec::SmallVec;
 
+use super::cut::Cutter;
+use super::items::Tally;
 use super::json::Fault;
-use super::pass::{Cutter, ExtraKind, Pass, Passed, Purpose, Stop, TRIAL, Tally};
+use super::pass::{ExtraKind, Pass, Passed, Purpose, Stop, TRIAL};
 use super::validate::Path;
 use super::{Applied, ArrayRules, Dispatch, Schema, SchemaId, Types};
 

@@ -5,12 +5,14 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`plan`] | at load: merges what can be merged, finds what tells alternatives apart |
-//! | [`pass`], [`joint`] | a JSON body, in one pass over its bytes |
+//! | [`pass`], [`items`], [`joint`] | a JSON body, in one pass over its bytes |
 //! | [`validate`] | a value that came in another form, and why a body does not fit |
 //! | [`json`], [`keys`] | tokens; member names |
 
+mod cut;
 mod explain;
 mod format;
+mod items;
 mod joint;
 mod json;
 mod keys;
@@ -24,19 +26,23 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::{Number, Value};
 use smallvec::SmallVec;
 
+pub(crate) use cut::Cutter;
 pub(crate) use format::Format;
 pub(crate) use json::{Fault, Lexer, Text};
 pub(crate) use number::MultipleOf;
 pub(crate) use number::compare as compare_numbers;
 pub use pass::BodyLimits;
-pub(crate) use pass::{Cutter, ExtraKind, Findings, Pass, Passed, Purpose, Unfit, Wanted};
+pub(crate) use pass::{ExtraKind, Findings, Pass, Passed, Purpose, Unfit, Wanted};
 pub(crate) use pattern::Pattern;
 pub(crate) use validate::{Issue, Path};
+
+use crate::xml::{Shapes, Xml};
 
 /// Which way a value travels: `readOnly` counts in requests, `writeOnly` in responses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -306,6 +312,9 @@ pub(crate) struct Arena {
     types: Vec<Types>,
     /// For each schema: what a pass reads by.
     plans: Vec<plan::Plan>,
+    /// How values are written in XML, where a schema says something of it.
+    pub(crate) xml: HashMap<SchemaId, Xml>,
+    pub(crate) shapes: Shapes,
     /// For each schema: whether a `readOnly`, a `writeOnly` property can be reached.
     pub(crate) reaches: Vec<Reaches>,
 }
@@ -325,6 +334,8 @@ impl Arena {
             schemas: vec![Schema::default(), never],
             types: Vec::new(),
             plans: Vec::new(),
+            xml: HashMap::new(),
+            shapes: Shapes::default(),
             reaches: Vec::new(),
         }
     }

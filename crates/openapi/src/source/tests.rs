@@ -122,3 +122,26 @@ fn places_and_pointers() {
     assert!(document.get("/paths/x").is_none());
     assert!(document.get("paths").is_none());
 }
+
+#[test]
+fn yaml_as_it_is_written() {
+    let cases: Value = serde_json::from_str(include_str!("../../tests/data/yaml.json")).unwrap();
+    let wrong = |case: &Value| {
+        let read = Document::parse("t", case["text"].as_str().unwrap().as_bytes());
+        match (read, case["refused"].as_str()) {
+            (Ok(document), None) => {
+                let twice: Vec<&str> = document.duplicates().iter().map(|one| &*one.key).collect();
+                let expected = case["duplicates"].as_array().cloned().unwrap_or_default();
+                let found = document.root().to_json();
+                (found != case["is"] || twice != expected).then(|| format!("{found}, twice {twice:?}"))
+            }
+            (Ok(document), Some(_)) => Some(document.root().to_json().to_string()),
+            (Err(error), Some(says)) if error.to_string().contains(says) => None,
+            (Err(error), _) => Some(error.to_string()),
+        }
+    };
+    let cases = cases.as_array().unwrap().iter();
+    let wrong: Vec<String> =
+        cases.filter_map(|case| Some(format!("{}: {}", case["why"], wrong(case)?))).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

@@ -24,7 +24,8 @@ pub(super) static RULE: Rule = Rule {
 fn check<'t>(description: &Description<'t>, scheme: &Scheme<'t>, out: &mut Out<'_, 't>) {
     let own = scheme.spot.get("openIdConnectUrl").into_iter();
     let urls = flows(scheme).flat_map(|(_, _, flow)| {
-        ["authorizationUrl", "tokenUrl", "refreshUrl"].into_iter().filter_map(move |key| flow.get(key))
+        let keys = ["authorizationUrl", "deviceAuthorizationUrl", "tokenUrl", "refreshUrl"];
+        keys.into_iter().filter_map(move |key| flow.get(key))
     });
     for at in own.chain(urls) {
         let url = at.node.as_str().unwrap_or_default();

@@ -80,11 +80,11 @@ fn list(loaded: &Loaded) {
     for operation in operations {
         let body = match &operation.body {
             None => "none".into(),
-            Some(body) => checked(&body.content),
+            Some(body) => checked(&body.content, Direction::Request),
         };
         let answers = operation.responses.iter().flat_map(|response| &response.content);
         let described = answers.clone().count();
-        let read = answers.filter(|media| is_read(media)).count();
+        let read = answers.filter(|media| is_read(media, Direction::Response)).count();
         let (enforced, style) = match (operation.unenforced.len(), operation.unenforced_responses.len()) {
             (0, 0) => ("yes".to_owned(), None),
             (0, many) => (format!("but for answers: {}", count(many, "reason")), Some(Style::Yellow)),
@@ -111,8 +111,8 @@ fn list(loaded: &Loaded) {
     ));
 }
 
-fn checked(content: &[Media]) -> String {
-    let read = content.iter().filter(|media| is_read(media)).count();
+fn checked(content: &[Media], direction: Direction) -> String {
+    let read = content.iter().filter(|media| is_read(media, direction)).count();
     match (read, content.len()) {
         (_, 0) => "not described".into(),
         (read, all) if read == all => "checked".into(),
@@ -122,10 +122,15 @@ fn checked(content: &[Media]) -> String {
 }
 
 /// Whether bodies of this type are looked into.
-fn is_read(media: &Media) -> bool {
-    let known = !media.range.is_concrete()
-        || !matches!(media.range.format(), BodyFormat::Opaque | BodyFormat::JsonLines);
-    media.schema.is_some() && known
+fn is_read(media: &Media, direction: Direction) -> bool {
+    let known = match media.range.format() {
+        _ if !media.range.is_concrete() => true,
+        format @ (BodyFormat::JsonLines | BodyFormat::JsonSequence | BodyFormat::Xml) => {
+            direction == Direction::Request && media.looks_into(format)
+        }
+        format => media.looks_into(format),
+    };
+    media.schemas().next().is_some() && known
 }
 
 fn callers(security: &Security) -> String {
@@ -249,21 +254,33 @@ fn content(
     limits: &mut Vec<String>,
 ) {
     for media in content {
-        let what = match (media.schema, is_read(media)) {
+        let what = match (media.schemas().next(), is_read(media, direction)) {
             (None, _) => ": no schema, not checked",
-            (Some(_), false) => ": not looked into",
             (Some(_), true) => "",
+            (Some(_), false) if direction == Direction::Request && !media.judges(media.range.format()) => {
+                ": not looked into, and refused"
+            }
+            (Some(_), false) => ": not looked into",
         };
         term::say(format_args!("      {}{what}", media.range));
-        let Some(schema) = media.schema.filter(|_| is_read(media)) else { continue };
-        let shown = outline(schema, direction);
-        without_limit("", &shown, limits);
-        let mut table = Lines::default();
-        table.add(8, "", false, &is(&shown));
-        for part in &shown.parts {
-            table.outline(8, part);
+        if !is_read(media, direction) {
+            continue;
         }
-        table.print();
+        for (schema, each) in media
+            .schema
+            .map(|schema| (schema, ""))
+            .into_iter()
+            .chain(media.item_schema.map(|schema| (schema, "each: ")))
+        {
+            let shown = outline(schema, direction);
+            without_limit("", &shown, limits);
+            let mut table = Lines::default();
+            table.add(8, "", false, &format!("{each}{}", is(&shown)));
+            for part in &shown.parts {
+                table.outline(8, part);
+            }
+            table.print();
+        }
     }
 }
 
@@ -359,8 +376,9 @@ fn as_json(loaded: &Loaded, operation: &Operation, depth: usize) -> Value {
             .map(|media| {
                 json!({
                     "type": media.range.to_string(),
-                    "checked": is_read(media),
+                    "checked": is_read(media, direction),
                     "schema": media.schema.map(|schema| outline(schema, direction)),
+                    "itemSchema": media.item_schema.map(|schema| outline(schema, direction)),
                 })
             })
             .collect()
@@ -382,7 +400,7 @@ fn as_json(loaded: &Loaded, operation: &Operation, depth: usize) -> Value {
         })
         .collect();
     let media = operation.body.iter().flat_map(|body| &body.content);
-    for schema in media.filter(|media| is_read(media)).filter_map(|media| media.schema) {
+    for schema in media.filter(|media| is_read(media, Direction::Request)).flat_map(Media::schemas) {
         without_limit("", &outline(schema, Direction::Request), &mut limits);
     }
     json!({
