@@ -262,6 +262,37 @@ fn without_its_provider_the_gateway_knows_what_it_knew() {
     }
 }
 
+/// For as many seconds as `PORTCULLIS_TEST_OUTAGE` says, or three.
+#[test]
+fn an_outage_of_the_provider_opens_nothing_and_closes_nothing() {
+    let Some(provider) = Provider::start("an_outage_of_the_provider_opens_nothing") else { return };
+    let seconds =
+        std::env::var("PORTCULLIS_TEST_OUTAGE").ok().and_then(|text| text.parse().ok()).unwrap_or(3);
+    let upstream = Recorder::start();
+    let gateway = gateway(&provider, &upstream, "");
+    let known = scoped(&provider, json!({ "exp": 4_000_000_000_u64 }));
+    let unknown = provider.signed(
+        &json!({ "scope": "orders:read", "exp": 4_000_000_000_u64 }),
+        &json!({ "kid": "of-tomorrow" }),
+        &[],
+    );
+    assert_eq!(with_token(&gateway, "GET", "/orders", &known).status, 200);
+    provider.hook("fault", &[("is", "gone")]);
+    upstream.take();
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(seconds) {
+        assert_eq!(with_token(&gateway, "GET", "/orders", &known).status, 200, "{:?}", began.elapsed());
+        assert_eq!(upstream.take().len(), 1);
+        let refused = with_token(&gateway, "GET", "/orders", &unknown);
+        // What the provider said a short while ago holds; from then on nobody knows.
+        let told = refused.status == 401 && began.elapsed() < Duration::from_secs(31);
+        let untold = refused.status == 503 && refused.field("retry-after").is_some();
+        assert!(told || untold, "{:?}: {}", began.elapsed(), refused.text());
+        assert!(upstream.take().is_empty());
+        thread::sleep(Duration::from_millis(500));
+    }
+}
+
 #[test]
 fn unknown_keys_cost_the_provider_one_fetch() {
     let Some(provider) = Provider::start("unknown_keys_cost_the_provider_one_fetch") else { return };
