@@ -359,6 +359,7 @@ fn judge(
             // What was closed without a patch may come back with one for something else.
             if open.has(work) {
                 work.state = if work.cures.is_empty() { Standing::Open } else { Standing::Offered };
+                work.proof = "it came back with a patch for something else".into();
                 again |= work.state == Standing::Offered;
             }
             continue;
