@@ -181,6 +181,11 @@ impl Spot {
         Ok(Spot { place, path, name, body })
     }
 
+    /// As [`Place::single`]: its name is taken as it is written.
+    pub(crate) fn single<'r>(&self, request: &'r Request) -> Option<&'r [u8]> {
+        self.place.single(request)
+    }
+
     pub(crate) fn is_in_body(&self) -> bool {
         matches!(self.place, Place::Body(_))
     }

@@ -148,8 +148,7 @@ impl Protection for Session {
         // Whoever logs in again may still carry what is over.
         let strict = config.unknown == Unknown::Refuse && config.opens.each().is_empty();
         let spot = Spot::of(by.clone(), cx, "/by")?;
-        let needed =
-            Needed { by: by.clone(), spot, required, strict: required || strict, closes: config.closes };
+        let needed = Needed { by: spot, required, strict: required || strict, closes: config.closes };
         if needed.strict || config.closes {
             cx.asks_for("session", "session", "/by");
             parts.push(Part::new(Stage::Authenticate, needed));
@@ -214,8 +213,7 @@ fn mark(sessions: &Memory<Arc<Principal>>, session: &[u8]) -> Mark {
 /// Lets only sessions through that were handed out.
 #[derive(Debug)]
 struct Needed {
-    by: Place,
-    spot: Spot,
+    by: Spot,
     required: bool,
     /// A session that is presented must be a known one.
     strict: bool,
@@ -226,7 +224,7 @@ impl Needed {
     /// Whether something stands there that another reader might take for a session.
     fn is_ambiguous(&self, cx: &Cx<'_>) -> bool {
         let mut any = false;
-        self.spot.in_head(cx.request, &mut |value| any |= !bare(value).is_empty());
+        self.by.in_head(cx.request, &mut |value| any |= !bare(value).is_empty());
         any
     }
 }

@@ -259,6 +259,11 @@ fn finding_at(code: &str, operation: Option<&str>) -> String {
     operation.map_or_else(|| code.to_owned(), |operation| format!("{code} {operation}"))
 }
 
+/// The code of a key.
+fn code_of(key: &str) -> &str {
+    key.split(' ').next().unwrap_or(key)
+}
+
 /// The findings of reports that are to be closed: what is not ignored, and more than suspected.
 fn findings(paths: &[PathBuf]) -> Result<Vec<Item>> {
     let mut items = Vec::new();

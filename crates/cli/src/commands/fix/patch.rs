@@ -8,6 +8,7 @@ use portcullis_openapi::Contract;
 use portcullis_openapi::source::{Document, Kind};
 use serde_json::{Map, Value};
 
+use super::code_of;
 use super::remedy::{Cure, Scope};
 
 /// Every entry, in the order in which it is written.
@@ -58,8 +59,7 @@ impl Patches {
             lines.push(format!("patch: {{ closes: {}, until: {until} }}", flow(&closes)));
             lines.extend(public.map(|public| format!("public: {public}")));
             for (name, section) in sections {
-                let codes: BTreeSet<&str> =
-                    section.closes.iter().map(|key| key.split(' ').next().unwrap_or(key)).collect();
+                let codes: BTreeSet<&str> = section.closes.iter().map(|key| code_of(key)).collect();
                 lines.push(format!("# Closes {}.", codes.into_iter().collect::<Vec<_>>().join(", ")));
                 lines.push(format!("{name}: {}", flow(&section.value)));
             }

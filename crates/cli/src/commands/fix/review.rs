@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use time::Date;
 
-use super::{Site, finding_at, patch};
+use super::{Site, code_of, finding_at, patch};
 use crate::exit::{Failure, Result};
 use crate::report::{Report, Section, State};
 use crate::term;
@@ -98,7 +98,7 @@ impl Seen {
             let operation = words.next().zip(words.next()).map(|(method, path)| format!("{method} {path}"));
             self.open.contains(&finding_at(code, operation.as_deref()))
         };
-        let is_looked_for = |key: &String| self.codes.contains(key.split(' ').next().unwrap_or_default());
+        let is_looked_for = |key: &String| self.codes.contains(code_of(key));
         match (closes.iter().any(is_open), closes.iter().all(is_looked_for)) {
             (true, _) => Verdict::Needed,
             (false, true) => Verdict::Gone,

@@ -13,7 +13,7 @@ use super::prove::{Replayed, Running, Trial};
 use super::remedies::remedy;
 use super::remedy::{Case, Cure, Remedy, Scope};
 use super::traffic::{Sessions, Traffic};
-use super::{Site, counts, day, findings, key};
+use super::{Site, code_of, counts, day, findings, key};
 use crate::commands::audit::{transport, wire::Endpoint};
 use crate::exit::{Failure, Result};
 use crate::report::{Confidence, Item, Report};
@@ -337,7 +337,7 @@ fn session_ends(
         site.reset()?;
         ends = live::session_ends(recording, &through, &tls, &fields, &sessions.by, LIFETIME, &wait);
         if ends {
-            open.keys.retain(|key, _| key.split(' ').next() != Some(ENDLESS));
+            open.keys.retain(|key, _| code_of(key) != ENDLESS);
             break;
         }
     }
