@@ -2,10 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::HeaderMap;
 use http::header::HeaderName;
 use ipnet::IpNet;
 
+use crate::fields::Fields;
 use crate::head::Scheme;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -29,13 +29,12 @@ impl TrustedHops {
 
     /// The client's address and scheme: walking `X-Forwarded-For` from the right, the first address that is
     /// not a trusted hop. An entry that is no address ends the walk at the hop before it.
-    pub(crate) fn client(&self, peer: SocketAddr, scheme: Scheme, headers: &HeaderMap) -> (IpAddr, Scheme) {
+    pub(crate) fn client(&self, peer: SocketAddr, scheme: Scheme, headers: &Fields) -> (IpAddr, Scheme) {
         let mut client = peer.ip().to_canonical();
         if self.0.is_empty() || !self.trusts(client) {
             return (client, scheme);
         }
-        let scheme = match headers.get_all(X_FORWARDED_PROTO).iter().next_back().and_then(|v| v.to_str().ok())
-        {
+        let scheme = match headers.get_all(X_FORWARDED_PROTO).next_back().and_then(|v| v.to_str().ok()) {
             Some(list) => match list.rsplit(',').next().map(str::trim) {
                 Some(last) if last.eq_ignore_ascii_case("https") => Scheme::Https,
                 Some(last) if last.eq_ignore_ascii_case("http") => Scheme::Http,
@@ -46,7 +45,6 @@ impl TrustedHops {
         // At most as many hops as a sane chain has: a longer list is the caller's own invention.
         let entries = headers
             .get_all(X_FORWARDED_FOR)
-            .iter()
             .rev()
             .flat_map(|value| value.to_str().unwrap_or_default().rsplit(','))
             .take(32);
@@ -80,7 +78,7 @@ mod tests {
 
     fn client(trusted: &[&str], peer: &str, forwarded: &[&str]) -> String {
         let hops = TrustedHops::new(trusted.iter().map(|n| n.parse().unwrap()).collect());
-        let mut headers = HeaderMap::new();
+        let mut headers = Fields::new();
         for value in forwarded {
             headers.append(X_FORWARDED_FOR, HeaderValue::from_str(value).unwrap());
         }

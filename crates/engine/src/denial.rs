@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 
 use crate::code::Code;
+use crate::fields::Fields;
 use crate::head::ExchangeId;
 
 /// One thing that is wrong with a request, told to its sender. Never carries the sender's own bytes back,
@@ -95,7 +96,7 @@ pub struct LocalReply {
     /// The status code.
     pub status: StatusCode,
     /// The fields; the host adds `Content-Length`, `Date` and connection management.
-    pub headers: HeaderMap,
+    pub headers: Fields,
     /// The body; not sent to HEAD.
     pub body: Bytes,
     /// Whether the connection must be closed after it.
@@ -119,7 +120,7 @@ struct Problem<'a> {
 impl LocalReply {
     /// An empty reply.
     pub fn empty(status: StatusCode) -> LocalReply {
-        LocalReply { status, headers: HeaderMap::new(), body: Bytes::new(), close: false }
+        LocalReply { status, headers: Fields::new(), body: Bytes::new(), close: false }
     }
 
     /// An RFC 9457 problem. `reference` finds the record.
@@ -150,7 +151,7 @@ impl LocalReply {
             errors,
             reference: id.to_string(),
         };
-        let mut headers = HeaderMap::with_capacity(8);
+        let mut headers = Fields::with_capacity(8);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

@@ -11,6 +11,7 @@ use crate::body::Body;
 use crate::code::Code;
 use crate::denial::{Denial, LocalReply};
 use crate::facts::Facts;
+use crate::fields::FieldName;
 use crate::head::{BodyLength, Connection, ExchangeId, Now, Request, ResponseHead};
 use crate::inspection::Recorded;
 use crate::lookup::{Answered, Destination, Lookup, LookupResult, UpstreamRead};
@@ -238,7 +239,7 @@ impl Cx<'_> {
     }
 
     /// The value of a request field, where it stands once and is visible ASCII.
-    pub fn request_header(&self, name: impl http::header::AsHeaderName) -> Option<&str> {
+    pub fn request_header(&self, name: impl FieldName) -> Option<&str> {
         self.request.headers.get(name).and_then(|value| value.to_str().ok())
     }
 }

@@ -6,9 +6,10 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use bytestring::ByteString;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+use http::{HeaderValue, Method, StatusCode, Version};
 
 use crate::canonical::Ambiguous;
+use crate::fields::Fields;
 use crate::routes::PathParams;
 
 /// A moment, as the host saw it. The engine has no clock of its own.
@@ -133,7 +134,7 @@ pub struct RequestHead {
     /// The protocol version.
     pub version: Version,
     /// All fields, duplicates kept in order.
-    pub headers: HeaderMap,
+    pub headers: Fields,
     /// What is known of the body.
     pub body: BodyLength,
 }
@@ -152,7 +153,7 @@ pub struct Request {
     /// The protocol version that the client spoke.
     pub version: Version,
     /// The fields that go upstream: hop-by-hop ones are gone, trusted ones are set.
-    pub headers: HeaderMap,
+    pub headers: Fields,
     /// What is known of the body.
     pub body: BodyLength,
     /// The protocol that the client asked to upgrade to (RFC 9110 section 7.8), where it asked for one.
@@ -271,7 +272,7 @@ pub struct ResponseHead {
     /// The status code.
     pub status: StatusCode,
     /// The fields.
-    pub headers: HeaderMap,
+    pub headers: Fields,
     /// What is known of the body.
     pub body: BodyLength,
 }
@@ -288,7 +289,7 @@ mod tests {
             authority: HeaderValue::from_static(""),
             scheme: Scheme::Http,
             version: Version::HTTP_11,
-            headers: HeaderMap::new(),
+            headers: Fields::new(),
             body: BodyLength::None,
             upgrade: None,
             origin: None,

@@ -4,12 +4,12 @@ use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
-use http::HeaderMap;
 use http::header::{self, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
 use crate::code;
 use crate::denial::Denial;
+use crate::fields::Fields;
 use crate::head::{ExchangeId, Scheme};
 
 /// Which fields tell the upstream about the client.
@@ -126,35 +126,29 @@ pub(crate) struct Stripped {
 }
 
 /// Refuses ambiguous fields and strips those that end here. `extra` are further protected names, lower case.
-pub(crate) fn sanitise(headers: &mut HeaderMap, extra: &[HeaderName]) -> Result<Stripped, Denial> {
-    if headers.keys_len() != headers.len() {
+pub(crate) fn sanitise(headers: &mut Fields, extra: &[HeaderName]) -> Result<Stripped, Denial> {
+    if headers.may_repeat() {
         refuse_repeated(headers, extra)?;
     }
     let mut stripped = Stripped::default();
-    let mut gone: SmallVec<[HeaderName; 8]> = SmallVec::new();
+    let mut ending: usize = 0;
     for name in headers.keys() {
         if memchr::memchr(b'_', name.as_str().as_bytes()).is_some() {
             refuse_twin(name.as_str(), extra)?;
         }
         if stays_here(name) {
-            gone.push(name.clone());
+            ending += 1;
         } else if overrides_method(name) {
             let reason = format!("`{name}`: what is checked is one method, what the API would do another");
             return Err(Denial::new(&code::HEADER_AMBIGUOUS, reason).close());
         }
     }
-    if gone.is_empty() {
-        return Ok(stripped);
-    }
     // Nearly every request has a Host, and nothing else of all this.
-    if let [only] = gone.as_slice()
-        && *only == header::HOST
-    {
-        headers.remove(header::HOST);
+    if ending == 0 || (ending == 1 && headers.remove(header::HOST).is_some()) {
         return Ok(stripped);
     }
-    let trailers =
-        headers.get_all(header::TE).iter().any(|te| te.as_bytes().eq_ignore_ascii_case(b"trailers"));
+    let mut named: SmallVec<[HeaderName; 4]> = SmallVec::new();
+    let trailers = headers.get_all(header::TE).any(|te| te.as_bytes().eq_ignore_ascii_case(b"trailers"));
     if let Some(upgrade) = headers.get(header::UPGRADE)
         && names_connection_option(headers, "upgrade")
     {
@@ -170,10 +164,10 @@ pub(crate) fn sanitise(headers: &mut HeaderMap, extra: &[HeaderName]) -> Result<
             if end_to_end {
                 return Err(malformed("`connection` names an end-to-end field"));
             }
-            gone.push(name);
+            named.push(name);
         }
     }
-    if gone.contains(&X_FORWARDED_FOR) {
+    if headers.contains_key(X_FORWARDED_FOR) {
         let mut list = String::new();
         for value in headers.get_all(X_FORWARDED_FOR) {
             if let Ok(text) = value.to_str() {
@@ -185,9 +179,7 @@ pub(crate) fn sanitise(headers: &mut HeaderMap, extra: &[HeaderName]) -> Result<
         }
         stripped.forwarded_for = Some(list);
     }
-    for name in gone {
-        headers.remove(name);
-    }
+    headers.retain(|name, _| !stays_here(name) && !named.contains(name));
     if trailers {
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
     }
@@ -198,17 +190,16 @@ fn malformed(reason: &'static str) -> Denial {
     Denial::new(&code::REQUEST_MALFORMED, reason).close()
 }
 
-fn names_connection_option(headers: &HeaderMap, option: &str) -> bool {
+fn names_connection_option(headers: &Fields, option: &str) -> bool {
     headers
         .get_all(header::CONNECTION)
-        .iter()
         .filter_map(|value| value.to_str().ok())
         .any(|text| text.split(',').any(|o| o.trim().eq_ignore_ascii_case(option)))
 }
 
-fn refuse_repeated(headers: &HeaderMap, extra: &[HeaderName]) -> Result<(), Denial> {
+fn refuse_repeated(headers: &Fields, extra: &[HeaderName]) -> Result<(), Denial> {
     for name in SINGLE.iter().chain(extra) {
-        if headers.get_all(name).iter().nth(1).is_some() {
+        if headers.get_all(name).nth(1).is_some() {
             let reason: Cow<'static, str> = format!("`{name}` stands more than once").into();
             return Err(Denial::new(&code::HEADER_AMBIGUOUS, reason).close());
         }
@@ -240,7 +231,7 @@ pub(crate) struct Origin<'a> {
 }
 
 /// Sets the trusted fields.
-pub(crate) fn set_forwarded(headers: &mut HeaderMap, which: ForwardedHeaders, origin: Origin<'_>) {
+pub(crate) fn set_forwarded(headers: &mut Fields, which: ForwardedHeaders, origin: Origin<'_>) {
     if which.x_forwarded {
         let mut list: SmallVec<[u8; 48]> = SmallVec::new();
         if let Some(chain) = origin.chain.filter(|chain| !chain.is_empty()) {
@@ -270,7 +261,7 @@ pub(crate) fn set_forwarded(headers: &mut HeaderMap, which: ForwardedHeaders, or
 }
 
 /// The trace id to go on with (W3C Trace Context section 3.2), and the field set for the upstream.
-pub(crate) fn continue_trace(headers: &mut HeaderMap, id: ExchangeId, set: bool) -> u128 {
+pub(crate) fn continue_trace(headers: &mut Fields, id: ExchangeId, set: bool) -> u128 {
     let incoming = headers.get(TRACEPARENT).and_then(|value| parse_traceparent(value.as_bytes()));
     let (trace, flags) = incoming.unwrap_or((id.0, 0));
     if set {
@@ -363,13 +354,14 @@ fn ends_with_the_connection(name: &HeaderName) -> bool {
 }
 
 /// Strips what belongs to the upstream's connection from a response.
-pub(crate) fn sanitise_response(headers: &mut HeaderMap) {
-    let mut gone: SmallVec<[HeaderName; 4]> = SmallVec::new();
+pub(crate) fn sanitise_response(headers: &mut Fields) {
+    let mut any = false;
+    let mut named: SmallVec<[HeaderName; 4]> = SmallVec::new();
     for (name, value) in headers.iter() {
         if !ends_with_the_connection(name) {
             continue;
         }
-        gone.push(name.clone());
+        any = true;
         // `keep-alive` is taken out by its own name, and `close` is the name of no field (RFC 9110 section 7.6.1).
         let usual = [&b"keep-alive"[..], b"close"];
         if *name != header::CONNECTION || usual.iter().any(|usual| value.as_bytes() == *usual) {
@@ -379,12 +371,12 @@ pub(crate) fn sanitise_response(headers: &mut HeaderMap) {
             if let Ok(name) = HeaderName::from_bytes(option.trim().as_bytes())
                 && name != header::CONTENT_LENGTH
             {
-                gone.push(name);
+                named.push(name);
             }
         }
     }
-    for name in gone {
-        headers.remove(name);
+    if any {
+        headers.retain(|name, _| !ends_with_the_connection(name) && !named.contains(name));
     }
 }
 
@@ -392,8 +384,8 @@ pub(crate) fn sanitise_response(headers: &mut HeaderMap) {
 mod tests {
     use super::*;
 
-    fn map(fields: &[(&'static str, &'static str)]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
+    fn map(fields: &[(&'static str, &'static str)]) -> Fields {
+        let mut headers = Fields::new();
         for (name, value) in fields {
             headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
@@ -466,8 +458,8 @@ mod tests {
             "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
             "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
         ] {
-            let mut headers = HeaderMap::new();
-            headers.insert("traceparent", HeaderValue::from_static(bad));
+            let mut headers = Fields::new();
+            headers.insert(HeaderName::from_static("traceparent"), HeaderValue::from_static(bad));
             assert_eq!(continue_trace(&mut headers, id, true), id.0);
             assert!(headers["traceparent"].to_str().unwrap().starts_with(&format!("00-{id}-")));
         }

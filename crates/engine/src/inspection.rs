@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use bytestring::ByteString;
 use http::header::{self, HeaderName, HeaderValue};
-use http::{HeaderMap, Method, StatusCode, Version};
+use http::{Method, StatusCode, Version};
 use smallvec::SmallVec;
 
 use crate::body::{self, Body, MediaType};
@@ -14,6 +14,7 @@ use crate::code;
 use crate::denial::{Denial, LocalReply};
 use crate::engine::{Destinations, EngineRef};
 use crate::facts::Facts;
+use crate::fields::Fields;
 use crate::guard::{BodyNeed, Finding};
 use crate::head::{BodyLength, Connection, ExchangeId, Now, Request, RequestHead, ResponseHead};
 use crate::headers;
@@ -221,7 +222,7 @@ impl Inspection {
             target: Bytes::new(),
             authority: None,
             version: Version::HTTP_11,
-            headers: HeaderMap::new(),
+            headers: Fields::new(),
             body: BodyLength::None,
         };
         let mut inspection = Inspection::begin(engine, head, connection, id, now, None);
@@ -591,7 +592,7 @@ impl Inspection {
                 })
             })
         };
-        if !self.scene.request.headers.get_all(header::ACCEPT_ENCODING).iter().all(readable) {
+        if !self.scene.request.headers.get_all(header::ACCEPT_ENCODING).all(readable) {
             self.scene.request.headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip, br"));
         }
     }
@@ -667,7 +668,7 @@ fn out_of_turn() -> Denial {
     Denial::new(&code::GUARD_FAILED, "the host went on out of turn")
 }
 
-fn text(headers: &HeaderMap, name: HeaderName) -> Result<Option<&str>, ()> {
+fn text(headers: &Fields, name: HeaderName) -> Result<Option<&str>, ()> {
     headers.get(name).map(|value| value.to_str()).transpose().map_err(|_| ())
 }
 

@@ -1,6 +1,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
+use crate::fields::Fields;
 use crate::guard::{Cx, Guard, GuardError, Hooks, Stage, Verdict};
 use crate::plan::{FailMode, Mode, OperationInfo, Planned};
 use crate::record::{End, Masked};
@@ -112,7 +113,7 @@ fn head(
     fields: &[(&'static str, &'static str)],
     body: BodyLength,
 ) -> RequestHead {
-    let mut headers = HeaderMap::new();
+    let mut headers = Fields::new();
     headers.insert(header::HOST, HeaderValue::from_static("api.example.com"));
     for (name, value) in fields {
         headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
@@ -163,8 +164,7 @@ fn a_permitted_exchange() {
     assert_eq!((request.target(), request.param(0)), ("/orders/7?a=1&api_key=s3", Some("7")));
     assert_eq!(request.headers["x-forwarded-for"], "192.0.2.7");
     assert!(!request.headers.contains_key("connection") && request.headers.contains_key("accept"));
-    let response =
-        ResponseHead { status: StatusCode::OK, headers: HeaderMap::new(), body: BodyLength::Unknown };
+    let response = ResponseHead { status: StatusCode::OK, headers: Fields::new(), body: BodyLength::Unknown };
     let ResponseStep::Deliver(head) = inspection.response_head(response, Now::default()) else {
         panic!("withheld")
     };
@@ -272,8 +272,7 @@ fn answers_can_be_withheld() {
     let engine = engine(vec![(Mode::Enforce, FailMode::Closed, probe)]);
     let mut inspection = get(&engine);
     assert!(matches!(inspection.request_head(), Step::Forward(_)));
-    let response =
-        ResponseHead { status: StatusCode::OK, headers: HeaderMap::new(), body: BodyLength::Unknown };
+    let response = ResponseHead { status: StatusCode::OK, headers: Fields::new(), body: BodyLength::Unknown };
     let ResponseStep::Reply(reply) = inspection.response_head(response, Now::default()) else { panic!() };
     assert_eq!(reply.status, 502);
     assert_eq!(inspection.finish(outcome(502)).decision.word(), "withheld");
@@ -346,10 +345,10 @@ const RESPONSE_BODY: Hooks =
     Hooks { request_head: false, request_body: false, response_head: false, response_body: true };
 
 fn response(content_type: &'static str, body: BodyLength) -> ResponseHead {
-    let mut headers = HeaderMap::new();
+    let mut headers = Fields::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(header::CONNECTION, HeaderValue::from_static("x-hop"));
-    headers.insert("x-hop", HeaderValue::from_static("1"));
+    headers.insert(HeaderName::from_static("x-hop"), HeaderValue::from_static("1"));
     ResponseHead { status: StatusCode::OK, headers, body }
 }
 
@@ -452,7 +451,7 @@ impl Asker {
                         destination: crate::Destination::Url {
                             method: Method::GET,
                             url: "https://idp.example/".into(),
-                            headers: HeaderMap::new(),
+                            headers: Fields::new(),
                             body: Bytes::new(),
                         },
                         timeout: std::time::Duration::from_secs(1),
@@ -533,7 +532,7 @@ fn engine_of(guards: Vec<(Mode, Box<dyn Guard>)>) -> Arc<Engine> {
 
 fn answer(status: u16) -> crate::LookupResult {
     let status = StatusCode::from_u16(status).unwrap();
-    Ok(Arc::new(crate::Answer { status, headers: HeaderMap::new(), body: Bytes::new() }))
+    Ok(Arc::new(crate::Answer { status, headers: Fields::new(), body: Bytes::new() }))
 }
 
 const ALL: Hooks = Hooks { request_head: true, request_body: true, response_head: true, response_body: true };
@@ -688,7 +687,7 @@ fn bodies_can_be_rewritten() {
     }
     let mut head = response("application/json", BodyLength::Exact(7));
     for name in ["etag", "content-digest", "content-encoding"] {
-        head.headers.insert(name, HeaderValue::from_static("identity"));
+        head.headers.insert(HeaderName::from_static(name), HeaderValue::from_static("identity"));
     }
     assert!(matches!(inspection.response_head(head, now), ResponseStep::NeedBody { .. }));
     let step = inspection.response_body(Bytes::from_static(br#"{"a":1}"#), now);

@@ -28,6 +28,7 @@ pub mod code;
 mod denial;
 mod engine;
 mod facts;
+mod fields;
 mod guard;
 mod head;
 mod headers;
@@ -48,6 +49,7 @@ pub use code::{Code, Owasp, Severity};
 pub use denial::{Denial, LocalReply, ProblemError};
 pub use engine::{Destinations, Engine, EngineBuilder, EngineHandle, EngineRef, EngineWatch, Settings};
 pub use facts::{Claims, CredentialKind, Facts, Principal};
+pub use fields::{FieldName, Fields};
 pub use guard::{BodyNeed, Cx, Finding, Guard, GuardError, Hooks, Stage, Verdict};
 pub use head::{
     BodyLength, ClientCertificate, Connection, ExchangeId, Now, Origin, Request, RequestHead, ResponseHead,

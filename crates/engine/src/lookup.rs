@@ -11,10 +11,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use bytestring::ByteString;
 use http::header::{HeaderValue, RETRY_AFTER};
-use http::{HeaderMap, Method, StatusCode};
+use http::{Method, StatusCode};
 
 use crate::code;
 use crate::denial::Denial;
+use crate::fields::Fields;
 use crate::head::{BodyLength, Request};
 use crate::inspection::{ForwardBody, Permit};
 
@@ -49,7 +50,7 @@ pub enum Destination {
         /// An absolute `https` URL; whether plain `http` may be used is the host's to say.
         url: Box<str>,
         /// Fields beside `Host` and `Content-Length`.
-        headers: HeaderMap,
+        headers: Fields,
         /// The body; empty for none.
         body: Bytes,
     },
@@ -83,7 +84,7 @@ pub struct Answer {
     /// The status.
     pub status: StatusCode,
     /// The fields.
-    pub headers: HeaderMap,
+    pub headers: Fields,
     /// The whole body, as it came on the wire.
     pub body: Bytes,
 }
@@ -153,10 +154,7 @@ impl UpstreamRead {
                         | "idempotency-key"
                 )
         };
-        let gone: Vec<_> = headers.keys().filter(|name| about_body(name.as_str())).cloned().collect();
-        for name in gone {
-            headers.remove(name);
-        }
+        headers.retain(|name, _| !about_body(name.as_str()));
         let target = ByteString::from(target);
         let path_len = target.find('?').unwrap_or(target.len());
         let request = Request {

@@ -135,7 +135,7 @@ fn one_authority(
     absolute: Option<Bytes>,
 ) -> Result<HeaderValue, Denial> {
     let invalid = |reason: &'static str| Denial::new(&code::HOST_INVALID, reason).close();
-    let mut hosts = request.headers.get_all(header::HOST).iter();
+    let mut hosts = request.headers.get_all(header::HOST);
     let host = hosts.next();
     if hosts.next().is_some() {
         return Err(invalid("several Host fields"));

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use bytestring::ByteString;
 use http::header;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+use http::{HeaderValue, Method, StatusCode, Version};
 use smallvec::SmallVec;
 
 use crate::code::Code;
 use crate::engine::EngineRef;
 use crate::facts::Principal;
+use crate::fields::Fields;
 use crate::guard::Finding;
 use crate::head::{ExchangeId, Now};
 use crate::plan::OperationInfo;
@@ -142,7 +143,7 @@ pub struct Record {
     pub authority: HeaderValue,
     /// The protocol version.
     pub version: Version,
-    pub(crate) headers: HeaderMap,
+    pub(crate) headers: Fields,
     pub(crate) engine: EngineRef,
     pub(crate) plan: Option<usize>,
     /// Who called.
@@ -186,7 +187,7 @@ impl Record {
     }
 
     /// The request's fields, as an allocation to use again.
-    pub fn into_fields(self) -> HeaderMap {
+    pub fn into_fields(self) -> Fields {
         self.headers
     }
 

@@ -2,8 +2,10 @@
 
 use std::fmt::Debug;
 
-use http::{HeaderMap, Method};
+use http::Method;
 use smallvec::SmallVec;
+
+use crate::fields::Fields;
 
 /// Where the parameters of a path template stand in the canonical path: byte spans, in template order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -39,13 +41,7 @@ pub trait Routes: Debug + Send + Sync {
 
     /// [`Routes::route`] for contracts that tell operations apart by a header as well (path keys such as
     /// `/#X-Target=Orders.List`).
-    fn route_with(
-        &self,
-        method: &Method,
-        path: &str,
-        query: Option<&str>,
-        _headers: &HeaderMap,
-    ) -> Routed<'_> {
+    fn route_with(&self, method: &Method, path: &str, query: Option<&str>, _headers: &Fields) -> Routed<'_> {
         self.route(method, path, query)
     }
 }

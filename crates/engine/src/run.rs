@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
-use http::HeaderMap;
 use http::header::{self, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
@@ -13,6 +12,7 @@ use crate::code::{self, Code};
 use crate::denial::{Denial, LocalReply};
 use crate::engine::Engine;
 use crate::facts::Facts;
+use crate::fields::Fields;
 use crate::guard::{BodyNeed, Cx, Finding, GuardError, Verdict};
 use crate::head::{Connection, ExchangeId, Now, Request, ResponseHead};
 use crate::inspection::Recorded;
@@ -166,7 +166,7 @@ impl Scene {
         let added = std::mem::replace(&mut self.reply_headers, earlier);
         let mut head = std::mem::replace(&mut self.response, upstream).unwrap_or_else(|| ResponseHead {
             status: http::StatusCode::INTERNAL_SERVER_ERROR,
-            headers: HeaderMap::new(),
+            headers: Fields::new(),
             body: crate::head::BodyLength::None,
         });
         for (name, value) in self.reply_headers.iter().cloned().chain(added) {
@@ -344,7 +344,7 @@ pub(crate) fn finding(denial: &Denial, guard: &'static str, enforced: bool) -> F
 }
 
 /// Drops the fields that tell of the encoded bytes of a body that is sent otherwise.
-pub(crate) fn forget_bytes(headers: &mut HeaderMap) {
+pub(crate) fn forget_bytes(headers: &mut Fields) {
     headers.remove(header::CONTENT_ENCODING);
     for name in ["content-md5", "digest", "content-digest", "repr-digest"] {
         headers.remove(name);

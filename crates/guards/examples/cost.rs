@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
 use portcullis_engine::*;
 use portcullis_guards::{Policies, REGISTRY, compile};
 use portcullis_identity::{KeyEntry, KeyRing, KeyRingHandle, Pepper};
@@ -13,6 +13,7 @@ use portcullis_openapi::{Contract, Options};
 use serde_json::{Value, json};
 
 use counting::Counting;
+use portcullis_engine::Fields;
 
 #[path = "../../../benches/counting.rs"]
 mod counting;
@@ -142,20 +143,20 @@ fn exchange(engine: &Arc<Engine>, body: Option<&Bytes>) -> (f64, f64) {
         sni: None,
         certificate: None,
     };
-    let mut headers = HeaderMap::with_capacity(16);
+    let mut headers = Fields::with_capacity(16);
     for (name, value) in
         [("host", "api.example.com"), ("user-agent", "bench/1"), ("accept", "*/*"), ("x-api-key", "key-0")]
     {
-        headers.insert(name, HeaderValue::from_static(value));
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
     if body.is_some() {
-        headers.insert("content-type", HeaderValue::from_static("application/json"));
+        headers.insert(HeaderName::from_static("content-type"), HeaderValue::from_static("application/json"));
     }
-    let mut response = HeaderMap::with_capacity(16);
+    let mut response = Fields::with_capacity(16);
     for (name, value) in
         [("content-type", "application/json"), ("content-length", "1024"), ("server", "bench")]
     {
-        response.insert(name, HeaderValue::from_static(value));
+        response.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
     let target = match body {
         None => Bytes::from_static(b"/v1/orders/4711?expand=items"),

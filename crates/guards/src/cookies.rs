@@ -111,12 +111,11 @@ impl Guard for Harden {
             cx.find(&COOKIE_WEAK, format!("the cookie `{weak}` lacks attributes"));
             return Ok(Verdict::Pass);
         }
-        if let header::Entry::Occupied(mut entry) = response.headers.entry(header::SET_COOKIE) {
-            for value in entry.iter_mut() {
-                if let Some(hardened) = harden(value.as_bytes(), &self.0, tls) {
-                    *value = HeaderValue::from_bytes(&hardened)
-                        .map_err(|_| GuardError("a cookie could not be rewritten".into()))?;
-                }
+        let cookies = response.headers.iter_mut().filter(|(name, _)| **name == header::SET_COOKIE);
+        for (_, value) in cookies {
+            if let Some(hardened) = harden(value.as_bytes(), &self.0, tls) {
+                *value = HeaderValue::from_bytes(&hardened)
+                    .map_err(|_| GuardError("a cookie could not be rewritten".into()))?;
             }
         }
         Ok(Verdict::Pass)

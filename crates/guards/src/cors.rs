@@ -24,10 +24,11 @@
 
 use std::sync::{Arc, OnceLock};
 
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 use portcullis_engine::{
-    BodyLength, Code, Cx, Denial, Guard, GuardError, Hooks, LocalReply, Period, Request, Stage, Verdict,
+    BodyLength, Code, Cx, Denial, Fields, Guard, GuardError, Hooks, LocalReply, Period, Request, Stage,
+    Verdict,
 };
 use portcullis_openapi::{Contract, Route};
 use schemars::JsonSchema;
@@ -212,7 +213,7 @@ impl Policy {
     }
 
     /// Lets `origin` in.
-    fn allow(&self, origin: &HeaderValue, headers: &mut HeaderMap) {
+    fn allow(&self, origin: &HeaderValue, headers: &mut Fields) {
         if self.any {
             headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
             return;

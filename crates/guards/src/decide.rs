@@ -36,10 +36,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderValue, header};
 use portcullis_engine::{
-    Body, BodyNeed, Code, Cx, Denial, Destination, Guard, GuardError, Hooks, Lookup, LookupFailure, Period,
-    Stage, Verdict,
+    Body, BodyNeed, Code, Cx, Denial, Destination, Fields, Guard, GuardError, Hooks, Lookup, LookupFailure,
+    Period, Stage, Verdict,
 };
 use portcullis_identity::jose::Thumbprint;
 use portcullis_identity::oauth::check_address;
@@ -166,7 +166,7 @@ impl Protection for Decide {
             let pointer = format!("/context/{}", crate::config::escape(name));
             context.push((name.clone(), Template::of(text, cx, &pointer)?));
         }
-        let mut headers = HeaderMap::new();
+        let mut headers = Fields::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
         if let Some(token) = &config.token {
@@ -201,7 +201,7 @@ impl Protection for Decide {
 #[derive(Debug)]
 struct Asking {
     point: Point,
-    headers: HeaderMap,
+    headers: Fields,
     user: Template,
     relation: Box<str>,
     objects: Vec<Template>,

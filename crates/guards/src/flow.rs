@@ -236,7 +236,7 @@ impl Steps {
 
     fn idempotency(&self, cx: &mut Cx<'_>) -> Option<Denial> {
         let name = HeaderName::from_static("idempotency-key");
-        let mut values = cx.request.headers.get_all(&name).iter();
+        let mut values = cx.request.headers.get_all(&name);
         let value = match (values.next(), values.next()) {
             (None, _) if self.config.idempotency_key == Idempotency::Optional => return None,
             (None, _) => return Some(Denial::new(&IDEMPOTENCY_KEY_MISSING, "no `Idempotency-Key`")),

@@ -36,7 +36,6 @@ use http::header::{self, HeaderName, HeaderValue};
 use portcullis_engine::{Cx, Guard, GuardError, Hooks, Scheme, Stage, Verdict};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use smallvec::SmallVec;
 
 use crate::protection::{CompileCx, Fault, Part, Protection};
 
@@ -228,11 +227,7 @@ impl Guard for Shape {
         let tls = cx.request.scheme == Scheme::Https;
         let Some(response) = cx.response.as_deref_mut() else { return Ok(Verdict::Pass) };
         let headers = &mut response.headers;
-        let gone: SmallVec<[&HeaderName; 4]> =
-            headers.keys().filter_map(|name| self.remove.find(name)).collect();
-        for name in gone {
-            headers.remove(name);
-        }
+        headers.retain(|name, _| self.remove.find(name).is_none());
         let html = headers.get(header::CONTENT_TYPE).is_some_and(|value| {
             let essence = value.as_bytes().split(|&b| b == b';').next().unwrap_or_default();
             essence.trim_ascii().eq_ignore_ascii_case(b"text/html")
@@ -241,7 +236,7 @@ impl Guard for Shape {
         headers.reserve(6);
         let mut unless_set = |name: HeaderName, value: &Option<HeaderValue>| {
             if let Some(value) = value {
-                headers.entry(name).or_insert_with(|| value.clone());
+                headers.insert_absent(&name, value);
             }
         };
         if tls {

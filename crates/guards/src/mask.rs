@@ -23,9 +23,9 @@
 mod detect;
 
 use http::StatusCode;
-use http::header::{self, HeaderMap, HeaderName};
+use http::header::{self, HeaderName};
 use portcullis_engine::{
-    Body, BodyNeed, Code, Cx, Guard, GuardError, Hooks, LocalReply, Masked, MediaType, Stage, Verdict,
+    Body, BodyNeed, Code, Cx, Fields, Guard, GuardError, Hooks, LocalReply, Masked, MediaType, Stage, Verdict,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -191,7 +191,7 @@ impl Guard for Errors {
 
 /// One answer for every failure: its status, its words and its fields say nothing of what was wrong.
 fn alike(said: StatusCode, cx: &mut Cx<'_>, body: &Body) -> Verdict {
-    let reply = reply(StatusCode::UNAUTHORIZED, &FAILURE_MASKED, &HeaderMap::new(), cx);
+    let reply = reply(StatusCode::UNAUTHORIZED, &FAILURE_MASKED, &Fields::new(), cx);
     keep(said, cx, body);
     cx.correct(&FAILURE_MASKED, "a failure that could say which users exist");
     Verdict::Answer(Box::new(reply))
@@ -205,7 +205,7 @@ fn keep(status: StatusCode, cx: &mut Cx<'_>, body: &Body) {
     }
 }
 
-fn reply(status: StatusCode, code: &'static Code, from: &HeaderMap, cx: &Cx<'_>) -> LocalReply {
+fn reply(status: StatusCode, code: &'static Code, from: &Fields, cx: &Cx<'_>) -> LocalReply {
     let mut reply = LocalReply::problem_as(status, code, None, &[], cx.id);
     for name in &KEPT {
         for value in from.get_all(name) {

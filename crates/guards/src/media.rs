@@ -1,8 +1,7 @@
 //! What a request says that its body is.
 
-use http::HeaderMap;
 use http::header::{self, HeaderValue};
-use portcullis_engine::{MediaType, Request};
+use portcullis_engine::{Fields, MediaType, Request};
 
 /// Whether the body is declared as something that holds no texts for an interpreter: pictures, archives, messages of
 /// gRPC, bytes of no known kind. Such a body streams past guards that look for texts: it may be larger than any buffer,
@@ -40,9 +39,9 @@ pub(crate) fn is_opaque(request: &Request) -> bool {
 }
 
 /// Keeps an answer that was made for its reader out of caches that several share (RFC 9111 section 5.2.2).
-pub(crate) fn keep_private(headers: &mut HeaderMap) {
+pub(crate) fn keep_private(headers: &mut Fields) {
     let says = |word: &str| {
-        let fields = headers.get_all(header::CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
+        let fields = headers.get_all(header::CACHE_CONTROL).filter_map(|value| value.to_str().ok());
         fields.flat_map(|field| field.split(',')).any(|directive| {
             let name = directive.split('=').next().unwrap_or_default().trim();
             // `private="field"` is about that field alone.
@@ -70,7 +69,7 @@ mod tests {
             ("Private, max-age=5", "Private, max-age=5"),
             ("no-store", "no-store"),
         ] {
-            let mut headers = HeaderMap::new();
+            let mut headers = Fields::new();
             if !said.is_empty() {
                 headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(said));
             }

@@ -62,7 +62,7 @@ impl Place {
     /// The value of a field or a cookie that stands there once; `None` for other places, too.
     pub(crate) fn single<'r>(&self, request: &'r Request) -> Option<&'r [u8]> {
         let field = |name: &HeaderName| {
-            let mut values = request.headers.get_all(name).iter();
+            let mut values = request.headers.get_all(name);
             values.next().filter(|_| values.next().is_none()).map(|value| value.as_bytes())
         };
         match self {
@@ -203,7 +203,7 @@ impl Spot {
                 }
             }
             Place::Header(name) => {
-                request.headers.get_all(name).iter().for_each(|value| visit(value.as_bytes().trim_ascii()));
+                request.headers.get_all(name).for_each(|value| visit(value.as_bytes().trim_ascii()));
             }
             Place::Cookie(_) => {
                 for value in request.headers.get_all(COOKIE) {

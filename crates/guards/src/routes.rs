@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Method};
-use portcullis_engine::{PathParams, Routed, Routes};
+use http::Method;
+use portcullis_engine::{Fields, PathParams, Routed, Routes};
 use portcullis_openapi::{Contract, Route};
 
 /// Routes by a contract; an operation's index is its plan's.
@@ -15,16 +15,10 @@ impl Routes for ContractRoutes {
         routed(path, self.0.route(method.as_str(), path, query))
     }
 
-    fn route_with(
-        &self,
-        method: &Method,
-        path: &str,
-        query: Option<&str>,
-        headers: &HeaderMap,
-    ) -> Routed<'_> {
+    fn route_with(&self, method: &Method, path: &str, query: Option<&str>, headers: &Fields) -> Routed<'_> {
         // A header that came twice could be read in two ways: then none counts.
         let header = |name: &str| {
-            let mut values = headers.get_all(name).iter();
+            let mut values = headers.get_all(name);
             let first = values.next()?.to_str().ok()?;
             values.next().is_none().then_some(first)
         };

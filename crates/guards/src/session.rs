@@ -396,8 +396,7 @@ impl Guard for Opens {
         for place in &self.opens {
             match place {
                 Place::Header(name) => {
-                    found
-                        .extend(response.headers.get_all(name).iter().map(|value| value.as_bytes().to_vec()));
+                    found.extend(response.headers.get_all(name).map(|value| value.as_bytes().to_vec()));
                 }
                 Place::Cookie(name) => {
                     for cookie in response.headers.get_all(header::SET_COOKIE) {

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
+use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
+use portcullis_engine::Fields;
 use portcullis_engine::*;
 use portcullis_identity::{DataKeys, KeyEntry, KeyRing, KeyRingHandle, MasterKey, Pepper};
 use portcullis_openapi::{Contract, Options};
@@ -231,13 +232,13 @@ pub(crate) struct Went {
     /// What a guard read from the API.
     pub(crate) read: Option<String>,
     /// What other servers were asked: address, fields and body.
-    pub(crate) asked: Vec<(String, HeaderMap, String)>,
+    pub(crate) asked: Vec<(String, Fields, String)>,
     /// What the upstream got, where it got anything.
-    pub(crate) upstream: Option<(String, HeaderMap)>,
+    pub(crate) upstream: Option<(String, Fields)>,
     /// The body it got, where a guard needed it whole.
     pub(crate) sent: Option<String>,
     pub(crate) status: u16,
-    pub(crate) headers: HeaderMap,
+    pub(crate) headers: Fields,
     pub(crate) body: String,
     pub(crate) record: Record,
 }
@@ -257,8 +258,8 @@ impl Went {
     }
 }
 
-fn map(fields: &[(&'static str, String)]) -> HeaderMap {
-    let mut headers = HeaderMap::new();
+fn map(fields: &[(&'static str, String)]) -> Fields {
+    let mut headers = Fields::new();
     for (name, value) in fields {
         headers
             .append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap());
@@ -276,7 +277,7 @@ pub(crate) fn send(engine: &Arc<Engine>, call: &Call) -> Went {
         certificate: None,
     };
     let mut headers = map(&call.headers);
-    headers.insert("host", HeaderValue::from_static("api.example.com"));
+    headers.insert(HeaderName::from_static("host"), HeaderValue::from_static("api.example.com"));
     let head = RequestHead {
         method: call.method.clone(),
         target: Bytes::from(call.target.clone()),
@@ -298,7 +299,7 @@ pub(crate) fn send(engine: &Arc<Engine>, call: &Call) -> Went {
     let answer = |status: u16, body: &str| {
         let status = StatusCode::from_u16(status).unwrap();
         let body = Bytes::from(body.to_owned());
-        Ok(Arc::new(portcullis_engine::Answer { status, headers: HeaderMap::new(), body }))
+        Ok(Arc::new(portcullis_engine::Answer { status, headers: Fields::new(), body }))
     };
     loop {
         step = match step {

@@ -49,10 +49,10 @@
 
 use std::sync::Arc;
 
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderValue};
 use portcullis_engine::{
-    Body, BodyLength, BodyNeed, Code, Cx, Denial, Guard, GuardError, Hooks, Mode, ProblemError, Stage,
-    Verdict, code,
+    Body, BodyLength, BodyNeed, Code, Cx, Denial, Fields, Guard, GuardError, Hooks, Mode, ProblemError,
+    Stage, Verdict, code,
 };
 use portcullis_openapi::{
     BodyFormat, BodyLimits, Checks, Contract, In, Location, MediaType, Operation, Parameter, Problem, Route,
@@ -612,14 +612,14 @@ fn problem(violation: Violation) -> ProblemError {
 }
 
 /// The fields in a form that can be walked more than once; none where nobody looks at them.
-fn fields(headers: &HeaderMap, wanted: bool) -> SmallVec<[(&str, &[u8]); 24]> {
+fn fields(headers: &Fields, wanted: bool) -> SmallVec<[(&str, &[u8]); 24]> {
     if !wanted {
         return SmallVec::new();
     }
     headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect()
 }
 
-fn content_type(headers: &HeaderMap) -> Option<&str> {
+fn content_type(headers: &Fields) -> Option<&str> {
     headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok())
 }
 

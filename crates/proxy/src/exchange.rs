@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
+use http::StatusCode;
 use http::header::{DATE, HeaderValue, RETRY_AFTER};
-use http::{HeaderMap, StatusCode};
 use portcullis_engine::{
-    BodyLength, Connection, Denial, End, Inspection, LocalReply, Now, Outcome, RequestHead, ResponseHead,
-    ResponseStep, Step, UpstreamFailure, code,
+    BodyLength, Connection, Denial, End, Fields, Inspection, LocalReply, Now, Outcome, RequestHead,
+    ResponseHead, ResponseStep, Step, UpstreamFailure, code,
 };
 
 use crate::alarm::{Alarm, Patience};
@@ -628,7 +628,7 @@ impl<'a, C: Client> Exchange<'a, C> {
             }
         };
         self.account.upstream = Some(label);
-        let head = ResponseHead { status: StatusCode::OK, headers: HeaderMap::new(), body: BodyLength::None };
+        let head = ResponseHead { status: StatusCode::OK, headers: Fields::new(), body: BodyLength::None };
         let (buffer, out) = self.worker.buffers();
         self.carry(head, io, buffer, out).await
     }
@@ -714,7 +714,7 @@ pub(crate) fn release(worker: &Worker, outbound: Option<Outbound>) {
     drop(lease);
 }
 
-fn is_websocket(headers: &HeaderMap) -> bool {
+fn is_websocket(headers: &Fields) -> bool {
     headers.get(http::header::UPGRADE).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 

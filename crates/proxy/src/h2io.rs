@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use h2::{RecvStream, SendStream};
-use http::HeaderMap;
+use portcullis_engine::Fields;
 
 use crate::io::HIGH_WATER;
 use crate::message::{BodyError, Frame};
@@ -25,7 +25,7 @@ enum End {
     #[default]
     Open,
     /// The end is queued.
-    Queued(Option<HeaderMap>),
+    Queued(Option<Fields>),
     /// The end is sent.
     Sent,
 }
@@ -50,7 +50,7 @@ impl Sender {
         }
     }
 
-    pub(crate) fn end(&mut self, trailers: Option<HeaderMap>) {
+    pub(crate) fn end(&mut self, trailers: Option<Fields>) {
         if matches!(self.end, End::Open) {
             self.end = End::Queued(trailers);
         }
@@ -100,7 +100,7 @@ impl Sender {
         }
         if let End::Queued(trailers) = &mut self.end {
             match trailers.take() {
-                Some(trailers) => stream.send_trailers(trailers)?,
+                Some(trailers) => stream.send_trailers(trailers.into())?,
                 None => stream.send_data(Bytes::new(), true)?,
             }
             self.end = End::Sent;
@@ -147,12 +147,9 @@ impl Receiver {
         }
         let trailers = ready!(self.stream.poll_trailers(cx)).map_err(BodyError::Stream)?;
         self.done = true;
-        let allowed = trailers.map(|mut all| {
-            let refused: Vec<_> =
-                all.keys().filter(|n| !crate::http1::fields::may_be_trailer(n)).cloned().collect();
-            for name in refused {
-                all.remove(name);
-            }
+        let allowed = trailers.map(|all| {
+            let mut all = Fields::from(all);
+            all.retain(|name, _| crate::http1::fields::may_be_trailer(name));
             all
         });
         Poll::Ready(Ok(allowed.filter(|t| !t.is_empty()).map(|t| Frame::Trailers(Box::new(t)))))

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
 use portcullis_engine::{
-    Answer, Destination, Lookup, LookupFailure, LookupResult, ResponseHead, UpstreamFailure, UpstreamRead,
+    Answer, Destination, Fields, Lookup, LookupFailure, LookupResult, ResponseHead, UpstreamFailure,
+    UpstreamRead,
 };
 
 use crate::alarm::Alarm;
@@ -121,13 +121,13 @@ impl Client for Nobody {
         false
     }
 
-    fn informational(&mut self, _: http::StatusCode, _: &HeaderMap) {}
+    fn informational(&mut self, _: http::StatusCode, _: &Fields) {}
 
     fn start(&mut self, _: ResponseHead, _: Option<u64>, _: bool) {}
 
     fn data(&mut self, _: Bytes) {}
 
-    fn end(&mut self, _: Option<HeaderMap>) {}
+    fn end(&mut self, _: Option<Fields>) {}
 
     fn abort(&mut self) {}
 

@@ -4,7 +4,7 @@ use std::io;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
+use portcullis_engine::Fields;
 
 use crate::http1::{BodyLength, ChunkedDecoder, Decoded, HeadError};
 use crate::io::Io;
@@ -15,7 +15,7 @@ pub(crate) enum Frame {
     /// Content; never empty.
     Data(Bytes),
     /// The trailer section; nothing follows.
-    Trailers(Box<HeaderMap>),
+    Trailers(Box<Fields>),
 }
 
 /// Why a body could not be read to its end.

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use bytes::BytesMut;
-use http::{HeaderMap, HeaderValue};
+use http::HeaderValue;
 use portcullis_engine::{
-    EngineHandle, EngineRef, EngineWatch, ExchangeId, Now, Observer, Request, TrustedHops, UpstreamFailure,
+    EngineHandle, EngineRef, EngineWatch, ExchangeId, Fields, Now, Observer, Request, TrustedHops,
+    UpstreamFailure,
 };
 use tokio::net::{TcpListener, TcpStream};
 
@@ -80,7 +81,7 @@ pub(crate) struct Worker {
     in_flight: Cell<usize>,
     random: Cell<u64>,
     spare: RefCell<Vec<(BytesMut, Outbox)>>,
-    spare_fields: RefCell<Vec<HeaderMap>>,
+    spare_fields: RefCell<Vec<Fields>>,
     date: RefCell<(u64, HeaderValue)>,
     /// Unix time minus monotonic time, in nanoseconds; corrected with every tick.
     unix_offset: Cell<u64>,
@@ -321,13 +322,13 @@ impl Worker {
 
     /// An empty map with room for the fields of a usual message.
     #[inline]
-    pub(crate) fn fields(&self) -> HeaderMap {
-        self.spare_fields.borrow_mut().pop().unwrap_or_else(|| HeaderMap::with_capacity(12))
+    pub(crate) fn fields(&self) -> Fields {
+        self.spare_fields.borrow_mut().pop().unwrap_or_else(|| Fields::with_capacity(12))
     }
 
     /// Takes a map back.
     #[inline]
-    pub(crate) fn recycle_fields(&self, mut fields: HeaderMap) {
+    pub(crate) fn recycle_fields(&self, mut fields: Fields) {
         let mut spare = self.spare_fields.borrow_mut();
         if spare.len() < SPARE && fields.capacity() <= 48 {
             fields.clear();

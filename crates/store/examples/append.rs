@@ -14,22 +14,22 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
 use portcullis_engine::{
-    BodyLength, Connection, End, Engine, ExchangeId, Now, Observer, Outcome, Record, RequestHead, Scheme,
-    State,
+    BodyLength, Connection, End, Engine, ExchangeId, Fields, Now, Observer, Outcome, Record, RequestHead,
+    Scheme, State,
 };
 use portcullis_store::events::{EventLog, LogConfig, Query, Reader};
 
 fn record(began: u64) -> Record {
     let engine = Engine::builder(Arc::new(State::new(64))).build();
-    let mut headers = HeaderMap::new();
-    headers.insert("host", HeaderValue::from_static("api.example.com"));
+    let mut headers = Fields::new();
+    headers.insert(HeaderName::from_static("host"), HeaderValue::from_static("api.example.com"));
     headers.insert(
-        "user-agent",
+        HeaderName::from_static("user-agent"),
         HeaderValue::from_static("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101"),
     );
-    headers.insert("content-type", HeaderValue::from_static("application/json"));
+    headers.insert(HeaderName::from_static("content-type"), HeaderValue::from_static("application/json"));
     let head = RequestHead {
         method: Method::GET,
         target: Bytes::from_static(b"/v1/customers/4711/orders?page=2&size=50"),

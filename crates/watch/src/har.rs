@@ -8,8 +8,8 @@ use std::fmt;
 
 use bytes::Bytes;
 use http::header::{self, HeaderName};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
-use portcullis_engine::{BodyLength, ExchangeId, RequestHead, Scheme};
+use http::{HeaderValue, Method, StatusCode, Version};
+use portcullis_engine::{BodyLength, ExchangeId, Fields, RequestHead, Scheme};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
@@ -194,7 +194,7 @@ fn exchange(index: usize, mut entry: Value, clock: u64) -> Result<RecordedExchan
     }
     let url = text(&request, "url").ok_or("its request has no `url`")?;
     let Url { scheme, authority, target } = Url::parse(url)?;
-    let fields = Fields::read(request.get("headers"));
+    let fields = Listed::read(request.get("headers"));
     let version = version(text(&request, "httpVersion"), &fields);
     let mut headers = fields.headers;
     let bare = headers.is_empty();
@@ -294,16 +294,16 @@ impl Url {
 }
 
 /// Header fields, and what the pseudo ones among them say.
-struct Fields {
-    headers: HeaderMap,
+struct Listed {
+    headers: Fields,
     authority: Option<String>,
     pseudo: bool,
 }
 
-impl Fields {
+impl Listed {
     /// Reads a list of `{name, value}`, or an object of them. What is no field could not have been sent.
-    fn read(list: Option<&Value>) -> Fields {
-        let mut fields = Fields { headers: HeaderMap::new(), authority: None, pseudo: false };
+    fn read(list: Option<&Value>) -> Listed {
+        let mut fields = Listed { headers: Fields::new(), authority: None, pseudo: false };
         match list {
             Some(Value::Array(list)) => {
                 for field in list {
@@ -340,13 +340,13 @@ impl Fields {
                 return;
             }
             if let Ok(value) = HeaderValue::from_bytes(line.trim().as_bytes()) {
-                self.headers.append(&name, value);
+                self.headers.append(name.clone(), value);
             }
         }
     }
 }
 
-fn version(written: Option<&str>, fields: &Fields) -> Version {
+fn version(written: Option<&str>, fields: &Listed) -> Version {
     let written = written.unwrap_or_default().trim().to_ascii_lowercase();
     match written.as_str() {
         "http/1.0" => Version::HTTP_10,
@@ -370,7 +370,7 @@ fn cookies(request: &Value) -> Option<HeaderValue> {
 }
 
 /// The body; `bare` where the recorder left the fields out, so that the body's own word on its type is taken.
-fn request_body(request: &mut Value, headers: &mut HeaderMap, bare: bool) -> RecordedBody {
+fn request_body(request: &mut Value, headers: &mut Fields, bare: bool) -> RecordedBody {
     let announced = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok())
@@ -481,7 +481,7 @@ fn answer(response: &mut Value, method: &Method) -> (Option<RecordedResponse>, O
     let Some(status) = status.and_then(|status| StatusCode::from_u16(status as u16).ok()) else {
         return (None, None);
     };
-    let mut headers = Fields::read(response.get("headers")).headers;
+    let mut headers = Listed::read(response.get("headers")).headers;
     for gone in [header::CONTENT_ENCODING, header::CONTENT_LENGTH, header::TRANSFER_ENCODING] {
         headers.remove(gone);
     }
@@ -517,7 +517,7 @@ fn answer(response: &mut Value, method: &Method) -> (Option<RecordedResponse>, O
 }
 
 /// The code of a reply of our own: the recording was made in front of a gateway.
-fn own_code(headers: &HeaderMap, body: &RecordedBody) -> Option<String> {
+fn own_code(headers: &Fields, body: &RecordedBody) -> Option<String> {
     #[derive(Deserialize)]
     struct Problem {
         r#type: String,

@@ -1,4 +1,5 @@
 use super::*;
+use portcullis_engine::Fields;
 
 const CHROME: &[u8] = include_bytes!("../samples/chrome.har");
 const FIREFOX: &[u8] = include_bytes!("../samples/firefox.har");
@@ -15,8 +16,8 @@ fn whole(body: &RecordedBody) -> &[u8] {
     }
 }
 
-fn field<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a str> {
-    headers.get_all(name).iter().map(|value| value.to_str().unwrap()).collect()
+fn field<'a>(headers: &'a Fields, name: &str) -> Vec<&'a str> {
+    headers.get_all(name).map(|value| value.to_str().unwrap()).collect()
 }
 
 #[test]

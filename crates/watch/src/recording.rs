@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
-use portcullis_engine::{Decision, ExchangeId, RequestHead, Scheme};
+use http::StatusCode;
+use portcullis_engine::{Decision, ExchangeId, Fields, RequestHead, Scheme};
 use serde::{Deserialize, Serialize};
 
 /// Where a recording comes from.
@@ -86,7 +86,7 @@ pub struct RecordedResponse {
     /// The status.
     pub status: StatusCode,
     /// The fields.
-    pub headers: HeaderMap,
+    pub headers: Fields,
     /// The body.
     pub body: RecordedBody,
 }

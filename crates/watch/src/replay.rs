@@ -6,10 +6,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode};
+use http::{Method, StatusCode};
 use portcullis_engine::{
-    BodyLength, Code, Connection, Decision, Denial, End, Engine, ForwardBody, Inspection, LocalReply, Now,
-    Outcome, Record, Recorded, ResponseHead, ResponseStep, Step, code,
+    BodyLength, Code, Connection, Decision, Denial, End, Engine, Fields, ForwardBody, Inspection, LocalReply,
+    Now, Outcome, Record, Recorded, ResponseHead, ResponseStep, Step, code,
 };
 use serde::Deserialize;
 
@@ -400,7 +400,7 @@ fn judge_response(
 }
 
 /// The length field as an upstream would have sent it with the decoded body.
-fn with_length(mut headers: HeaderMap, length: BodyLength) -> HeaderMap {
+fn with_length(mut headers: Fields, length: BodyLength) -> Fields {
     if let BodyLength::Exact(length) = length {
         headers.insert(http::header::CONTENT_LENGTH, length.into());
     }

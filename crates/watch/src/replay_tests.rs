@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
-use http::{Method, StatusCode, Version};
+use http::{HeaderName, Method, StatusCode, Version};
 use portcullis_engine::{
-    Body, BodyNeed, Bounds, Cx, ExchangeId, FailMode, Guard, GuardError, Hooks, Mode, OperationInfo,
+    Body, BodyNeed, Bounds, Cx, ExchangeId, FailMode, Fields, Guard, GuardError, Hooks, Mode, OperationInfo,
     PathParams, Plan, Planned, ProblemError, RequestHead, Routed, Routes, Scheme, Stage, State, Verdict,
     state::Rate,
 };
@@ -113,8 +113,8 @@ fn exchange(began_ms: u64, body: RecordedBody) -> RecordedExchange {
         RecordedBody::Missing => BodyLength::Unknown,
         RecordedBody::Whole(bytes) => BodyLength::Exact(bytes.len() as u64),
     };
-    let mut headers = HeaderMap::new();
-    headers.insert("host", "api.example".parse().unwrap());
+    let mut headers = Fields::new();
+    headers.insert(HeaderName::from_static("host"), "api.example".parse().unwrap());
     RecordedExchange {
         name: Name::Entry(began_ms as usize),
         id: ExchangeId(u128::from(began_ms) + 1),
@@ -144,7 +144,7 @@ fn whole(text: &'static str) -> RecordedBody {
 }
 
 fn answered(body: RecordedBody) -> RecordedExchange {
-    let response = RecordedResponse { status: StatusCode::OK, headers: HeaderMap::new(), body };
+    let response = RecordedResponse { status: StatusCode::OK, headers: Fields::new(), body };
     RecordedExchange { response: Some(response), ..exchange(0, RecordedBody::None) }
 }
 

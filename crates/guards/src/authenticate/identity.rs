@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use http::HeaderMap;
 use http::header::HeaderName;
-use portcullis_engine::{CredentialKind, Denial, Principal};
+use portcullis_engine::{CredentialKind, Denial, Fields, Principal};
 
 use super::plan::{Need, Needs};
 use super::{CREDENTIAL_AMBIGUOUS, Checked};
@@ -64,12 +63,8 @@ pub(crate) fn grants(principal: &Principal, scopes: &[Box<str>]) -> bool {
 }
 
 /// Takes out the fields by which proxies tell an API who calls: from a client they are a lie.
-pub(crate) fn strip(headers: &mut HeaderMap) {
-    let claims: smallvec::SmallVec<[HeaderName; 2]> =
-        headers.keys().filter(|name| claims_identity(name.as_str())).cloned().collect();
-    for name in claims {
-        headers.remove(name);
-    }
+pub(crate) fn strip(headers: &mut Fields) {
+    headers.retain(|name, _| !claims_identity(name.as_str()));
 }
 
 /// Whether `name`, in lower case, is a field by which gateways, single sign-on proxies and web servers tell who calls.

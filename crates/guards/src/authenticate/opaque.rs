@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method};
-use portcullis_engine::{Cx, Destination, Lookup, Period};
+use http::{HeaderValue, Method};
+use portcullis_engine::{Cx, Destination, Fields, Lookup, Period};
 use portcullis_identity::jose::Thumbprint;
 use portcullis_identity::oauth::{
     Fetched, Introspected, Introspection, IntrospectionRules, Issuer, Issuers, MAX_INTROSPECTION_BYTES,
@@ -133,7 +133,7 @@ impl Opaque {
             // Where to ask stands in the metadata, which are fetched with the keys.
             return need_keys(&self.issuer, cx);
         };
-        let mut headers = HeaderMap::new();
+        let mut headers = Fields::new();
         headers.insert(AUTHORIZATION, self.authorization.clone());
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));

@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use http::HeaderMap;
 use http::header::{self, HeaderName, HeaderValue};
-use portcullis_engine::Request;
+use portcullis_engine::{Fields, Request};
 use portcullis_identity::AuthScheme;
 use smallvec::SmallVec;
 
@@ -62,15 +61,11 @@ pub(crate) fn read<'a>(places: &'a [Place], request: &'a Request) -> Result<Pres
 
 fn one<'a>(place: &Place, request: &'a Request) -> Result<Option<Value<'a>>, ()> {
     let found = match place {
-        Place::Header(name) => single(request.headers.get_all(name).iter().map(HeaderValue::as_bytes))?,
-        Place::Bearer => {
-            single(request.headers.get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes))?
-                .and_then(|value| after_scheme(value, "bearer"))
-        }
-        Place::Token => {
-            single(request.headers.get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes))?
-                .filter(|value| token(value).is_some())
-        }
+        Place::Header(name) => single(request.headers.get_all(name).map(HeaderValue::as_bytes))?,
+        Place::Bearer => single(request.headers.get_all(header::AUTHORIZATION).map(HeaderValue::as_bytes))?
+            .and_then(|value| after_scheme(value, "bearer")),
+        Place::Token => single(request.headers.get_all(header::AUTHORIZATION).map(HeaderValue::as_bytes))?
+            .filter(|value| token(value).is_some()),
         Place::Query(name) => {
             let pairs = request.query().unwrap_or_default().split('&');
             let values = pairs.filter_map(|pair| {
@@ -118,10 +113,9 @@ pub(crate) fn has_parameter(query: &str, name: &str) -> bool {
     pairs.any(|pair| is_parameter(pair.split('=').next().unwrap_or_default(), name))
 }
 
-fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+fn cookies(headers: &Fields) -> impl Iterator<Item = &[u8]> {
     headers
         .get_all(header::COOKIE)
-        .iter()
         .flat_map(|value| value.as_bytes().split(|&byte| byte == b';'))
         .map(<[u8]>::trim_ascii)
 }
@@ -145,7 +139,7 @@ pub(crate) fn suffices(presented: &Presented<'_>, place: usize, scheme: Option<&
 }
 
 /// Takes the cookies `names` out of the request; the others keep their bytes.
-pub(crate) fn remove_cookies(headers: &mut HeaderMap, names: &[Box<str>]) {
+pub(crate) fn remove_cookies(headers: &mut Fields, names: &[Box<str>]) {
     let gone = |pair: &&[u8]| names.iter().any(|name| name.as_bytes() == split_pair(pair).0);
     if !cookies(headers).any(|pair| gone(&pair)) {
         return;

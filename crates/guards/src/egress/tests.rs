@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue, Method, Version};
+use http::{HeaderName, HeaderValue, Method, Version};
+use portcullis_engine::Fields;
 use portcullis_engine::*;
 use serde_json::{Value, json};
 
@@ -23,8 +24,8 @@ fn call(egress: &Value, method: &str, target: &str, resolved: &[&str]) -> (Strin
     let rest = target.split_once("://").map_or(target, |(_, rest)| rest);
     let host = Some(rest.split('/').next().unwrap()).filter(|host| !matches!(*host, "" | "*"));
     let host = host.unwrap_or("api.example.com");
-    let mut headers = HeaderMap::new();
-    headers.insert("host", HeaderValue::from_str(host).unwrap());
+    let mut headers = Fields::new();
+    headers.insert(HeaderName::from_static("host"), HeaderValue::from_str(host).unwrap());
     let head = RequestHead {
         method: Method::from_bytes(method.as_bytes()).unwrap(),
         target: target.to_owned().into(),
@@ -47,11 +48,8 @@ fn call(egress: &Value, method: &str, target: &str, resolved: &[&str]) -> (Strin
     while let Step::Lookup(lookup) = step {
         assert!(matches!(lookup.destination, Destination::Resolve { .. }));
         asked += 1;
-        let answer = Answer {
-            status: http::StatusCode::OK,
-            headers: HeaderMap::new(),
-            body: resolved.join("\n").into(),
-        };
+        let answer =
+            Answer { status: http::StatusCode::OK, headers: Fields::new(), body: resolved.join("\n").into() };
         let result = if resolved.is_empty() { Err(LookupFailure::Timeout) } else { Ok(Arc::new(answer)) };
         step = inspection.resolve(result, now);
     }

@@ -1,7 +1,7 @@
 //! The chunked transfer coding (RFC 9112 section 7.1), read strictly and written plainly.
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::header::HeaderMap;
+use portcullis_engine::Fields;
 
 use super::HeadError;
 use super::fields::{may_be_trailer, parse_fields};
@@ -22,7 +22,7 @@ pub enum Decoded {
     /// A piece of the content: a slice of the buffer, never empty.
     Data(Bytes),
     /// The body has ended; the trailer fields that may be passed on.
-    End(HeaderMap),
+    End(Fields),
 }
 
 /// Decodes one chunked body out of a growing buffer.
@@ -98,7 +98,7 @@ impl ChunkedDecoder {
                     self.state = State::Done;
                     return Ok(Decoded::End(parse_trailers(&block)?));
                 }
-                State::Done => return Ok(Decoded::End(HeaderMap::new())),
+                State::Done => return Ok(Decoded::End(Fields::new())),
             }
         }
     }
@@ -182,15 +182,15 @@ fn find_trailer_end(
     if buffer.len() > MAX_TRAILERS { Err(HeadError::Trailers) } else { Ok(None) }
 }
 
-fn parse_trailers(block: &Bytes) -> Result<HeaderMap, HeadError> {
-    let mut trailers = HeaderMap::new();
+fn parse_trailers(block: &Bytes) -> Result<Fields, HeadError> {
+    let mut trailers = Fields::new();
     if block.len() <= 2 {
         return Ok(trailers);
     }
     if block.len() > MAX_TRAILERS {
         return Err(HeadError::Trailers);
     }
-    let mut all = HeaderMap::new();
+    let mut all = Fields::new();
     parse_fields(&block.slice(..block.len() - 2), &mut all, |name, _| {
         use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
         // A recipient that merges trailers into the head would frame the message anew.
@@ -226,7 +226,7 @@ pub fn write_size_line(out: &mut Vec<u8>, size: usize) {
 }
 
 /// Writes the last chunk and the trailer section.
-pub fn write_end(out: &mut Vec<u8>, trailers: Option<&HeaderMap>) {
+pub fn write_end(out: &mut Vec<u8>, trailers: Option<&Fields>) {
     out.extend_from_slice(b"0\r\n");
     if let Some(trailers) = trailers {
         for (name, value) in trailers {

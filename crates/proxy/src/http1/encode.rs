@@ -1,7 +1,8 @@
 //! Writing message heads. What is written here is what the strict parser would accept.
 
 use http::StatusCode;
-use http::header::{self, HeaderMap, HeaderName};
+use http::header::{self, HeaderName};
+use portcullis_engine::Fields;
 
 use super::BodyLength;
 
@@ -29,7 +30,7 @@ pub fn is_connection_field(name: &HeaderName) -> bool {
 /// Appends the request line and all fields that are not about the connection, without the empty line.
 ///
 /// `target` must be in origin form and free of control characters and spaces.
-pub fn write_request_start(out: &mut Vec<u8>, method: &str, target: &[u8], host: &[u8], headers: &HeaderMap) {
+pub fn write_request_start(out: &mut Vec<u8>, method: &str, target: &[u8], host: &[u8], headers: &Fields) {
     out.extend_from_slice(method.as_bytes());
     out.push(b' ');
     out.extend_from_slice(target);
@@ -43,7 +44,7 @@ pub fn write_request_start(out: &mut Vec<u8>, method: &str, target: &[u8], host:
 }
 
 /// Appends the status line and all fields that are not about the connection, without the empty line.
-pub fn write_response_start(out: &mut Vec<u8>, status: StatusCode, headers: &HeaderMap) {
+pub fn write_response_start(out: &mut Vec<u8>, status: StatusCode, headers: &Fields) {
     // A client that spoke HTTP/1.0 is answered in HTTP/1.1 as well: the version is the server's own (RFC 9110
     // section 2.5); only what is done with the connection follows the client.
     if status == StatusCode::OK {

@@ -1,7 +1,8 @@
 //! Field lines (RFC 9112 section 5) and the values that decide how a message is framed.
 
 use bytes::Bytes;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderName, HeaderValue};
+use portcullis_engine::Fields;
 
 use super::HeadError;
 use super::table::{is_host, is_tchar, is_value};
@@ -14,7 +15,7 @@ use super::table::{is_host, is_tchar, is_value};
 /// The first line that is not `token ":" OWS value OWS CR LF`, or the first error of `visit`.
 pub fn parse_fields(
     block: &Bytes,
-    headers: &mut HeaderMap,
+    headers: &mut Fields,
     mut visit: impl FnMut(&HeaderName, &HeaderValue) -> Result<(), HeadError>,
 ) -> Result<(), HeadError> {
     let mut at = 0;
@@ -48,7 +49,7 @@ pub fn parse_fields(
         #[expect(unsafe_code, reason = "the bytes have just been checked with the same rule")]
         let value = unsafe { HeaderValue::from_maybe_shared_unchecked(value) };
         visit(&name, &value)?;
-        headers.try_append(name, value).map_err(|_| HeadError::TooManyFields)?;
+        headers.append(name, value);
         at += line_end + 2;
     }
     Ok(())

@@ -1,8 +1,9 @@
 //! Request heads (RFC 9112 sections 3 and 6).
 
 use bytes::Bytes;
-use http::header::{self, HeaderMap};
+use http::header;
 use http::{Method, Version};
+use portcullis_engine::Fields;
 
 use super::fields::{ConnectionOptions, is_authority, parse_content_length, parse_fields};
 use super::table::is_target;
@@ -20,7 +21,7 @@ pub struct ParsedRequest {
     /// HTTP/1.0 or HTTP/1.1.
     pub version: Version,
     /// The fields as they were sent, in order, names in lower case.
-    pub headers: HeaderMap,
+    pub headers: Fields,
     /// How the end of the body is found.
     pub body: BodyLength,
     /// Whether the client wants the connection to stay open.
@@ -36,7 +37,7 @@ pub struct ParsedRequest {
 /// # Errors
 /// Everything that RFC 9112 forbids, and every place where it leaves a choice to the recipient.
 pub fn parse_request(head: &Bytes, limits: &HeadLimits) -> Result<ParsedRequest, HeadError> {
-    parse_request_into(head, limits, HeaderMap::with_capacity(16))
+    parse_request_into(head, limits, Fields::with_capacity(16))
 }
 
 /// As [`parse_request`], into the allocation of `headers`, which must be empty.
@@ -46,7 +47,7 @@ pub fn parse_request(head: &Bytes, limits: &HeadLimits) -> Result<ParsedRequest,
 pub fn parse_request_into(
     head: &Bytes,
     limits: &HeadLimits,
-    mut headers: HeaderMap,
+    mut headers: Fields,
 ) -> Result<ParsedRequest, HeadError> {
     let line_end = memchr::memchr(b'\r', head).ok_or(HeadError::StartLine)?;
     let line = head.get(..line_end).unwrap_or_default();
@@ -173,7 +174,7 @@ impl Seen {
         method: &Method,
         version: Version,
         target: Bytes,
-        headers: &HeaderMap,
+        headers: &Fields,
     ) -> Result<Bytes, HeadError> {
         let host = headers.get(header::HOST);
         if *method == Method::CONNECT && !is_authority(&target) {

@@ -1,8 +1,9 @@
 //! Response heads (RFC 9112 sections 4 and 6), as an upstream sends them.
 
 use bytes::Bytes;
-use http::header::{self, HeaderMap};
+use http::header;
 use http::{Method, StatusCode, Version};
+use portcullis_engine::Fields;
 
 use super::fields::{ConnectionOptions, parse_content_length, parse_fields};
 use super::{BodyLength, HeadError};
@@ -15,7 +16,7 @@ pub struct ParsedResponse {
     /// HTTP/1.0 or HTTP/1.1.
     pub version: Version,
     /// The fields as they were sent, in order, names in lower case.
-    pub headers: HeaderMap,
+    pub headers: Fields,
     /// How the end of the body is found.
     pub body: BodyLength,
     /// What Content-Length announces, also where no body follows (HEAD, 304).
@@ -29,7 +30,7 @@ pub struct ParsedResponse {
 /// # Errors
 /// As strict as for requests: an answer that a client could frame differently than this gateway is not passed on.
 pub fn parse_response(head: &Bytes, method: &Method) -> Result<ParsedResponse, HeadError> {
-    parse_response_into(head, method, HeaderMap::with_capacity(16))
+    parse_response_into(head, method, Fields::with_capacity(16))
 }
 
 /// As [`parse_response`], into the allocation of `headers`, which must be empty.
@@ -39,7 +40,7 @@ pub fn parse_response(head: &Bytes, method: &Method) -> Result<ParsedResponse, H
 pub fn parse_response_into(
     head: &Bytes,
     method: &Method,
-    mut headers: HeaderMap,
+    mut headers: Fields,
 ) -> Result<ParsedResponse, HeadError> {
     let line_end = memchr::memchr(b'\r', head).ok_or(HeadError::StartLine)?;
     let line = head.get(..line_end).unwrap_or_default();

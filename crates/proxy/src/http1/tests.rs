@@ -1,5 +1,6 @@
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Method, StatusCode, Version};
+use http::{HeaderName, Method, StatusCode, Version};
+use portcullis_engine::Fields;
 
 use super::chunked::{self, ChunkedDecoder, Decoded};
 use super::fields::{is_authority, parse_content_length};
@@ -260,7 +261,7 @@ fn responses_are_framed_by_status_method_and_fields() {
 }
 
 /// Decodes `wire` given in pieces of `step` bytes.
-fn decode(wire: &[u8], step: usize) -> Result<(Vec<u8>, HeaderMap, usize), HeadError> {
+fn decode(wire: &[u8], step: usize) -> Result<(Vec<u8>, Fields, usize), HeadError> {
     let mut decoder = ChunkedDecoder::new();
     let mut buffer = BytesMut::new();
     let mut content = Vec::new();
@@ -337,8 +338,8 @@ fn what_is_encoded_is_read_back() {
         chunked::write_size_line(&mut wire, size);
         wire.extend(std::iter::repeat_n(b'x', size));
         wire.extend_from_slice(b"\r\n");
-        let mut trailers = HeaderMap::new();
-        trailers.insert("grpc-status", "0".parse().unwrap());
+        let mut trailers = Fields::new();
+        trailers.insert(HeaderName::from_static("grpc-status"), "0".parse().unwrap());
         chunked::write_end(&mut wire, Some(&trailers));
         let (content, read, used) = decode(&wire, 1000).unwrap();
         assert_eq!((content.len(), read, used), (size, trailers, wire.len()));
@@ -350,11 +351,11 @@ fn what_is_encoded_is_read_back() {
         assert_eq!(parse_content_length(value), Ok(n));
     }
     let mut wire = Vec::new();
-    let mut headers = HeaderMap::new();
-    headers.insert("accept", "x".parse().unwrap());
-    headers.insert("connection", "close".parse().unwrap());
-    headers.insert("transfer-encoding", "gzip".parse().unwrap());
-    headers.insert("host", "elsewhere".parse().unwrap());
+    let mut headers = Fields::new();
+    headers.insert(HeaderName::from_static("accept"), "x".parse().unwrap());
+    headers.insert(HeaderName::from_static("connection"), "close".parse().unwrap());
+    headers.insert(HeaderName::from_static("transfer-encoding"), "gzip".parse().unwrap());
+    headers.insert(HeaderName::from_static("host"), "elsewhere".parse().unwrap());
     encode::write_request_start(&mut wire, "POST", b"/p?q", b"h:1", &headers);
     encode::write_framing(&mut wire, BodyLength::Chunked, false);
     wire.extend_from_slice(b"\r\n");
@@ -442,7 +443,7 @@ fn mutated_messages_are_read_alike_in_pieces_and_written_back_unchanged() {
 
 #[test]
 fn mutated_chunked_bodies_are_read_alike_in_pieces() {
-    fn told(wire: &[u8], step: usize) -> Option<(Vec<u8>, HeaderMap)> {
+    fn told(wire: &[u8], step: usize) -> Option<(Vec<u8>, Fields)> {
         let mut decoder = ChunkedDecoder::new();
         let (mut buffer, mut content) = (BytesMut::new(), Vec::new());
         let mut pieces = wire.chunks(step);

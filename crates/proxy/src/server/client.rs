@@ -4,8 +4,7 @@ use std::io;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
-use portcullis_engine::{BodyLength, ResponseHead};
+use portcullis_engine::{BodyLength, Fields, ResponseHead};
 
 use crate::io::{Io, Outbox};
 use crate::message::{BodyError, Frame};
@@ -34,13 +33,13 @@ pub(crate) trait Client {
     /// Whether an interim response can be sent.
     fn takes_informational(&self) -> bool;
     /// Queues an interim response.
-    fn informational(&mut self, status: http::StatusCode, headers: &HeaderMap);
+    fn informational(&mut self, status: http::StatusCode, headers: &Fields);
     /// Queues the response head. `close` asks for the connection to be closed afterwards.
     fn start(&mut self, head: ResponseHead, announced: Announced, close: bool);
     /// Queues a piece of the response body.
     fn data(&mut self, data: Bytes);
     /// Queues the end of the response.
-    fn end(&mut self, trailers: Option<HeaderMap>);
+    fn end(&mut self, trailers: Option<Fields>);
     /// The response broke: the client must be able to tell.
     fn abort(&mut self);
     /// The client takes too little: what it has not taken is dropped with the connection or stream.

@@ -4,9 +4,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
-use http::header::{self, HeaderMap};
+use http::header;
 use http::{Method, StatusCode, Version};
-use portcullis_engine::{BodyLength, Connection, Denial, RequestHead, ResponseHead, code};
+use portcullis_engine::{BodyLength, Connection, Denial, Fields, RequestHead, ResponseHead, code};
 use tokio::io::AsyncWriteExt;
 
 use super::client::{Client, Gone};
@@ -323,7 +323,7 @@ pub(crate) struct H1Client {
     leaving: Option<Alarm>,
     alarms: Rc<Alarms>,
     /// The fields of the last response, as an allocation to use again.
-    used: Option<HeaderMap>,
+    used: Option<Fields>,
 }
 
 impl H1Client {
@@ -440,7 +440,7 @@ impl Client for H1Client {
         !self.http10
     }
 
-    fn informational(&mut self, status: StatusCode, headers: &HeaderMap) {
+    fn informational(&mut self, status: StatusCode, headers: &Fields) {
         let text = self.out.text();
         encode::write_response_start(text, status, headers);
         text.extend_from_slice(b"\r\n");
@@ -501,7 +501,7 @@ impl Client for H1Client {
     }
 
     #[inline]
-    fn end(&mut self, trailers: Option<HeaderMap>) {
+    fn end(&mut self, trailers: Option<Fields>) {
         if self.chunked && !self.bodiless {
             chunked::write_end(self.out.text(), trailers.as_ref());
         }

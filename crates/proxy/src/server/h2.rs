@@ -6,9 +6,9 @@ use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use h2::server::SendResponse;
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderValue};
 use http::{Method, Response, StatusCode, Version};
-use portcullis_engine::{BodyLength, Connection, RequestHead, ResponseHead};
+use portcullis_engine::{BodyLength, Connection, Fields, RequestHead, ResponseHead};
 
 use super::client::{Client, Gone};
 use super::h1::denial;
@@ -165,7 +165,8 @@ impl Stream {
 /// The head as the engine takes it. The protocol's implementation has refused pseudo-fields that are missing,
 /// repeated or late, upper-case names, and fields about the connection (RFC 9113 section 8.2).
 fn head(parts: http::request::Parts, target: Bytes, ended: bool) -> Result<RequestHead, HeadError> {
-    let http::request::Parts { method, uri, mut headers, .. } = parts;
+    let http::request::Parts { method, uri, headers, .. } = parts;
+    let mut headers = Fields::from(headers);
     if method != Method::CONNECT && !matches!(uri.scheme_str(), Some("http" | "https")) {
         return Err(HeadError::Target);
     }
@@ -179,7 +180,7 @@ fn head(parts: http::request::Parts, target: Bytes, ended: bool) -> Result<Reque
         Some(authority) => Some(Bytes::copy_from_slice(authority.as_str().as_bytes())),
         None => None,
     };
-    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH);
     let announced = lengths.next().map(|v| fields::parse_content_length(v.as_bytes())).transpose()?;
     if lengths.next().is_some() {
         return Err(HeadError::ContentLengthRepeated);
@@ -201,8 +202,8 @@ fn head(parts: http::request::Parts, target: Bytes, ended: bool) -> Result<Reque
 }
 
 /// HTTP/2 may split the Cookie field; everything else expects it in one piece (RFC 9113 section 8.2.3).
-fn join_cookies(headers: &mut HeaderMap) {
-    let mut crumbs = headers.get_all(header::COOKIE).iter();
+fn join_cookies(headers: &mut Fields) {
+    let mut crumbs = headers.get_all(header::COOKIE);
     let (Some(first), Some(second)) = (crumbs.next(), crumbs.next()) else { return };
     let mut joined = first.as_bytes().to_vec();
     for crumb in std::iter::once(second).chain(crumbs) {
@@ -247,10 +248,10 @@ impl Client for H2Client {
         true
     }
 
-    fn informational(&mut self, status: StatusCode, headers: &HeaderMap) {
+    fn informational(&mut self, status: StatusCode, headers: &Fields) {
         let mut response = Response::new(());
         *response.status_mut() = status;
-        *response.headers_mut() = headers.clone();
+        *response.headers_mut() = headers.clone().into();
         // An interim response that cannot be sent is not worth failing for.
         let _ = self.respond.send_informational(response);
     }
@@ -258,11 +259,7 @@ impl Client for H2Client {
     fn start(&mut self, head: ResponseHead, announced: Option<u64>, _close: bool) {
         let ResponseHead { status, mut headers, body } = head;
         self.bodiless = self.head_only || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-        let about_connection: Vec<_> =
-            headers.keys().filter(|n| encode::is_connection_field(n)).cloned().collect();
-        for name in about_connection {
-            headers.remove(name);
-        }
+        headers.retain(|name, _| !encode::is_connection_field(name));
         let length = match body {
             _ if self.head_only => announced,
             _ if self.bodiless => None,
@@ -275,7 +272,7 @@ impl Client for H2Client {
         let mut response = Response::new(());
         *response.status_mut() = status;
         *response.version_mut() = Version::HTTP_2;
-        *response.headers_mut() = headers;
+        *response.headers_mut() = headers.into();
         self.head = Some(response);
     }
 
@@ -285,7 +282,7 @@ impl Client for H2Client {
         }
     }
 
-    fn end(&mut self, trailers: Option<HeaderMap>) {
+    fn end(&mut self, trailers: Option<Fields>) {
         self.sender.end(trailers);
     }
 

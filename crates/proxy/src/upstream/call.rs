@@ -3,8 +3,8 @@
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Method, StatusCode};
-use portcullis_engine::Request;
+use http::{Method, StatusCode};
+use portcullis_engine::{Fields, Request};
 
 use super::pool::Slot;
 use crate::http1::{
@@ -32,7 +32,7 @@ pub(crate) enum CallError {
 #[derive(Debug)]
 pub(crate) enum Head {
     /// 100 to 199 without 101: more follows.
-    Informational(StatusCode, HeaderMap),
+    Informational(StatusCode, Fields),
     /// The answer, or a 101.
     Final(UpstreamHead),
 }
@@ -41,7 +41,7 @@ pub(crate) enum Head {
 #[derive(Debug)]
 pub(crate) struct UpstreamHead {
     pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
+    pub(crate) headers: Fields,
     pub(crate) body: portcullis_engine::BodyLength,
     /// What Content-Length announces, even where no body follows.
     pub(crate) content_length: Option<u64>,
@@ -74,7 +74,7 @@ pub(crate) struct H1Call {
     reader: BodyReader,
     keep_alive: bool,
     /// An empty map with room, for the fields of the answer.
-    fields: HeaderMap,
+    fields: Fields,
 }
 
 impl H1Call {
@@ -83,7 +83,7 @@ impl H1Call {
         slot: Slot,
         reused: bool,
         (buffer, out): (BytesMut, Outbox),
-        fields: HeaderMap,
+        fields: Fields,
     ) -> Self {
         Self {
             io,
@@ -142,7 +142,7 @@ impl H1Call {
         }
     }
 
-    pub(crate) fn end(&mut self, trailers: Option<&HeaderMap>) {
+    pub(crate) fn end(&mut self, trailers: Option<&Fields>) {
         if self.ended {
             return;
         }

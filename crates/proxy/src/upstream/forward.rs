@@ -4,8 +4,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method};
-use portcullis_engine::{BodyLength, ForwardBody, Permit, Request, UpstreamFailure};
+use http::Method;
+use portcullis_engine::{BodyLength, Fields, ForwardBody, Permit, Request, UpstreamFailure};
 
 use super::call::{CallError, Head, SendBody, UpstreamHead};
 use super::connect::{Ready, Which};
@@ -131,11 +131,8 @@ impl Upload {
 }
 
 /// The trailers of a request that the upstream may see.
-fn passed_on(mut trailers: HeaderMap) -> HeaderMap {
-    let refused: Vec<_> = trailers.keys().filter(|name| !may_be_request_trailer(name)).cloned().collect();
-    for name in refused {
-        trailers.remove(name);
-    }
+fn passed_on(mut trailers: Fields) -> Fields {
+    trailers.retain(|name, _| may_be_request_trailer(name));
     trailers
 }
 
@@ -430,11 +427,11 @@ async fn wait_for_head<C: Client>(
 
 /// Passes an interim response on. 100 is ours to send; of the others only links are of use before the answer
 /// was inspected (RFC 8297).
-fn pass_on<C: Client>(client: &mut C, status: http::StatusCode, headers: &HeaderMap) {
+fn pass_on<C: Client>(client: &mut C, status: http::StatusCode, headers: &Fields) {
     if status.as_u16() != 103 || !client.takes_informational() {
         return;
     }
-    let mut links = HeaderMap::new();
+    let mut links = Fields::new();
     for link in headers.get_all(http::header::LINK) {
         links.append(http::header::LINK, link.clone());
     }

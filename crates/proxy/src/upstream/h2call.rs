@@ -8,8 +8,8 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Uri, Version};
-use portcullis_engine::{BodyLength, Request};
+use http::{Uri, Version};
+use portcullis_engine::{BodyLength, Fields, Request};
 
 use super::call::{CallError, Head, SendBody, UpstreamHead};
 use super::pool::Multiplexed;
@@ -73,7 +73,7 @@ impl H2Call {
         self.sender.data(data);
     }
 
-    pub(crate) fn end(&mut self, trailers: Option<HeaderMap>) {
+    pub(crate) fn end(&mut self, trailers: Option<Fields>) {
         self.sender.end(trailers);
     }
 
@@ -85,7 +85,7 @@ impl H2Call {
     pub(crate) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Head, CallError>> {
         if let Poll::Ready(Some(Ok(interim))) = self.response.poll_informational(cx) {
             let (parts, ()) = interim.into_parts();
-            return Poll::Ready(Ok(Head::Informational(parts.status, parts.headers)));
+            return Poll::Ready(Ok(Head::Informational(parts.status, parts.headers.into())));
         }
         let response = match ready!(Pin::new(&mut self.response).poll(cx)) {
             Ok(response) => response,
@@ -109,7 +109,7 @@ impl H2Call {
         self.receiver = Some(receiver);
         Poll::Ready(Ok(Head::Final(UpstreamHead {
             status: parts.status,
-            headers: parts.headers,
+            headers: parts.headers.into(),
             body,
             content_length: announced,
         })))

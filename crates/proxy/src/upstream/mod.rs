@@ -15,8 +15,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::HeaderMap;
-use portcullis_engine::UpstreamFailure;
+use portcullis_engine::{Fields, UpstreamFailure};
 
 pub(crate) use self::call::UpstreamHead;
 use self::call::{CallError, H1Call, Head};
@@ -176,7 +175,7 @@ impl Call {
     }
 
     #[inline]
-    pub(crate) fn end(&mut self, trailers: Option<HeaderMap>) {
+    pub(crate) fn end(&mut self, trailers: Option<Fields>) {
         match self {
             Self::H1(call) => call.end(trailers.as_ref()),
             Self::H2(call) => call.end(trailers),

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
 use portcullis_engine::{
-    BodyLength, Code, Connection, Denial, End, Engine, ExchangeId, Now, Outcome, Record, RequestHead, Scheme,
-    State,
+    BodyLength, Code, Connection, Denial, End, Engine, ExchangeId, Fields, Now, Outcome, Record, RequestHead,
+    Scheme, State,
 };
 
 /// What a record is to say.
@@ -35,10 +35,10 @@ impl Default for Wanted<'_> {
 /// A record like that.
 pub(super) fn record(wanted: &Wanted<'_>) -> Record {
     let engine = Engine::builder(Arc::new(State::new(64))).build();
-    let mut headers = HeaderMap::new();
-    headers.insert("host", HeaderValue::from_static("api.example.com"));
-    headers.insert("user-agent", HeaderValue::from_static("probe/1.0"));
-    headers.insert("content-type", HeaderValue::from_static("application/json"));
+    let mut headers = Fields::new();
+    headers.insert(HeaderName::from_static("host"), HeaderValue::from_static("api.example.com"));
+    headers.insert(HeaderName::from_static("user-agent"), HeaderValue::from_static("probe/1.0"));
+    headers.insert(HeaderName::from_static("content-type"), HeaderValue::from_static("application/json"));
     let head = RequestHead {
         method: Method::POST,
         target: Bytes::copy_from_slice(wanted.target.as_bytes()),

@@ -1,8 +1,8 @@
 //! Events as a recording, for replay.
 
 use http::header::{CONTENT_TYPE, HOST, HeaderName, USER_AGENT};
-use http::{HeaderMap, HeaderValue, Method, Version};
-use portcullis_engine::{BodyLength, RequestHead, Scheme};
+use http::{HeaderValue, Method, Version};
+use portcullis_engine::{BodyLength, Fields, RequestHead, Scheme};
 use portcullis_watch::{
     DecisionWord, Name, PastDecision, RecordedBody, RecordedExchange, Recording, Skipped, Source,
 };
@@ -60,7 +60,7 @@ impl TryFrom<Event> for RecordedExchange {
             _ => Version::HTTP_11,
         };
         let multiplexed = matches!(version, Version::HTTP_2 | Version::HTTP_3);
-        let mut headers = HeaderMap::new();
+        let mut headers = Fields::new();
         let mut set = |name: HeaderName, value: Option<&str>| {
             if let Some(value) = value.and_then(|value| HeaderValue::from_str(value).ok()) {
                 headers.insert(name, value);

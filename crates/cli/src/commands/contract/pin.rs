@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Uri};
+use http::{Method, Uri};
+use portcullis_engine::Fields;
 use portcullis_openapi::source::Document;
 use portcullis_openapi::{Contract, Fetch, FetchError, Folder, Options};
 use serde_json::{Value, json};
@@ -169,7 +170,7 @@ impl Pinning {
         let request = Outgoing {
             method: Method::GET,
             url: url.into(),
-            headers: HeaderMap::new(),
+            headers: Fields::new(),
             body: Bytes::new(),
             most: MOST,
         };

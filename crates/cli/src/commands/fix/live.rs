@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use portcullis_engine::Fields;
 use portcullis_watch::{Name, RecordedBody, RecordedExchange, Recording};
 use rustls::ClientConfig;
 use serde_json::Value;
@@ -66,7 +67,7 @@ pub(super) fn session_ends(
 ) -> bool {
     let (part, name) = by.split_once('.').unwrap_or_default();
     let carries = |one: &RecordedExchange| match part {
-        "cookie" => one.head.headers.get_all(http::header::COOKIE).iter().any(|value| {
+        "cookie" => one.head.headers.get_all(http::header::COOKIE).any(|value| {
             let value = String::from_utf8_lossy(value.as_bytes());
             value.split(';').any(|pair| pair.trim().split('=').next() == Some(name))
         }),
@@ -275,7 +276,7 @@ fn pair(cookie: &str) -> Option<(&str, &str)> {
     Some((name.trim(), value.trim()))
 }
 
-fn content_type(headers: &http::HeaderMap) -> &str {
+fn content_type(headers: &Fields) -> &str {
     headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 

@@ -81,7 +81,7 @@ impl<'c> Traffic<'c> {
                 RecordedBody::Whole(bytes) => &bytes[..],
                 RecordedBody::None | RecordedBody::Missing => b"",
             };
-            let set = response.headers.get_all(http::header::SET_COOKIE).iter();
+            let set = response.headers.get_all(http::header::SET_COOKIE);
             let set: Vec<String> =
                 set.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect();
             let method = exchange.head.method.as_str();

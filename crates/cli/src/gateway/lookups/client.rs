@@ -7,10 +7,10 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::{Bytes, BytesMut};
 use http::header::{ACCEPT_ENCODING, HOST, USER_AGENT};
-use http::{HeaderMap, HeaderValue, Method, Request, Uri};
+use http::{HeaderValue, Method, Request, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
-use portcullis_engine::{Answer, LookupFailure};
+use portcullis_engine::{Answer, Fields, LookupFailure};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -22,7 +22,7 @@ use tokio_rustls::TlsConnector;
 pub(crate) struct Outgoing {
     pub(crate) method: Method,
     pub(crate) url: Box<str>,
-    pub(crate) headers: HeaderMap,
+    pub(crate) headers: Fields,
     pub(crate) body: Bytes,
     /// Bytes that the answer's body may have.
     pub(crate) most: u64,
@@ -125,7 +125,7 @@ async fn exchange(
             }
             whole.extend_from_slice(&data);
         }
-        Ok(Answer { status: head.status, headers: head.headers, body: whole.freeze() })
+        Ok(Answer { status: head.status, headers: head.headers.into(), body: whole.freeze() })
     };
     let answer = read.await;
     driver.abort();

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{ACCEPT, AGE, CACHE_CONTROL};
-use http::{HeaderMap, HeaderValue, Method};
-use portcullis_engine::{Answer, Destination, Lookup, LookupFailure, LookupResult};
+use http::{HeaderValue, Method};
+use portcullis_engine::{Answer, Destination, Fields, Lookup, LookupFailure, LookupResult};
 use portcullis_guards::Tokens;
 use portcullis_identity::oauth::{Begin, Fetched, Finish, Issuer};
 use portcullis_proxy::{LookupFuture, Lookups as Host, ProxyHandle};
@@ -148,7 +148,7 @@ async fn resolve(name: &str) -> Result<Answer, LookupFailure> {
     let found = tokio::net::lookup_host((name, 0)).await;
     let found = found.map_err(|error| LookupFailure::Unreachable(format!("`{name}`: {error}").into()))?;
     let lines: Vec<String> = found.map(|address| address.ip().to_string()).collect();
-    Ok(Answer { status: http::StatusCode::OK, headers: HeaderMap::new(), body: lines.join("\n").into() })
+    Ok(Answer { status: http::StatusCode::OK, headers: Fields::new(), body: lines.join("\n").into() })
 }
 
 impl Service {
@@ -165,7 +165,7 @@ impl Service {
                 let _ = tokio::time::timeout(timeout, self.keys(&issuer)).await;
                 let answer = Answer {
                     status: http::StatusCode::NO_CONTENT,
-                    headers: HeaderMap::new(),
+                    headers: Fields::new(),
                     body: Bytes::new(),
                 };
                 let _ = reply.send(Ok(Arc::new(answer)));
@@ -267,7 +267,7 @@ impl Service {
 
     async fn fetch(&self, issuer: &Issuer, mut fetch: portcullis_identity::oauth::Fetch) {
         loop {
-            let mut headers = HeaderMap::new();
+            let mut headers = Fields::new();
             headers.insert(ACCEPT, HeaderValue::from_static("application/json, application/jwk-set+json"));
             let most = fetch.max_bytes as u64;
             let request =
@@ -300,7 +300,7 @@ impl Service {
 }
 
 /// For how many seconds an answer is fresh, if it says (RFC 9111 section 4.2.1).
-fn max_age(headers: &HeaderMap) -> Option<u64> {
+fn max_age(headers: &Fields) -> Option<u64> {
     let control = headers.get(CACHE_CONTROL)?.to_str().ok()?;
     let age = control.split(',').find_map(|part| part.trim().strip_prefix("max-age="))?.trim_matches('"');
     let spent = headers.get(AGE).and_then(|age| age.to_str().ok()?.parse().ok()).unwrap_or(0u64);
