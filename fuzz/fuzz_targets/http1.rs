@@ -4,8 +4,10 @@
 
 use bytes::{Bytes, BytesMut};
 use libfuzzer_sys::fuzz_target;
+use portcullis_engine::Fields;
 use portcullis_proxy::http1::{
     self, BodyLength, ChunkedDecoder, Decoded, HeadLimits, HeadScanner, StartLine, encode, parse_request, parse_response,
+    take_request,
 };
 
 fuzz_target!(|data: &[u8]| {
@@ -31,8 +33,33 @@ fn find(kind: StartLine, wire: &[u8], step: usize) -> Option<Result<http1::scan:
     }
 }
 
+/// What is taken from a connection's buffer is what the scanner finds and the parser reads.
+fn taken(wire: &[u8], limits: &HeadLimits) {
+    let mut buffer = BytesMut::from(wire);
+    let mut scanner = HeadScanner::new(StartLine::Request);
+    let taken = take_request(&mut buffer, &mut scanner, limits, Fields::new);
+    let read = match find(StartLine::Request, wire, usize::MAX / 2) {
+        None => Ok(None),
+        Some(Err(error)) => Err(error),
+        Some(Ok(found)) => {
+            parse_request(&Bytes::copy_from_slice(&wire[found.skip..found.end]), limits).map(|r| Some((r, found.end)))
+        }
+    };
+    match (taken, read) {
+        (Ok(None), Ok(None)) => assert_eq!(&buffer[..], wire),
+        (Err(one), Err(other)) => assert_eq!(one, other),
+        (Ok(Some(one)), Ok(Some((other, end)))) => {
+            assert_eq!((&one.method, &one.target, &one.headers), (&other.method, &other.target, &other.headers));
+            assert_eq!((one.body, one.keep_alive), (other.body, other.keep_alive));
+            assert_eq!(&buffer[..], &wire[end..]);
+        }
+        (one, other) => panic!("{one:?} and {other:?}"),
+    }
+}
+
 fn request(wire: &[u8]) {
     let limits = HeadLimits::default();
+    taken(wire, &limits);
     let whole = find(StartLine::Request, wire, usize::MAX / 2);
     let bytewise = find(StartLine::Request, wire, 1);
     if let Some(Ok(found)) = whole {
@@ -62,7 +89,7 @@ fn response(wire: &[u8]) {
     }
 }
 
-fn decode(wire: &[u8], step: usize) -> Option<Result<(Vec<u8>, http::HeaderMap), http1::HeadError>> {
+fn decode(wire: &[u8], step: usize) -> Option<Result<(Vec<u8>, Fields), http1::HeadError>> {
     let mut decoder = ChunkedDecoder::new();
     let mut buffer = BytesMut::new();
     let mut content = Vec::new();

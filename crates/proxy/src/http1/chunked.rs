@@ -4,7 +4,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use portcullis_engine::Fields;
 
 use super::HeadError;
-use super::fields::{may_be_trailer, parse_fields};
+use super::fields::{Section, may_be_trailer};
 
 /// Bytes of one chunk-size line, extension included.
 const MAX_SIZE_LINE: usize = 256;
@@ -191,7 +191,7 @@ fn parse_trailers(block: &Bytes) -> Result<Fields, HeadError> {
         return Err(HeadError::Trailers);
     }
     let mut all = Fields::new();
-    parse_fields(&block.slice(..block.len() - 2), &mut all, |name, _| {
+    Section::of(block, 0)?.store(block, &mut all, |name, _| {
         use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
         // A recipient that merges trailers into the head would frame the message anew.
         if [CONTENT_LENGTH, TRANSFER_ENCODING, HOST].contains(name) {

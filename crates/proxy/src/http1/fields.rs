@@ -3,56 +3,100 @@
 use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
 use portcullis_engine::Fields;
+use smallvec::SmallVec;
 
 use super::HeadError;
-use super::table::{is_host, is_tchar, is_value};
+use super::table::{is_host, is_tchar, is_value, value_length};
 
-/// Reads the field lines of `block`, each ended by CR LF, and hands each to `visit` before it is stored.
-///
-/// `block` ends after the last field line, without the empty line. Values are slices of `block`: nothing is copied.
-///
-/// # Errors
-/// The first line that is not `token ":" OWS value OWS CR LF`, or the first error of `visit`.
-pub fn parse_fields(
-    block: &Bytes,
-    headers: &mut Fields,
-    mut visit: impl FnMut(&HeaderName, &HeaderValue) -> Result<(), HeadError>,
-) -> Result<(), HeadError> {
-    let mut at = 0;
-    while at < block.len() {
-        let rest = block.get(at..).unwrap_or_default();
-        let colon = rest.iter().position(|b| !is_tchar(*b)).ok_or(HeadError::FieldName)?;
-        if colon == 0 || rest.get(colon) != Some(&b':') {
-            return Err(match rest.first() {
-                Some(b' ' | b'\t') => HeadError::ObsFold,
-                _ => HeadError::FieldName,
-            });
+/// One field line: the offsets of its name's start and end, and of its value's start and end.
+type Line = [u32; 4];
+
+/// A field section in a buffer: its lines, found and checked, and nothing made of them yet.
+#[derive(Debug)]
+pub(super) struct Section {
+    lines: SmallVec<[Line; 24]>,
+    /// The offset behind the empty line that ends the section.
+    pub(super) end: usize,
+}
+
+impl Section {
+    /// Reads lines `token ":" OWS value OWS CR LF` from `at` on, up to an empty one; `None` if the buffer ends before.
+    ///
+    /// # Errors
+    /// The first line that is none of these, or more than `most` lines.
+    pub(super) fn read(buffer: &[u8], mut at: usize, most: usize) -> Result<Option<Self>, HeadError> {
+        let mut lines = SmallVec::new();
+        loop {
+            let rest = buffer.get(at..).unwrap_or_default();
+            match rest {
+                [] | [b'\r'] => return Ok(None),
+                [b'\r', b'\n', ..] => return Ok(Some(Self { lines, end: at + 2 })),
+                [b'\r', ..] => return Err(HeadError::BareCr),
+                _ if lines.len() == most => return Err(HeadError::TooManyFields),
+                _ => {}
+            }
+            let Some(colon) = rest.iter().position(|b| !is_tchar(*b)) else { return Ok(None) };
+            if colon == 0 || rest.get(colon) != Some(&b':') {
+                return Err(match rest.first() {
+                    Some(b' ' | b'\t') => HeadError::ObsFold,
+                    _ => HeadError::FieldName,
+                });
+            }
+            let value = rest.get(colon + 1..).unwrap_or_default();
+            let length = value_length(value);
+            // A line feed or a carriage return anywhere else is a control character in the value.
+            match value.get(length..).unwrap_or_default() {
+                [] | [b'\r'] => return Ok(None),
+                [b'\r', b'\n', ..] => {}
+                [b'\r', ..] => return Err(HeadError::BareCr),
+                _ => return Err(HeadError::FieldValue),
+            }
+            let value = value.get(..length).unwrap_or_default();
+            let blank = |b: &&u8| matches!(b, b' ' | b'\t');
+            let before = value.iter().take_while(blank).count();
+            let after = value.iter().skip(before).rev().take_while(blank).count();
+            let start = at + colon + 1 + before;
+            let line = [at, at + colon, start, start + length - before - after];
+            lines.push(line.map(|n| u32::try_from(n).unwrap_or(u32::MAX)));
+            at += colon + 1 + length + 2;
         }
-        // A line feed or a carriage return anywhere else is a control character in the value, and refused below.
-        let value_start = colon + 1;
-        let line_end = memchr::memchr(b'\r', rest.get(value_start..).unwrap_or_default())
-            .map(|offset| value_start + offset)
-            .ok_or(HeadError::BareCr)?;
-        if rest.get(line_end + 1) != Some(&b'\n') {
-            return Err(HeadError::BareCr);
-        }
-        let name = HeaderName::from_bytes(rest.get(..colon).unwrap_or_default())
-            .map_err(|_| HeadError::FieldName)?;
-        let raw = rest.get(value_start..line_end).unwrap_or_default();
-        let start = value_start + raw.iter().take_while(|b| matches!(b, b' ' | b'\t')).count();
-        let end = line_end - raw.iter().rev().take_while(|b| matches!(b, b' ' | b'\t')).count();
-        let value = if start < end { block.slice(at + start..at + end) } else { Bytes::new() };
-        if !is_value(&value) {
-            return Err(HeadError::FieldValue);
-        }
-        // SAFETY: `is_value` has accepted every byte: HTAB or 0x20..=0xff without DEL, which is what the type holds.
-        #[expect(unsafe_code, reason = "the bytes have just been checked with the same rule")]
-        let value = unsafe { HeaderValue::from_maybe_shared_unchecked(value) };
-        visit(&name, &value)?;
-        headers.append(name, value);
-        at += line_end + 2;
     }
-    Ok(())
+
+    /// The section that fills `head` from `at` to its end.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), or that it does not end there.
+    pub(super) fn of(head: &[u8], at: usize) -> Result<Self, HeadError> {
+        let section = Self::read(head, at, usize::MAX)?.ok_or(HeadError::BareCr)?;
+        if section.end == head.len() { Ok(section) } else { Err(HeadError::FieldName) }
+    }
+
+    /// Stores the fields, each handed to `visit` before. Values are slices of `buffer`: nothing is copied.
+    ///
+    /// # Errors
+    /// The first error of `visit`.
+    pub(super) fn store(
+        &self,
+        buffer: &Bytes,
+        headers: &mut Fields,
+        mut visit: impl FnMut(&HeaderName, &HeaderValue) -> Result<(), HeadError>,
+    ) -> Result<(), HeadError> {
+        for line in &self.lines {
+            let [name, colon, start, end] = line.map(|n| n as usize);
+            let name = HeaderName::from_bytes(buffer.get(name..colon).unwrap_or_default())
+                .map_err(|_| HeadError::FieldName)?;
+            let value = if start < end { buffer.slice(start..end) } else { Bytes::new() };
+            if !is_value(&value) {
+                return Err(HeadError::FieldValue);
+            }
+            // SAFETY: `is_value` has accepted every byte: HTAB or 0x20..=0xff without DEL, which is what the type holds.
+            #[expect(unsafe_code, reason = "the bytes have just been checked with the same rule")]
+            let value = unsafe { HeaderValue::from_maybe_shared_unchecked(value) };
+            visit(&name, &value)?;
+            headers.append(name, value);
+        }
+        Ok(())
+    }
 }
 
 /// A Content-Length value: one to 19 digits, no sign, no list, no leading zero.

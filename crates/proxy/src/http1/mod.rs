@@ -15,8 +15,8 @@ mod table;
 
 pub use chunked::{ChunkedDecoder, Decoded};
 pub use error::HeadError;
-pub use request::{ParsedRequest, parse_request, parse_request_into};
-pub use response::{ParsedResponse, parse_response, parse_response_into};
+pub use request::{ParsedRequest, parse_request, take_request};
+pub use response::{ParsedResponse, parse_response, take_response};
 pub use scan::{HeadScanner, StartLine};
 
 /// How the end of a message body is found (RFC 9112 section 6.3).

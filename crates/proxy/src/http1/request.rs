@@ -1,13 +1,15 @@
 //! Request heads (RFC 9112 sections 3 and 6).
 
-use bytes::Bytes;
+use std::ops::Range;
+
+use bytes::{Bytes, BytesMut};
 use http::header;
 use http::{Method, Version};
 use portcullis_engine::Fields;
 
-use super::fields::{ConnectionOptions, is_authority, parse_content_length, parse_fields};
+use super::fields::{ConnectionOptions, Section, is_authority, parse_content_length};
 use super::table::is_target;
-use super::{BodyLength, HeadError, HeadLimits};
+use super::{BodyLength, HeadError, HeadLimits, HeadScanner};
 
 /// A request head with exactly one reading.
 #[derive(Clone, Debug)]
@@ -32,6 +34,48 @@ pub struct ParsedRequest {
     pub upgrade: bool,
 }
 
+/// Takes the next request head from `buffer`; `None` means that more is needed. The fields go into what `fields` gives,
+/// which must be empty.
+///
+/// A head that lies whole in the buffer is read in one pass. Whatever is in its way leaves the buffer as it was, and the
+/// scanner looks at every line in turn: it refuses what no continuation could make good, and keeps its place.
+///
+/// # Errors
+/// Everything that RFC 9112 forbids, and every place where it leaves a choice to the recipient. What was asked for is
+/// then still in the buffer, as far as it came.
+pub fn take_request(
+    buffer: &mut BytesMut,
+    scanner: &mut HeadScanner,
+    limits: &HeadLimits,
+    fields: impl Fn() -> Fields,
+) -> Result<Option<ParsedRequest>, HeadError> {
+    if let Some(section) = scanner.whole(buffer, limits) {
+        let head = buffer.split_to(section.end).freeze();
+        let parsed = start_line(&head, limits).and_then(|start| parse(&head, start, &section, fields()));
+        if let Ok(request) = parsed {
+            return Ok(Some(request));
+        }
+        put_back(&head, buffer);
+    }
+    let Some(found) = scanner.scan(buffer, limits)? else { return Ok(None) };
+    let mut head = buffer.split_to(found.end);
+    let head = if found.skip > 0 { head.split_off(found.skip) } else { head };
+    let head = head.freeze();
+    let request = parse_request_into(&head, limits, fields());
+    if request.is_err() {
+        put_back(&head, buffer);
+    }
+    request.map(Some)
+}
+
+/// Undoes that `head` was split from the front of `buffer`.
+pub(super) fn put_back(head: &Bytes, buffer: &mut BytesMut) {
+    let mut whole = BytesMut::with_capacity(head.len() + buffer.len());
+    whole.extend_from_slice(head);
+    whole.extend_from_slice(buffer);
+    *buffer = whole;
+}
+
 /// Parses a complete request head: `head` starts at the method and ends after the empty line.
 ///
 /// # Errors
@@ -40,15 +84,26 @@ pub fn parse_request(head: &Bytes, limits: &HeadLimits) -> Result<ParsedRequest,
     parse_request_into(head, limits, Fields::with_capacity(16))
 }
 
-/// As [`parse_request`], into the allocation of `headers`, which must be empty.
-///
-/// # Errors
-/// As [`parse_request`].
-pub fn parse_request_into(
+fn parse_request_into(
     head: &Bytes,
     limits: &HeadLimits,
-    mut headers: Fields,
+    headers: Fields,
 ) -> Result<ParsedRequest, HeadError> {
+    let start = start_line(head, limits)?;
+    let section = Section::of(head, start.end)?;
+    parse(head, start, &section, headers)
+}
+
+/// A request line.
+struct Start {
+    method: Method,
+    target: Range<usize>,
+    version: Version,
+    /// The offset behind it.
+    end: usize,
+}
+
+fn start_line(head: &[u8], limits: &HeadLimits) -> Result<Start, HeadError> {
     let line_end = memchr::memchr(b'\r', head).ok_or(HeadError::StartLine)?;
     let line = head.get(..line_end).unwrap_or_default();
     let first = memchr::memchr(b' ', line).ok_or(HeadError::StartLine)?;
@@ -56,7 +111,6 @@ pub fn parse_request_into(
     let method = parse_method(method)?;
     let rest = rest.get(1..).unwrap_or_default();
     let second = memchr::memchr(b' ', rest).ok_or(HeadError::Version)?;
-    let target = first + 1..first + 1 + second;
     let version = match rest.get(second + 1..).unwrap_or_default() {
         b"HTTP/1.1" => Version::HTTP_11,
         b"HTTP/1.0" => Version::HTTP_10,
@@ -66,26 +120,28 @@ pub fn parse_request_into(
         }
         _ => return Err(HeadError::Version),
     };
-    if target.len() > limits.target {
+    if second > limits.target {
         return Err(HeadError::TargetTooLong);
     }
-    let target = head.slice(target);
+    let target = rest.get(..second).unwrap_or_default();
     if target.is_empty() || !target.iter().all(|b| is_target(*b)) {
         return Err(HeadError::Target);
     }
+    Ok(Start { method, target: first + 1..first + 1 + second, version, end: line_end + 2 })
+}
 
-    let block_start = line_end + 2;
-    let block_end = head.len().saturating_sub(2);
-    if block_start > block_end || !head.ends_with(b"\r\n") {
-        return Err(HeadError::StartLine);
-    }
+fn parse(
+    head: &Bytes,
+    start: Start,
+    section: &Section,
+    mut headers: Fields,
+) -> Result<ParsedRequest, HeadError> {
+    let Start { method, target, version, .. } = start;
     let mut seen = Seen::default();
-    parse_fields(&head.slice(block_start..block_end), &mut headers, |name, value| {
-        seen.field(name, value.as_bytes())
-    })?;
+    section.store(head, &mut headers, |name, value| seen.field(name, value.as_bytes()))?;
 
-    let sent = target.clone();
-    let target = Seen::target(&method, version, target, &headers)?;
+    let sent = head.slice(target);
+    let target = Seen::target(&method, version, sent.clone(), &headers)?;
     let absolute = (method != Method::CONNECT && !matches!(sent.first(), Some(b'/' | b'*'))).then_some(sent);
     let body = seen.body(version)?;
     if seen.upgrade_fields > 0 && !seen.options.upgrade {

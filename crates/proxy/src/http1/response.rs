@@ -1,12 +1,12 @@
 //! Response heads (RFC 9112 sections 4 and 6), as an upstream sends them.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header;
 use http::{Method, StatusCode, Version};
 use portcullis_engine::Fields;
 
-use super::fields::{ConnectionOptions, parse_content_length, parse_fields};
-use super::{BodyLength, HeadError};
+use super::fields::{ConnectionOptions, Section, parse_content_length};
+use super::{BodyLength, HeadError, HeadLimits, HeadScanner, StartLine};
 
 /// A response head with exactly one reading.
 #[derive(Clone, Debug)]
@@ -25,23 +25,57 @@ pub struct ParsedResponse {
     pub keep_alive: bool,
 }
 
-/// Parses a complete response head that answers a request of `method`.
+/// Takes the next response head from `buffer`, which answers a request of `method`; `None` means that more is needed.
+/// As [`take_request`](super::take_request).
 ///
 /// # Errors
 /// As strict as for requests: an answer that a client could frame differently than this gateway is not passed on.
+pub fn take_response(
+    buffer: &mut BytesMut,
+    scanner: &mut HeadScanner,
+    limits: &HeadLimits,
+    method: &Method,
+    fields: &mut Fields,
+) -> Result<Option<ParsedResponse>, HeadError> {
+    let section = match scanner.whole(buffer, limits) {
+        Some(section) => section,
+        None => match scanner.scan(buffer, limits)? {
+            None => return Ok(None),
+            Some(found) => {
+                *scanner = HeadScanner::new(StartLine::Response);
+                let head = buffer.split_to(found.end).freeze();
+                return parse_response_into(&head, method, std::mem::take(fields)).map(Some);
+            }
+        },
+    };
+    let head = buffer.split_to(section.end).freeze();
+    let line = status_line(&head)?;
+    parse(&head, &line, &section, method, std::mem::take(fields)).map(Some)
+}
+
+/// Parses a complete response head that answers a request of `method`.
+///
+/// # Errors
+/// As [`take_response`].
 pub fn parse_response(head: &Bytes, method: &Method) -> Result<ParsedResponse, HeadError> {
     parse_response_into(head, method, Fields::with_capacity(16))
 }
 
-/// As [`parse_response`], into the allocation of `headers`, which must be empty.
-///
-/// # Errors
-/// As [`parse_response`].
-pub fn parse_response_into(
-    head: &Bytes,
-    method: &Method,
-    mut headers: Fields,
-) -> Result<ParsedResponse, HeadError> {
+fn parse_response_into(head: &Bytes, method: &Method, headers: Fields) -> Result<ParsedResponse, HeadError> {
+    let line = status_line(head)?;
+    let section = Section::of(head, line.end)?;
+    parse(head, &line, &section, method, headers)
+}
+
+/// A status line.
+struct Line {
+    version: Version,
+    status: StatusCode,
+    /// The offset behind it.
+    end: usize,
+}
+
+fn status_line(head: &[u8]) -> Result<Line, HeadError> {
     let line_end = memchr::memchr(b'\r', head).ok_or(HeadError::StartLine)?;
     let line = head.get(..line_end).unwrap_or_default();
     let (version, rest) = match line.split_at_checked(8) {
@@ -60,15 +94,21 @@ pub fn parse_response_into(
     if !super::table::is_value(rest.get(4..).unwrap_or_default()) {
         return Err(HeadError::StartLine);
     }
-    let block_start = line_end + 2;
-    let block_end = head.len().saturating_sub(2);
-    if block_start > block_end || !head.ends_with(b"\r\n") {
-        return Err(HeadError::StartLine);
-    }
+    Ok(Line { version, status, end: line_end + 2 })
+}
+
+fn parse(
+    head: &Bytes,
+    line: &Line,
+    section: &Section,
+    method: &Method,
+    mut headers: Fields,
+) -> Result<ParsedResponse, HeadError> {
+    let Line { version, status, .. } = *line;
     let mut content_length = None;
     let mut codings = 0u32;
     let mut options = ConnectionOptions::default();
-    parse_fields(&head.slice(block_start..block_end), &mut headers, |name, value| {
+    section.store(head, &mut headers, |name, value| {
         if *name == header::CONTENT_LENGTH {
             if content_length.is_some() {
                 return Err(HeadError::ContentLengthRepeated);

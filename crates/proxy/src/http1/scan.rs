@@ -1,7 +1,8 @@
 //! Finding where a message head ends, without reading any byte twice.
 
-use memchr::memchr2;
+use memchr::{memchr, memchr2};
 
+use super::fields::Section;
 use super::{HeadError, HeadLimits};
 
 /// Which kind of start line the head begins with.
@@ -81,6 +82,21 @@ impl HeadScanner {
         }
         self.incomplete(buffer, limits)?;
         Ok(None)
+    }
+
+    /// The field section of a head that lies whole in `buffer`, if nothing of the buffer was looked at before; `None`
+    /// says nothing but that [`scan`](Self::scan) is to look. Of the start line only its end is looked at.
+    #[inline]
+    pub(super) fn whole(&self, buffer: &[u8], limits: &HeadLimits) -> Option<Section> {
+        if self.pos > 0 || !self.may_start_with(buffer.first()) {
+            return None;
+        }
+        let line_end = memchr(b'\r', buffer).filter(|end| *end > 0)?;
+        if buffer.get(line_end + 1) != Some(&b'\n') {
+            return None;
+        }
+        let section = Section::read(buffer, line_end + 2, limits.fields).ok()??;
+        (section.end <= limits.bytes).then_some(section)
     }
 
     fn line(&mut self, line: &[u8], limits: &HeadLimits) -> Result<Option<Found>, HeadError> {

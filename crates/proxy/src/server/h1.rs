@@ -13,7 +13,7 @@ use super::client::{Client, Gone};
 use crate::alarm::{Alarm, Alarms};
 use crate::exchange;
 use crate::http1::{
-    self, HeadError, HeadLimits, HeadScanner, ParsedRequest, StartLine, chunked, encode, parse_request_into,
+    self, HeadError, HeadLimits, HeadScanner, ParsedRequest, StartLine, chunked, encode, take_request,
 };
 use crate::io::{Io, Outbox};
 use crate::message::{BodyError, BodyReader, Frame};
@@ -177,20 +177,8 @@ async fn read_head(worker: &Worker, client: &mut H1Client, alarm: &Alarm, again:
     let wanted = std::future::poll_fn(|cx| {
         loop {
             if !client.buffer.is_empty() {
-                match scanner.scan(&client.buffer, &limits) {
-                    Ok(Some(found)) => {
-                        let mut head = client.buffer.split_to(found.end);
-                        let head = if found.skip > 0 { head.split_off(found.skip) } else { head };
-                        let head = head.freeze();
-                        return Poll::Ready(match parse_request_into(&head, &limits, worker.fields()) {
-                            Ok(request) => Wanted::Request(Box::new(request)),
-                            Err(error) => {
-                                // What was asked for is in the record, as far as it can be told.
-                                client.buffer = BytesMut::from(&head[..]);
-                                Wanted::Refused(error)
-                            }
-                        });
-                    }
+                match take_request(&mut client.buffer, &mut scanner, &limits, || worker.fields()) {
+                    Ok(Some(request)) => return Poll::Ready(Wanted::Request(Box::new(request))),
                     Ok(None) => {}
                     Err(error) => return Poll::Ready(Wanted::Refused(error)),
                 }

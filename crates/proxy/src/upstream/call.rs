@@ -8,7 +8,7 @@ use portcullis_engine::{Fields, Request};
 
 use super::pool::Slot;
 use crate::http1::{
-    self, HeadError, HeadLimits, HeadScanner, ParsedResponse, StartLine, chunked, encode, parse_response_into,
+    self, HeadError, HeadLimits, HeadScanner, ParsedResponse, StartLine, chunked, encode, take_response,
 };
 use crate::io::{Io, Outbox};
 use crate::message::{BodyError, BodyReader, Frame};
@@ -171,12 +171,9 @@ impl H1Call {
         loop {
             if !self.buffer.is_empty() {
                 self.answered = true;
-                match self.scanner.scan(&self.buffer, &LIMITS) {
-                    Ok(Some(found)) => {
-                        let head = self.buffer.split_to(found.end).freeze();
-                        self.scanner = HeadScanner::new(StartLine::Response);
-                        return Poll::Ready(self.head(&head));
-                    }
+                let (buffer, fields) = (&mut self.buffer, &mut self.fields);
+                match take_response(buffer, &mut self.scanner, &LIMITS, &self.method, fields) {
+                    Ok(Some(response)) => return Poll::Ready(Ok(self.head(response))),
                     Ok(None) => {}
                     Err(error) => return Poll::Ready(Err(CallError::Malformed(error))),
                 }
@@ -193,12 +190,10 @@ impl H1Call {
         }
     }
 
-    fn head(&mut self, head: &Bytes) -> Result<Head, CallError> {
-        let ParsedResponse { status, headers, body, content_length, keep_alive, version: _ } =
-            parse_response_into(head, &self.method, std::mem::take(&mut self.fields))
-                .map_err(CallError::Malformed)?;
+    fn head(&mut self, response: ParsedResponse) -> Head {
+        let ParsedResponse { status, headers, body, content_length, keep_alive, version: _ } = response;
         if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
-            return Ok(Head::Informational(status, headers));
+            return Head::Informational(status, headers);
         }
         self.keep_alive = keep_alive;
         self.reader = BodyReader::new(body);
@@ -210,7 +205,7 @@ impl H1Call {
                 portcullis_engine::BodyLength::Unknown
             }
         };
-        Ok(Head::Final(UpstreamHead { status, headers, body, content_length }))
+        Head::Final(UpstreamHead { status, headers, body, content_length })
     }
 
     #[inline]

@@ -6,15 +6,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use http::Method;
+use portcullis_engine::Fields;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::Group;
 use super::origin::{Origin, OriginError};
 use crate::config::{HealthCheck, Protocol, UpstreamConfig};
-use crate::http1::{HeadLimits, HeadScanner, StartLine, parse_response};
+use crate::http1::{HeadLimits, HeadScanner, StartLine, take_response};
 use crate::tls::{self, TlsError};
 
 /// Why an upstream cannot be set up.
@@ -199,11 +200,9 @@ where
     let mut scanner = HeadScanner::new(StartLine::Response);
     let mut buffer = BytesMut::with_capacity(4096);
     loop {
-        if let Some(found) = scanner.scan(&buffer, &limits)? {
-            let head: Bytes = buffer.split_to(found.end).freeze();
-            let response = parse_response(&head, &Method::GET)?;
+        let taken = take_response(&mut buffer, &mut scanner, &limits, &Method::GET, &mut Fields::new())?;
+        if let Some(response) = taken {
             if response.status.is_informational() {
-                scanner = HeadScanner::new(StartLine::Response);
                 continue;
             }
             return Ok(response.status.is_success() || response.status.is_redirection());
