@@ -5,8 +5,8 @@ use http::header::{HeaderName, HeaderValue};
 use portcullis_engine::Fields;
 use smallvec::SmallVec;
 
-use super::HeadError;
 use super::table::{is_host, is_tchar, is_value, value_length};
+use super::{HeadError, names};
 
 /// One field line: the offsets of its name's start and end, and of its value's start and end.
 type Line = [u32; 4];
@@ -83,8 +83,7 @@ impl Section {
     ) -> Result<(), HeadError> {
         for line in &self.lines {
             let [name, colon, start, end] = line.map(|n| n as usize);
-            let name = HeaderName::from_bytes(buffer.get(name..colon).unwrap_or_default())
-                .map_err(|_| HeadError::FieldName)?;
+            let name = names::name(buffer.get(name..colon).unwrap_or_default())?;
             let value = if start < end { buffer.slice(start..end) } else { Bytes::new() };
             if !is_value(&value) {
                 return Err(HeadError::FieldValue);

@@ -8,6 +8,7 @@ pub mod chunked;
 pub mod encode;
 pub mod error;
 pub mod fields;
+mod names;
 pub mod request;
 pub mod response;
 pub mod scan;

@@ -1,0 +1,78 @@
+//! Field names that were read lately.
+//!
+//! The peers of a gateway say the same few names over and over, in the same spelling. What a thread has read once is
+//! found again by its bytes, without checking, lower-casing and looking up each letter.
+
+use std::cell::RefCell;
+
+use http::header::HeaderName;
+
+use super::HeadError;
+
+/// How many are remembered; a new one takes the place of another whose bytes fall on the same place.
+const PLACES: usize = 64;
+/// Longer names are not remembered.
+const LONGEST: usize = 40;
+
+thread_local! {
+    static LATELY: RefCell<[Option<Known>; PLACES]> = const { RefCell::new([const { None }; PLACES]) };
+}
+
+struct Known {
+    /// The bytes as they stood on the wire.
+    spelt: Box<[u8]>,
+    name: HeaderName,
+}
+
+/// The name that is `spelt` so.
+///
+/// # Errors
+/// [`HeadError::FieldName`] if it is none.
+#[inline]
+pub(super) fn name(spelt: &[u8]) -> Result<HeaderName, HeadError> {
+    LATELY.with_borrow_mut(|known| match known.get_mut(place(spelt)) {
+        Some(Some(known)) if *known.spelt == *spelt => Ok(known.name.clone()),
+        slot => read(spelt, slot),
+    })
+}
+
+#[cold]
+fn read(spelt: &[u8], slot: Option<&mut Option<Known>>) -> Result<HeaderName, HeadError> {
+    let name = HeaderName::from_bytes(spelt).map_err(|_| HeadError::FieldName)?;
+    if let Some(slot) = slot.filter(|_| spelt.len() <= LONGEST) {
+        *slot = Some(Known { spelt: spelt.into(), name: name.clone() });
+    }
+    Ok(name)
+}
+
+#[inline]
+fn place(spelt: &[u8]) -> usize {
+    let first = usize::from(spelt.first().copied().unwrap_or(0));
+    let last = usize::from(spelt.last().copied().unwrap_or(0));
+    (spelt.len().wrapping_mul(11) ^ first.wrapping_mul(3) ^ last.wrapping_mul(7)) % PLACES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_again_in_each_spelling() {
+        // Two that fall on one place take turns.
+        assert_eq!(place(b"X-Ab-1"), place(b"X-Cd-1"));
+        for _ in 0..3 {
+            for (spelt, name) in [
+                ("Host", "host"),
+                ("HOST", "host"),
+                ("X-Ab-1", "x-ab-1"),
+                ("X-Cd-1", "x-cd-1"),
+                (&"Y".repeat(200), &"y".repeat(200)),
+            ] {
+                assert_eq!(super::name(spelt.as_bytes()).unwrap(), name);
+            }
+            for bad in ["", "a b", "a:", "\u{e9}"] {
+                assert_eq!(super::name(bad.as_bytes()).unwrap_err(), HeadError::FieldName);
+            }
+        }
+    }
+}
