@@ -16,6 +16,7 @@ mod canaries;
 #[cfg(test)]
 mod checklist;
 #[cfg(test)]
+mod contracts;
 mod deploy;
 #[cfg(test)]
 mod egress;
