@@ -42,11 +42,17 @@ pub struct MediaType<'a> {
     kind: &'a str,
     subtype: &'a str,
     parameters: SmallVec<[(&'a str, &'a str); 4]>,
+    format: BodyFormat,
 }
 
 impl<'a> MediaType<'a> {
     /// Reads a `Content-Type` value. Nothing if it is not one (RFC 9110, section 8.3.1).
     pub fn parse(text: &'a str) -> Option<Self> {
+        // Nearly every message of an API.
+        if text == "application/json" {
+            let (kind, subtype) = ("application", "json");
+            return Some(Self { kind, subtype, parameters: SmallVec::new(), format: BodyFormat::Json });
+        }
         let (essence, mut rest) = match memchr::memchr(b';', text.as_bytes()) {
             Some(at) => (text.get(..at)?, text.get(at + 1..)?),
             None => (text, ""),
@@ -61,7 +67,7 @@ impl<'a> MediaType<'a> {
         loop {
             rest = rest.trim_start_matches([' ', '\t', ';']);
             if rest.is_empty() {
-                return Some(Self { kind, subtype, parameters });
+                return Some(Self { kind, subtype, parameters, format: format_of(kind, subtype) });
             }
             let (name, after) = rest.split_once('=')?;
             let value = if let Some(quoted) = after.strip_prefix('"') {
@@ -104,7 +110,7 @@ impl<'a> MediaType<'a> {
 
     /// How a body of this type is read.
     pub fn format(&self) -> BodyFormat {
-        format_of(self.kind, self.subtype)
+        self.format
     }
 }
 
