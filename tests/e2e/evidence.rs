@@ -124,3 +124,20 @@ fn metrics_and_health_are_on_the_admin_port_only() {
     // On the public port the same path is the API's.
     assert_eq!(Client::connect(gateway.address).get("/metrics").unwrap().text(), "GET /metrics");
 }
+
+#[test]
+fn a_gateway_that_keeps_no_events_serves_and_counts_all_the_same() {
+    let recorder = Recorder::start();
+    let gateway = Options::open(recorder.address, "events: off\n").start();
+    assert_eq!(Client::connect(gateway.address).get("/quiet/1").unwrap().status, 200);
+    assert_eq!(Client::connect(gateway.address).get("/quiet/%2e%2e/%2e%2e/1").unwrap().status, 400);
+    assert!(gateway.log().contains("events are not kept"), "{}", gateway.log());
+    assert!(!gateway.folder().join("data/events").exists());
+    let output = Command::new(gateway::binary())
+        .args(["log", "--data"])
+        .arg(gateway.folder().join("data"))
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && text.contains("events: off"), "{text}");
+}

@@ -83,7 +83,9 @@ pub(crate) fn run(args: &Args) -> Result {
     let mut query = query(args)?;
     let folder = events_folder(&args.data.path().map_err(Failure::usage)?);
     let reader = Reader::open(&folder).map_err(|error| {
-        Failure::Incomplete(format!("{error}; name the gateway's data folder with --data"))
+        Failure::Incomplete(format!(
+            "{error}; name the gateway's data folder with --data (with `events: off` it keeps none)"
+        ))
     })?;
     // Set up before the past is read, so that nothing falls between.
     let follower = match args.follow {

@@ -13,6 +13,10 @@ pub(crate) fn write_out(root: &mut Node) {
                 each(value, |item| keyed(item, "address"));
             }
             "admin" => keyed(value, "listen"),
+            "events" => {
+                truth(value);
+                keyed(value, "keep");
+            }
             "contract" => keyed(value, "file"),
             "upstream" => upstream(value),
             _ => {}
@@ -37,6 +41,15 @@ fn listed(node: &mut Node) {
     if !matches!(node.kind, Kind::Array(_) | Kind::Null) {
         let inner = node.clone();
         node.kind = Kind::Array(vec![inner]);
+    }
+}
+
+/// Reads `off` and `on` as what they mean.
+fn truth(node: &mut Node) {
+    if let Kind::String(text) = &node.kind
+        && let Some(on) = [("off", false), ("on", true)].iter().find(|(word, _)| **word == **text)
+    {
+        node.kind = Kind::Bool(on.1);
     }
 }
 
@@ -84,6 +97,11 @@ mod tests {
             ),
             long
         );
+        for (text, keep) in
+            [("off", json!(false)), ("on", json!(true)), ("false", json!(false)), ("7", json!(7))]
+        {
+            assert_eq!(written(&format!("events: {text}")), json!({"events": {"keep": keep}}));
+        }
         assert_eq!(written("upstream: {origins: 'http://b'}"), json!({"upstream": long["upstream"]}));
         assert_eq!(written("{listen: null, upstream: 3}")["listen"], json!(null));
     }

@@ -129,6 +129,7 @@ fn what_takes_a_restart_is_named() {
         ("limits: { in_flight: 1 }\ntimeouts: { head: 1s }\nbounds: { request_body: 1KiB }", &[]),
         ("listen: 127.0.0.1:1", &["listen"]),
         ("workers: 7\nadmin: off", &["workers", "admin"]),
+        ("events: off", &["events"]),
         ("log: { access: json }\nevents: { max_age: 1d }\ndrain: 1s", &["log", "events", "drain"]),
     ] {
         assert_eq!(start.changed(&fixed(text)), expected, "{text}");

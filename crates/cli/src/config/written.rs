@@ -35,7 +35,8 @@ pub(crate) struct Written {
     pub(crate) data: Option<PathBuf>,
     /// What is written down besides the event log.
     pub(crate) log: LogWritten,
-    /// The event log: how much is kept.
+    /// The event log: how much is kept, or `off`.
+    #[schemars(with = "AddressOr<EventsWritten>")]
     pub(crate) events: EventsWritten,
     /// Incidents: when refusals are a spike, and who is told.
     pub(crate) alerts: AlertsWritten,
@@ -144,6 +145,9 @@ impl Default for LogWritten {
 #[schemars(rename = "Events")]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct EventsWritten {
+    /// Whether events are kept at all; `events: off` is short for `false`. Without them `portcullis log` has nothing to
+    /// show and nothing can be replayed; metrics, the access log and alerts stay. Default `true`.
+    pub(crate) keep: bool,
     /// Bytes on disk. Default 1 GiB.
     pub(crate) max_size: Size,
     /// Age of the oldest event. Default 30 days.
@@ -152,7 +156,7 @@ pub(crate) struct EventsWritten {
 
 impl Default for EventsWritten {
     fn default() -> Self {
-        EventsWritten { max_size: Size::mib(1024), max_age: Period::seconds(30 * 86_400) }
+        EventsWritten { keep: true, max_size: Size::mib(1024), max_age: Period::seconds(30 * 86_400) }
     }
 }
 

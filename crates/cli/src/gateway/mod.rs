@@ -194,6 +194,12 @@ pub(crate) fn events_folder(data: &Path) -> std::path::PathBuf {
 }
 
 fn open_events(config: &Config) -> Result<Option<Arc<EventLog>>> {
+    if !config.gateway.events.keep {
+        tracing::warn!(
+            "events are not kept (`events: off`): what is decided can be counted, and not looked up"
+        );
+        return Ok(None);
+    }
     let mut log = LogConfig::new(events_folder(&config.gateway.data));
     log.total_bytes = config.gateway.events.max_size.0;
     log.keep = config.gateway.events.max_age.0;

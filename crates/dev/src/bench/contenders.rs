@@ -19,16 +19,18 @@ pub enum Kind {
     Envoy,
     /// Caddy.
     Caddy,
-    /// Portcullis without a contract.
+    /// Portcullis without a contract, writing nothing down, as the others do.
     Plain,
+    /// The same with its event log.
+    Recorded,
     /// Portcullis with API keys, a contract, limits, security headers and the event log.
     Guarded,
 }
 
 impl Kind {
     /// All of them; nginx first.
-    pub const ALL: [Kind; 6] =
-        [Kind::Nginx, Kind::Haproxy, Kind::Envoy, Kind::Caddy, Kind::Plain, Kind::Guarded];
+    pub const ALL: [Kind; 7] =
+        [Kind::Nginx, Kind::Haproxy, Kind::Envoy, Kind::Caddy, Kind::Plain, Kind::Recorded, Kind::Guarded];
 
     fn template(self) -> &'static str {
         match self {
@@ -37,6 +39,7 @@ impl Kind {
             Kind::Envoy => "envoy.yaml",
             Kind::Caddy => "caddy.json",
             Kind::Plain => "portcullis-plain.yaml",
+            Kind::Recorded => "portcullis-recorded.yaml",
             Kind::Guarded => "portcullis-guarded.yaml",
         }
     }
@@ -54,7 +57,7 @@ impl Kind {
                     .ok_or_else(|| Failure::new("`envoy` is not installed; run `cargo dev setup`"))?,
             ),
             Kind::Caddy => Command::new(find("caddy")?),
-            Kind::Plain | Kind::Guarded => Command::new(portcullis),
+            Kind::Plain | Kind::Recorded | Kind::Guarded => Command::new(portcullis),
         };
         match self {
             Kind::Nginx => command.args(["-e", "stderr", "-c"]).arg(config),
@@ -72,7 +75,7 @@ impl Kind {
             Kind::Caddy => {
                 command.env("GOMAXPROCS", threads.to_string()).args(["run", "--config"]).arg(config)
             }
-            Kind::Plain | Kind::Guarded => command.args(["run", "--config"]).arg(config),
+            Kind::Plain | Kind::Recorded | Kind::Guarded => command.args(["run", "--config"]).arg(config),
         };
         Ok(command)
     }

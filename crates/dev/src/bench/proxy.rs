@@ -42,6 +42,8 @@ pub enum Line {
     Caddy,
     /// Portcullis, nothing configured but the upstream.
     Plain,
+    /// The same with its event log.
+    Recorded,
     /// Portcullis, a GET with everything on.
     GuardedGet,
     /// Portcullis, the same GET of an operation whose answer has a schema, too.
@@ -51,13 +53,14 @@ pub enum Line {
 }
 
 impl Line {
-    const ALL: [Line; 9] = [
+    const ALL: [Line; 10] = [
         Line::Nginx,
         Line::NginxPost,
         Line::Haproxy,
         Line::Envoy,
         Line::Caddy,
         Line::Plain,
+        Line::Recorded,
         Line::GuardedGet,
         Line::GuardedAnswer,
         Line::GuardedPost,
@@ -73,6 +76,7 @@ impl Line {
             Line::Envoy => "Envoy",
             Line::Caddy => "Caddy",
             Line::Plain => "Portcullis, plain proxy",
+            Line::Recorded => "Portcullis, plain proxy with its event log",
             Line::GuardedGet => "Portcullis, GET with key, contract, limits, headers, event log",
             Line::GuardedAnswer => "Portcullis, the same GET, its 1 KiB answer validated",
             Line::GuardedPost => "Portcullis, POST 1 KiB validated, everything on",
@@ -86,13 +90,14 @@ impl Line {
             Line::Envoy => Kind::Envoy,
             Line::Caddy => Kind::Caddy,
             Line::Plain => Kind::Plain,
+            Line::Recorded => Kind::Recorded,
             Line::GuardedGet | Line::GuardedAnswer | Line::GuardedPost => Kind::Guarded,
         }
     }
 
     /// Whether it takes TLS in the comparison.
     fn has_tls(self) -> bool {
-        self.kind() != Kind::Guarded && self != Line::NginxPost
+        !matches!(self.kind(), Kind::Guarded | Kind::Recorded) && self != Line::NginxPost
     }
 }
 

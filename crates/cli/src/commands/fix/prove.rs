@@ -103,6 +103,8 @@ impl Trial {
         let data = tempfile::tempdir().map_err(failed)?;
         copy_keys(&config.gateway.data, data.path()).map_err(failed)?;
         config.gateway.data = data.path().to_owned();
+        // The proof is read from them.
+        config.gateway.events.keep = true;
         config.gateway.proxy.listen =
             vec![Listen { address: ([127, 0, 0, 1], 0).into(), tls: false, proxy_protocol: false }];
         config.gateway.proxy.tls = None;
