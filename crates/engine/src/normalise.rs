@@ -193,8 +193,9 @@ fn name_of(pair: &str) -> &str {
     pair.split('=').next().unwrap_or_default()
 }
 
-/// Whether a parameter's name has a word that secrets go by; an encoded name could spell anything.
-fn looks_secret(name: &str) -> bool {
+/// Whether the name of a parameter or a key has a word that secrets go by; an encoded name could spell anything.
+#[must_use]
+pub fn looks_secret(name: &str) -> bool {
     const WORDS: [&[u8]; 12] = [
         b"token",
         b"key",

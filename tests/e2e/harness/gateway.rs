@@ -29,6 +29,7 @@ pub(crate) struct Options {
     files: Vec<(String, String)>,
     listens_itself: bool,
     egress: bool,
+    resolver: Option<PathBuf>,
 }
 
 impl Options {
@@ -82,6 +83,12 @@ impl Options {
         self.start()
     }
 
+    /// With this file as its `/etc/resolv.conf`, in a mount namespace of its own.
+    pub(crate) fn resolver(mut self, file: &Path) -> Self {
+        self.resolver = Some(file.to_owned());
+        self
+    }
+
     /// Starts it and waits until it takes calls.
     pub(crate) fn start(self) -> Gateway {
         let folder = tempfile::tempdir().unwrap();
@@ -90,7 +97,15 @@ impl Options {
         }
         let ready = folder.path().join("ready.json");
         let log = fs::File::create(folder.path().join("gateway.log")).unwrap();
-        let mut command = Command::new(binary());
+        let mut command = match &self.resolver {
+            None => Command::new(binary()),
+            Some(file) => {
+                let script = "mount --bind \"$1\" /etc/resolv.conf && shift && exec \"$@\"";
+                let mut command = Command::new("unshare");
+                command.args(["--mount", "sh", "-c", script, "sh"]).arg(file).arg(binary());
+                command
+            }
+        };
         command.current_dir(folder.path()).arg(if self.egress { "egress" } else { "run" });
         if let Some(config) = &self.config {
             fs::write(folder.path().join("portcullis.yaml"), config).unwrap();

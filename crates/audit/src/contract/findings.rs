@@ -13,7 +13,7 @@ use super::rule::{Rule, Severity};
 pub const MAX_HITS: usize = 100;
 
 /// Operations of one finding that are kept by name; all are counted.
-const MAX_OPERATIONS: usize = 50;
+pub(crate) const MAX_OPERATIONS: usize = 50;
 
 /// Something wrong, with all places that have the same cause.
 #[derive(Debug)]
@@ -101,6 +101,7 @@ impl<'a, 't> Out<'a, 't> {
     pub(crate) fn begin(&mut self, rule: &'static Rule) {
         self.rule = Some(rule);
         self.index.clear();
+        self.last = None;
     }
 
     pub(crate) fn finish(self) -> Vec<Group<'t>> {
@@ -176,19 +177,23 @@ impl<'a, 't> Out<'a, 't> {
         let rule = self.rule?;
         let subject = if rule.once { Subject::Document } else { subject };
         let groups = &mut self.groups;
-        let at = *self.index.entry(subject).or_insert_with(|| {
-            groups.push(Group {
-                rule,
-                subject,
-                request: false,
-                response: false,
-                operations: Vec::new(),
-                operation_count: 0,
-                hits: Vec::new(),
-                count: 0,
-                edits: Vec::new(),
-            });
-            groups.len() - 1
+        // Hits of one subject mostly follow each other.
+        let same = |at: &usize| groups.get(*at).is_some_and(|group: &Group<'_>| group.subject == subject);
+        let at = self.last.filter(same).unwrap_or_else(|| {
+            *self.index.entry(subject).or_insert_with(|| {
+                groups.push(Group {
+                    rule,
+                    subject,
+                    request: false,
+                    response: false,
+                    operations: Vec::new(),
+                    operation_count: 0,
+                    hits: Vec::new(),
+                    count: 0,
+                    edits: Vec::new(),
+                });
+                groups.len() - 1
+            })
         });
         self.last = Some(at);
         let group = self.groups.get_mut(at)?;
@@ -253,10 +258,14 @@ impl Group<'_> {
 
     /// Notes an operation that reaches the group's unit.
     pub(crate) fn reached(&mut self, operation: u32) {
-        self.operation_count += 1;
-        if self.operations.len() < MAX_OPERATIONS {
-            self.operations.push(operation);
-        }
+        self.reached_by(&[operation], 1);
+    }
+
+    /// The same of `count` operations, of which some are `named`.
+    pub(crate) fn reached_by(&mut self, named: &[u32], count: usize) {
+        self.operation_count += count;
+        let room = MAX_OPERATIONS.saturating_sub(self.operations.len());
+        self.operations.extend(named.iter().take(room));
     }
 }
 

@@ -7,6 +7,7 @@ use portcullis_openapi::source::{Document, Kind, Member, Node, Span};
 use portcullis_openapi::{References, Tree, Version};
 
 use super::Options;
+use super::names::{self, Meaning};
 use super::reach::{Bits, Reach};
 
 /// Schemas inside each other without a reference between; deeper ones are not looked at.
@@ -65,8 +66,20 @@ pub(crate) struct Description<'t> {
     pub(crate) schemas: Vec<Schema<'t>>,
     /// For each operation, the units that its requests may hold, and its answers.
     pub(crate) reach: Reach,
+    pub(crate) uses: Uses,
     /// References that lead nowhere, with what was expected.
     unread: RefCell<Vec<(Spot<'t>, String)>>,
+}
+
+/// Units by what operations use them.
+#[derive(Debug, Default)]
+pub(crate) struct Uses {
+    /// In requests that write, of others than administrators.
+    pub(crate) written: Bits,
+    /// In answers that neither create something nor log somebody in.
+    pub(crate) shown: Bits,
+    /// In errors, as a whole or named by what is.
+    pub(crate) errors: Bits,
 }
 
 /// A URL that the API is said to be at.
@@ -119,6 +132,10 @@ pub(crate) struct Operation<'t> {
     pub(crate) body: Option<Body<'t>>,
     pub(crate) responses: Vec<Response<'t>>,
     pub(crate) deprecated: bool,
+    /// Whether its path leads to what only administrators may use.
+    pub(crate) admin: bool,
+    /// Whether it is about logging in, tokens or the like.
+    pub(crate) login: bool,
 }
 
 impl Operation<'_> {
@@ -172,6 +189,11 @@ pub(crate) struct Response<'t> {
 }
 
 impl<'t> Response<'t> {
+    /// Whether it tells of an error.
+    pub(crate) fn is_error(&self) -> bool {
+        self.status.starts_with(['4', '5']) || self.status == "default"
+    }
+
     pub(crate) fn header(&self, wanted: impl Fn(&str) -> bool) -> Option<&'t Member> {
         self.spot.get("headers")?.members().iter().find(|header| wanted(&header.key.to_ascii_lowercase()))
     }
@@ -229,6 +251,8 @@ pub(crate) struct Schema<'t> {
     /// What it is to the schema around it.
     pub(crate) role: Role,
     pub(crate) facts: Facts<'t>,
+    /// Of a property, what its name says.
+    pub(crate) meaning: Meaning,
 }
 
 /// What a schema is to the one around it.
@@ -379,24 +403,39 @@ impl<'t> Description<'t> {
             units: Vec::new(),
             schemas: Vec::new(),
             reach: Reach::default(),
+            uses: Uses::default(),
             unread: RefCell::default(),
         };
-        let mut reader = Reader { units: HashMap::new(), parameters: HashMap::new(), direct: Vec::new() };
+        let mut reader = Reader::default();
         description.read_servers();
         description.read_schemes();
         description.read_operations(&mut reader);
         let edges: Vec<&[u32]> = description.units.iter().map(|unit| unit.edges.as_slice()).collect();
         let reach = Reach::of(&edges, &reader.direct);
         let (mut request, mut response) = (Bits::default(), Bits::default());
-        for operation in 0..description.operations.len() {
-            request.join(reach.request(operation));
-            response.join(reach.response(operation));
+        let mut uses = Uses::default();
+        for (index, operation) in description.operations.iter().enumerate() {
+            reach.join_request(index, &mut request);
+            reach.join_response(index, &mut response);
+            if operation.writes() && operation.body.is_some() && !operation.admin {
+                reach.join_request(index, &mut uses.written);
+            }
+            if operation.method != "post" && !operation.login {
+                reach.join_response(index, &mut uses.shown);
+            }
+            let errors = operation.responses.iter().filter(|response| response.is_error());
+            for unit in errors.flat_map(|response| &response.media).filter_map(|media| media.unit) {
+                uses.errors.set(unit as usize);
+                let named = edges.get(unit as usize).copied().unwrap_or_default();
+                named.iter().for_each(|unit| uses.errors.set(*unit as usize));
+            }
         }
         for (index, unit) in description.units.iter_mut().enumerate() {
             unit.request = request.has(index);
             unit.response = response.has(index);
         }
         description.reach = reach;
+        description.uses = uses;
         description
     }
 
@@ -500,7 +539,7 @@ impl<'t> Description<'t> {
         }
     }
 
-    fn read_operations(&mut self, reader: &mut Reader) {
+    fn read_operations(&mut self, reader: &mut Reader<'t>) {
         let root = self.root;
         let default = security(root);
         for path in root.get("paths").map(Spot::members).unwrap_or_default() {
@@ -530,6 +569,8 @@ impl<'t> Description<'t> {
                     body: None,
                     responses: Vec::new(),
                     deprecated: spot.is("deprecated"),
+                    admin: names::is_admin(&path.key),
+                    login: names::is_login(&path.key, spot.str("operationId")),
                 };
                 self.read_parameters(&mut operation, item, reader);
                 self.read_body(&mut operation, reader);
@@ -556,7 +597,7 @@ impl<'t> Description<'t> {
         }
     }
 
-    fn read_parameters(&mut self, operation: &mut Operation<'t>, item: Spot<'t>, reader: &mut Reader) {
+    fn read_parameters(&mut self, operation: &mut Operation<'t>, item: Spot<'t>, reader: &mut Reader<'t>) {
         let mut seen: Vec<(&str, &str)> = Vec::new();
         let lists = [operation.spot.get("parameters"), item.get("parameters")];
         for written in lists.into_iter().flatten().flat_map(Spot::items) {
@@ -616,7 +657,7 @@ impl<'t> Description<'t> {
         }
     }
 
-    fn read_body(&mut self, operation: &mut Operation<'t>, reader: &mut Reader) {
+    fn read_body(&mut self, operation: &mut Operation<'t>, reader: &mut Reader<'t>) {
         let Some(spot) = operation.spot.get("requestBody") else { return };
         let Some(spot) = self.follow(spot) else { return };
         let mut media = Vec::new();
@@ -630,7 +671,7 @@ impl<'t> Description<'t> {
         operation.body = Some(Body { spot, media });
     }
 
-    fn read_responses(&mut self, operation: &mut Operation<'t>, reader: &mut Reader) {
+    fn read_responses(&mut self, operation: &mut Operation<'t>, reader: &mut Reader<'t>) {
         let Some(holder) = operation.spot.get("responses") else { return };
         for member in holder.members().iter().filter(|member| !member.key.starts_with("x-")) {
             let Some(spot) = self.follow(holder.with(&member.value)) else { continue };
@@ -656,7 +697,7 @@ impl<'t> Description<'t> {
     }
 
     /// The unit of a schema: what it refers to, or itself.
-    fn unit(&mut self, written: Spot<'t>, label: Label<'t>, reader: &mut Reader) -> Option<u32> {
+    fn unit(&mut self, written: Spot<'t>, label: Label<'t>, reader: &mut Reader<'t>) -> Option<u32> {
         let (spot, label) = match written.str("$ref") {
             Some(reference) => (self.follow(written)?, Label::Reference(reference)),
             None => (written, label),
@@ -683,7 +724,7 @@ impl<'t> Description<'t> {
         first
     }
 
-    fn new_unit(&mut self, spot: Spot<'t>, label: Label<'t>, reader: &mut Reader) -> u32 {
+    fn new_unit(&mut self, spot: Spot<'t>, label: Label<'t>, reader: &mut Reader<'t>) -> u32 {
         let index = u32::try_from(self.units.len()).unwrap_or(u32::MAX);
         self.units.push(Unit { spot, label, edges: Vec::new(), request: false, response: false });
         reader.units.insert(spot.node, index);
@@ -695,7 +736,7 @@ impl<'t> Description<'t> {
         spot: Spot<'t>,
         (name, key, role): (&'t str, Span, Role),
         joined: Option<Facts<'t>>,
-        walk: &mut Walk<'_>,
+        walk: &mut Walk<'_, 't>,
         depth: usize,
     ) {
         if depth > MAX_DEPTH {
@@ -715,7 +756,11 @@ impl<'t> Description<'t> {
         }
         let own = Facts::of(spot.node);
         let facts = joined.map_or(own, |joined| own.and(joined));
-        self.schemas.push(Schema { spot, unit: walk.unit, name, key, role, facts });
+        let meaning = match role {
+            Role::Property => walk.reader.meaning(name),
+            _ => Meaning::default(),
+        };
+        self.schemas.push(Schema { spot, unit: walk.unit, name, key, role, facts, meaning });
         let Kind::Object(members) = &spot.node.kind else { return };
         for member in members {
             let inner = spot.with(&member.value);
@@ -812,21 +857,28 @@ const METHODS: &[&str] = &["get", "put", "post", "delete", "options", "head", "p
 static NULL: Node = Node { kind: Kind::Null, span: Span { start: 0, end: 0 } };
 
 /// What is known while a description is read.
-struct Reader {
+#[derive(Default)]
+struct Reader<'t> {
     units: HashMap<*const Node, u32>,
     parameters: HashMap<*const Node, u32>,
     /// For each operation, the units of its requests and of its answers.
     direct: Vec<(Vec<u32>, Vec<u32>)>,
+    /// The same names come again and again.
+    meanings: HashMap<&'t str, Meaning>,
 }
 
-struct Walk<'a> {
+struct Walk<'a, 't> {
     unit: u32,
     edges: &'a mut Vec<u32>,
     open: &'a mut Vec<u32>,
-    reader: &'a mut Reader,
+    reader: &'a mut Reader<'t>,
 }
 
-impl Reader {
+impl<'t> Reader<'t> {
+    fn meaning(&mut self, name: &'t str) -> Meaning {
+        *self.meanings.entry(name).or_insert_with(|| Meaning::of(name))
+    }
+
     fn request(&mut self, unit: Option<u32>) {
         if let Some((request, _)) = self.direct.last_mut() {
             request.extend(unit);

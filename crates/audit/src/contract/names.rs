@@ -1,94 +1,39 @@
 //! What a name says about the value behind it: secrets, personal data, privileges, addresses.
 
-/// Whether a name is that of a secret: a password, a key, a token.
-pub(crate) fn is_secret(name: &str) -> bool {
-    let words = words(name);
-    // `passwordResetUrl`, `tokenType`, `secretName`, `hasPassword` speak about one and are none.
-    let about = [
-        "url",
-        "uri",
-        "type",
-        "name",
-        "id",
-        "ids",
-        "policy",
-        "expiry",
-        "expires",
-        "expiration",
-        "length",
-        "count",
-        "enabled",
-        "required",
-        "changed",
-        "updated",
-        "at",
-        "date",
-        "time",
-        "ttl",
-        "hint",
-        "status",
-        "reset",
-        "version",
-        "limit",
-        "usage",
-        "prefix",
-        "arn",
-        "ref",
-        "reference",
-        "page",
-        "next",
-        "previous",
-        "continuation",
-        "scope",
-        "scopes",
-        "last",
-        "has",
-        "is",
-        "rotation",
-        "lifetime",
-        "format",
-        "location",
-        "set",
-        "in",
-        "on",
-        "strength",
-        "history",
-        "minimum",
-        "maximum",
-        "use",
-        "uses",
-        "reason",
-        "description",
-        "label",
-        "endpoint",
-    ];
-    if words.iter().any(|word| about.contains(&word.as_str())) {
-        return false;
+/// What a name says about the value behind it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Meaning {
+    /// A secret: a password, a key, a token.
+    pub(crate) secret: bool,
+    /// A secret that no answer needs to hold, not even the one that issues it.
+    pub(crate) never_shown: bool,
+    /// A password, and nothing about one.
+    pub(crate) password: bool,
+    /// Personal or financial data.
+    pub(crate) personal: bool,
+    /// What only the server may decide: a role, an owner, a balance.
+    pub(crate) privileged: bool,
+    /// An address that the server may be made to call.
+    pub(crate) address: bool,
+    /// What only those who wrote the API need to see: a stack trace, a statement.
+    pub(crate) inside: bool,
+}
+
+impl Meaning {
+    pub(crate) fn of(name: &str) -> Meaning {
+        let words = words(name);
+        let among = |list: &[&str]| words.iter().any(|word| list.contains(&word.as_str()));
+        let secret = any(&words, SECRETS) && !among(ABOUT_SECRETS);
+        Meaning {
+            secret,
+            never_shown: secret && any(&words, NEVER_SHOWN),
+            password: words.last().is_some_and(|word| PASSWORDS.contains(&word.as_str())),
+            personal: any(&words, PERSONAL),
+            privileged: any(&words, PRIVILEGED),
+            address: any(&words, ADDRESSES) && !among(SHOWN_ADDRESSES),
+            inside: INSIDE.contains(&words.concat().as_str()),
+        }
     }
-    any(&words, SECRETS)
-}
-
-/// Whether a name is that of a secret that no answer needs to hold, not even the one that issues it.
-pub(crate) fn is_never_shown(name: &str) -> bool {
-    is_secret(name) && any(&words(name), NEVER_SHOWN)
-}
-
-/// Whether a name is that of personal or financial data.
-pub(crate) fn is_personal(name: &str) -> bool {
-    any(&words(name), PERSONAL)
-}
-
-/// Whether a name is that of a property that only the server may decide: a role, an owner, a balance.
-pub(crate) fn is_privileged(name: &str) -> bool {
-    any(&words(name), PRIVILEGED)
-}
-
-/// Whether a name is that of an address that the server may be made to call.
-pub(crate) fn is_address(name: &str) -> bool {
-    let words = words(name);
-    let shown =
-        ["icon", "logo", "avatar", "website", "homepage", "docs", "documentation", "help", "terms", "policy"];
-    any(&words, ADDRESSES) && !words.iter().any(|word| shown.contains(&word.as_str()))
 }
 
 /// Whether a path or an operation's name is about logging in, tokens or the like, where secrets are exchanged.
@@ -151,6 +96,66 @@ const SECRETS: &[&[&str]] = &[
     &["credentials"],
     &["encryption", "key"],
     &["signing", "key"],
+];
+
+/// `passwordResetUrl`, `tokenType`, `secretName`, `hasPassword` speak about one and are none.
+const ABOUT_SECRETS: &[&str] = &[
+    "url",
+    "uri",
+    "type",
+    "name",
+    "id",
+    "ids",
+    "policy",
+    "expiry",
+    "expires",
+    "expiration",
+    "length",
+    "count",
+    "enabled",
+    "required",
+    "changed",
+    "updated",
+    "at",
+    "date",
+    "time",
+    "ttl",
+    "hint",
+    "status",
+    "reset",
+    "version",
+    "limit",
+    "usage",
+    "prefix",
+    "arn",
+    "ref",
+    "reference",
+    "page",
+    "next",
+    "previous",
+    "continuation",
+    "scope",
+    "scopes",
+    "last",
+    "has",
+    "is",
+    "rotation",
+    "lifetime",
+    "format",
+    "location",
+    "set",
+    "in",
+    "on",
+    "strength",
+    "history",
+    "minimum",
+    "maximum",
+    "use",
+    "uses",
+    "reason",
+    "description",
+    "label",
+    "endpoint",
 ];
 
 const NEVER_SHOWN: &[&[&str]] = &[
@@ -245,6 +250,35 @@ const ADDRESSES: &[&[&str]] = &[
     &["remote", "host"],
 ];
 
+/// Addresses that are shown to people.
+const SHOWN_ADDRESSES: &[&str] =
+    &["icon", "logo", "avatar", "website", "homepage", "docs", "documentation", "help", "terms", "policy"];
+
+const PASSWORDS: &[&str] = &["password", "passwd", "pwd", "passphrase"];
+
+/// Whole names, without what separates their words.
+const INSIDE: &[&str] = &[
+    "stacktrace",
+    "stack",
+    "backtrace",
+    "traceback",
+    "exception",
+    "exceptionmessage",
+    "exceptiontype",
+    "innerexception",
+    "sql",
+    "sqlstate",
+    "sqlquery",
+    "debug",
+    "debuginfo",
+    "debugmessage",
+    "developermessage",
+    "innererror",
+    "innererrors",
+    "exceptionclass",
+    "stacktraceelements",
+];
+
 const LOGINS: &[&[&str]] = &[
     &["login"],
     &["logon"],
@@ -332,7 +366,7 @@ mod tests {
     #[test]
     fn names_are_told_apart() {
         for name in ["password", "userPassword", "client_secret", "accessToken", "X-API-Key", "cvv", "pin"] {
-            assert!(is_secret(name), "{name}");
+            assert!(Meaning::of(name).secret, "{name}");
         }
         for name in [
             "passwordResetUrl",
@@ -348,21 +382,25 @@ mod tests {
             "passwordLastChanged",
             "secretName",
         ] {
-            assert!(!is_secret(name), "{name}");
+            assert!(!Meaning::of(name).secret, "{name}");
         }
         for name in ["role", "isAdmin", "owner_id", "email_verified", "accountBalance"] {
-            assert!(is_privileged(name), "{name}");
+            assert!(Meaning::of(name).privileged, "{name}");
         }
         for name in ["parole", "administrative_area", "rolled", "description"] {
-            assert!(!is_privileged(name), "{name}");
+            assert!(!Meaning::of(name).privileged, "{name}");
         }
         for name in ["email", "userEmail", "ssn", "cardNumber", "dateOfBirth"] {
-            assert!(is_personal(name), "{name}");
+            assert!(Meaning::of(name).personal, "{name}");
         }
         assert!(is_login("/v1/auth/login", None) && is_login("/users/{token}", Some("signIn")));
         assert!(!is_login("/authors/{id}", None) && !is_login("/orders", Some("listOrders")));
         assert!(is_admin("/v1/admin/users") && !is_admin("/administrative-areas"));
-        assert!(is_address("callbackUrl") && is_address("webhook") && !is_address("hurl"));
-        assert!(is_never_shown("passwordHash") && !is_never_shown("accessToken"));
+        assert!(
+            Meaning::of("callbackUrl").address
+                && Meaning::of("webhook").address
+                && !Meaning::of("hurl").address
+        );
+        assert!(Meaning::of("passwordHash").never_shown && !Meaning::of("accessToken").never_shown);
     }
 }

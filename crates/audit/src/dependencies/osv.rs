@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::inventory::Package;
-use super::version::{BadVersion, Ecosystem, compare};
+use super::version::{BadVersion, Ecosystem, beside, compare};
 
 /// One advisory. What the schema has beyond this is not read.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -192,7 +192,13 @@ impl Affected {
             .filter(|range| matches!(range.kind.as_str(), "SEMVER" | "ECOSYSTEM"))
             .collect();
         let version = &package.version;
-        let listed = self.versions.iter().any(|listed| listed == version);
+        let is_listed = |listed: &String| {
+            let ecosystem = package.ecosystem;
+            let same =
+                || compare(ecosystem, beside(ecosystem, version, listed), listed) == Ok(Ordering::Equal);
+            listed == version || (ecosystem == Ecosystem::PyPi && same())
+        };
+        let listed = self.versions.iter().any(is_listed);
         // Neither versions nor ranges: all of it, as for a malicious package.
         if self.versions.is_empty() && self.ranges.is_empty() {
             return Ok(Some(None));
@@ -253,7 +259,10 @@ impl Range {
                 Event { last_affected: Some(at), .. } => (at.as_str(), false, 2),
                 _ => continue,
             };
-            let order = if opens && at == "0" { Ordering::Greater } else { compare(ecosystem, version, at)? };
+            let order = match opens && at == "0" {
+                true => Ordering::Greater,
+                false => compare(ecosystem, beside(ecosystem, version, at), at)?,
+            };
             let reached = if rank == 2 { order == Ordering::Greater } else { order != Ordering::Less };
             if !reached {
                 continue;

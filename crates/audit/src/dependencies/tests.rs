@@ -107,7 +107,12 @@ fn lists_withdrawals_and_other_packages() {
     let listed = advisory(json!({ "id": "T-2", "affected": [{
         "package": { "ecosystem": "PyPI", "name": "Thing" }, "versions": ["1.0", "1.1"] }] }));
     assert_eq!(fixed(&listed, Ecosystem::PyPi, "1.1"), Answer::Yes { fixed: None });
-    assert_eq!(fixed(&listed, Ecosystem::PyPi, "1.2"), Answer::No);
+    for same in ["1.0.0", "1.1+build.2", "v1.0"] {
+        assert_eq!(fixed(&listed, Ecosystem::PyPi, same), Answer::Yes { fixed: None }, "{same} (PEP 440)");
+    }
+    for other in ["1.2", "1.1.post1", "1.10", "not a version"] {
+        assert_eq!(fixed(&listed, Ecosystem::PyPi, other), Answer::No, "{other}");
+    }
     assert_eq!(fixed(&listed, Ecosystem::Npm, "1.1"), Answer::No, "another ecosystem");
 
     let withdrawn = advisory(json!({ "id": "T-3", "withdrawn": "2026-01-01T00:00:00Z", "affected": [{

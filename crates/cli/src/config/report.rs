@@ -4,6 +4,7 @@ use std::fmt::{self, Display};
 use std::ops::Range;
 use std::sync::LazyLock;
 
+use portcullis_engine::looks_secret;
 use portcullis_openapi::source::{Document, Span};
 use regex::Regex;
 
@@ -78,14 +79,16 @@ fn excerpt(document: &Document, span: Span) -> Excerpt {
 /// The line with stars in the place of what other keys of it that look like secrets have; `shown` are the columns that
 /// the error is about. References such as `${NAME}` tell nothing.
 fn without_secrets(line: &str, shown: Range<usize>) -> String {
-    static SECRETS: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    static PAIRS: LazyLock<Option<Regex>> = LazyLock::new(|| {
         let value = r#"("[^"]*"?|'[^']*'?|[^\s,{}\[\]"'$][^\s,}\]]*)"#;
-        Regex::new(&format!(r#"(?i)[\w-]*(?:secret|key|pass|pwd|token|credential)[\w-]*["']?\s*:\s+{value}"#))
-            .ok()
+        Regex::new(&format!(r#"([\w-]+)["']?\s*:\s+{value}"#)).ok()
     });
     let mut hidden: Vec<Range<usize>> = Vec::new();
-    for found in SECRETS.iter().flat_map(|secrets| secrets.captures_iter(line)) {
-        let Some(value) = found.get(1).filter(|value| !value.as_str().contains("${")) else { continue };
+    for found in PAIRS.iter().flat_map(|pairs| pairs.captures_iter(line)) {
+        let (Some(name), Some(value)) = (found.get(1), found.get(2)) else { continue };
+        if !looks_secret(name.as_str()) || value.as_str().contains("${") {
+            continue;
+        }
         let start = line.get(..value.start()).unwrap_or_default().chars().count();
         let end = start + value.as_str().chars().count();
         if end <= shown.start || shown.end <= start {
@@ -156,6 +159,7 @@ mod tests {
             (r#"{"client_secret": "s", "least": 1}"#, r#"{"client_secret": ***, "least": 1}"#),
             ("x: { password: hunter2, least: 5 }", "x: { password: *******, least: 5 }"),
             ("x: { api_token: 'é,}', least: 5 }", "x: { api_token: *****, least: 5 }"),
+            ("x: { authorization: Basic-abc, least: 5 }", "x: { authorization: *********, least: 5 }"),
             ("x: { secret: \"${NAME}\", least: 5 }", "x: { secret: \"${NAME}\", least: 5 }"),
             ("x: { secret: ${NAME}, least: 5 }", "x: { secret: ${NAME}, least: 5 }"),
             ("x: { secret: \"cut off, least: 5", "x: { secret: ******************"),

@@ -3,6 +3,7 @@
 pub mod contenders;
 pub mod contract;
 pub mod detection;
+pub mod fix;
 pub mod idle;
 pub mod load;
 pub mod measure;

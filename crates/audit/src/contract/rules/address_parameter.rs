@@ -27,12 +27,11 @@ fn check<'t>(description: &Description<'t>, schema: &Schema<'t>, out: &mut Out<'
     if !in_request(description, schema) || facts.read_only || facts.fixed || facts.pattern.is_some() {
         return;
     }
-    let name = match (schema.role, description.units.get(schema.unit as usize).map(|unit| unit.label)) {
-        (Role::Root, Some(Label::Parameter(name))) => name,
-        (Role::Property, _) => schema.name,
-        _ => return,
+    let meaning = match (schema.role, description.units.get(schema.unit as usize).map(|unit| unit.label)) {
+        (Role::Root, Some(Label::Parameter(name))) => Meaning::of(name),
+        _ => schema.meaning,
     };
-    if facts.string && names::is_address(name) {
+    if facts.string && meaning.address {
         out.schema(schema, true, false);
     }
 }

@@ -23,12 +23,11 @@ pub(super) static RULE: Rule = Rule {
 };
 
 fn check<'t>(description: &Description<'t>, operation: &Operation<'t>, out: &mut Out<'_, 't>) {
-    if !names::is_admin(operation.path) || !operation.is_protected() {
+    if !operation.admin || !operation.is_protected() {
         return;
     }
     let own = demands(operation);
-    let shared =
-        description.operations.iter().any(|other| !names::is_admin(other.path) && demands(other) == own);
+    let shared = description.operations.iter().any(|other| !other.admin && demands(other) == own);
     if shared {
         out.operation(operation, operation.spot.file, operation.key, operation.method);
     }

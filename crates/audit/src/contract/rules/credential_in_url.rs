@@ -22,5 +22,5 @@ pub(super) static RULE: Rule = Rule {
 };
 
 fn check<'t>(_: &Description<'t>, parameter: &Parameter<'t>, out: &mut Out<'_, 't>) {
-    in_url(parameter, names::is_secret, out);
+    in_url(parameter, |name| name.secret, out);
 }

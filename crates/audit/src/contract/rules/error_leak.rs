@@ -22,46 +22,7 @@ pub(super) static RULE: Rule = Rule {
 };
 
 fn check<'t>(description: &Description<'t>, schema: &Schema<'t>, out: &mut Out<'_, 't>) {
-    if schema.role != Role::Property || !is_inside(schema.name) {
-        return;
-    }
-    let of_error = description.operations.iter().any(|operation| {
-        let errors = operation
-            .responses
-            .iter()
-            .filter(|response| response.status.starts_with(['4', '5']) || response.status == "default");
-        errors.flat_map(|response| &response.media).filter_map(|media| media.unit).any(|unit| {
-            unit == schema.unit
-                || description.units.get(unit as usize).is_some_and(|one| one.edges.contains(&schema.unit))
-        })
-    });
-    if of_error {
+    if schema.meaning.inside && description.uses.errors.has(schema.unit as usize) {
         out.schema(schema, false, true);
     }
-}
-
-fn is_inside(name: &str) -> bool {
-    let joined = names::words(name).concat();
-    [
-        "stacktrace",
-        "stack",
-        "backtrace",
-        "traceback",
-        "exception",
-        "exceptionmessage",
-        "exceptiontype",
-        "innerexception",
-        "sql",
-        "sqlstate",
-        "sqlquery",
-        "debug",
-        "debuginfo",
-        "debugmessage",
-        "developermessage",
-        "innererror",
-        "innererrors",
-        "exceptionclass",
-        "stacktraceelements",
-    ]
-    .contains(&joined.as_str())
 }

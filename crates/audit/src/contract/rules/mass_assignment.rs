@@ -23,16 +23,8 @@ pub(super) static RULE: Rule = Rule {
 };
 
 fn check<'t>(description: &Description<'t>, schema: &Schema<'t>, out: &mut Out<'_, 't>) {
-    let candidate =
-        schema.role == Role::Property && !schema.facts.read_only && names::is_privileged(schema.name);
-    if !candidate || !in_request(description, schema) {
-        return;
-    }
-    let by_others = description.operations.iter().any(|operation| {
-        let reached = description.reach.request(operation.index as usize).has(schema.unit as usize);
-        reached && operation.body.is_some() && operation.writes() && !names::is_admin(operation.path)
-    });
-    if by_others {
+    let candidate = schema.meaning.privileged && !schema.facts.read_only;
+    if candidate && description.uses.written.has(schema.unit as usize) {
         out.schema(schema, true, false);
     }
 }

@@ -23,12 +23,7 @@ pub(super) static RULE: Rule = Rule {
 
 fn check<'t>(description: &Description<'t>, schema: &Schema<'t>, out: &mut Out<'_, 't>) {
     let facts = &schema.facts;
-    let words = names::words(schema.name);
-    let named = words
-        .last()
-        .is_some_and(|word| matches!(word.as_str(), "password" | "passwd" | "pwd" | "passphrase"));
-    if named
-        && schema.role == Role::Property
+    if schema.meaning.password
         && facts.string
         && facts.format != Some("password")
         && !facts.write_only

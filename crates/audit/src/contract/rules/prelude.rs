@@ -8,7 +8,7 @@ pub(super) use crate::contract::model::{
     Description, Facts, Label, Media, Operation, Parameter, Response, Role, Schema, Scheme, Security, Server,
     Spot,
 };
-pub(super) use crate::contract::names;
+pub(super) use crate::contract::names::{self, Meaning};
 pub(super) use crate::contract::rule::{Hook, Rule, Severity};
 
 /// The operations that a scheme's requirement concerns.
@@ -62,8 +62,8 @@ pub(super) fn untyped<'t>(
 }
 
 /// A hit where a parameter of the URL has a name that should not stand there.
-pub(super) fn in_url<'t>(parameter: &Parameter<'t>, is: fn(&str) -> bool, out: &mut Out<'_, 't>) {
-    if matches!(parameter.place, "path" | "query") && is(parameter.name) {
+pub(super) fn in_url<'t>(parameter: &Parameter<'t>, is: fn(Meaning) -> bool, out: &mut Out<'_, 't>) {
+    if matches!(parameter.place, "path" | "query") && is(Meaning::of(parameter.name)) {
         out.parameter(parameter);
     }
 }

@@ -25,23 +25,15 @@ pub(super) static RULE: Rule = Rule {
 fn check<'t>(description: &Description<'t>, schema: &Schema<'t>, out: &mut Out<'_, 't>) {
     let facts = &schema.facts;
     let in_response = description.units.get(schema.unit as usize).is_some_and(|unit| unit.response);
-    let may_be = schema.role == Role::Property
+    let may_be = schema.meaning.secret
         && in_response
         && !facts.write_only
         && !facts.object
         && !facts.array
         && (facts.string || facts.integer || !facts.typed)
         && !facts.reference;
-    if !may_be || !names::is_secret(schema.name) {
-        return;
-    }
-    let issued_only = !names::is_never_shown(schema.name)
-        && description.operations.iter().all(|operation| {
-            let reached = description.reach.response(operation.index as usize).has(schema.unit as usize);
-            let created = operation.method == "post";
-            !reached || created || names::is_login(operation.path, operation.spot.str("operationId"))
-        });
-    if !issued_only {
+    // What issues a secret has to show it, once.
+    if may_be && (schema.meaning.never_shown || description.uses.shown.has(schema.unit as usize)) {
         out.schema(schema, false, true);
     }
 }

@@ -25,7 +25,7 @@ pub(super) static RULE: Rule = Rule {
 };
 
 fn check<'t>(_: &Description<'t>, operation: &Operation<'t>, out: &mut Out<'_, 't>) {
-    if !operation.writes() || names::is_login(operation.path, operation.spot.str("operationId")) {
+    if !operation.writes() || operation.login {
         return;
     }
     match &operation.security {

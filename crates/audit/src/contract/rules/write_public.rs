@@ -26,9 +26,8 @@ pub(super) static RULE: Rule = Rule {
 };
 
 fn check<'t>(_: &Description<'t>, operation: &Operation<'t>, out: &mut Out<'_, 't>) {
-    let id = operation.spot.str("operationId");
     let silent = matches!(operation.security, Security::Absent);
-    if operation.writes() && silent && !names::is_login(operation.path, id) {
+    if operation.writes() && silent && !operation.login {
         out.operation(operation, operation.spot.file, operation.key, operation.method);
     }
 }

@@ -149,6 +149,15 @@ pub fn compare(ecosystem: Ecosystem, a: &str, b: &str) -> Result<Ordering, BadVe
     }
 }
 
+/// What of `version` counts beside `bound`: where a bound names no local version (`+x`), that of the candidate is passed
+/// over (PEP 440, "Version specifiers").
+pub(super) fn beside<'v>(ecosystem: Ecosystem, version: &'v str, bound: &str) -> &'v str {
+    match version.split_once('+') {
+        Some((public, _)) if ecosystem == Ecosystem::PyPi && !bound.contains('+') => public,
+        _ => version,
+    }
+}
+
 /// Compares two runs of digits as numbers, however long.
 fn numbers(a: &str, b: &str) -> Ordering {
     let (a, b) = (a.trim_start_matches('0'), b.trim_start_matches('0'));

@@ -31,6 +31,8 @@ pub(crate) struct Transport {
     pub(crate) untrusted: Option<String>,
     /// When its certificate ends.
     pub(crate) expires: Option<OffsetDateTime>,
+    /// Whether a call over TLS was answered: only then what stands in an answer is known.
+    pub(crate) answered: bool,
     /// Seconds of `Strict-Transport-Security`, where it is sent.
     pub(crate) hsts: Option<u64>,
     /// Why nothing could be learnt.
@@ -71,9 +73,14 @@ impl Transport {
                 Err(error) => found.failed = Some(error.to_string()),
             }
         }
-        let old = OLD.iter().filter(|(_, version)| takes(endpoint, *version, COMMON));
-        let old: Vec<&'static str> = old.map(|(name, _)| *name).collect();
-        found.versions.splice(0..0, old);
+        // A version that is spoken with suites alone that no handshake here takes is spoken all the same.
+        let suites = COMMON.iter().chain(WEAK.iter().flat_map(|(_, suites)| *suites));
+        let suites: Vec<u16> = suites.copied().collect();
+        let untried = [("TLS 1.2", 0x0303)];
+        let untried = untried.iter().filter(|(name, _)| !found.versions.contains(name));
+        let other = OLD.iter().chain(untried).filter(|(_, version)| takes(endpoint, *version, &suites));
+        let other: Vec<&'static str> = other.map(|(name, _)| *name).collect();
+        found.versions.splice(0..0, other);
         if found.versions.is_empty() {
             return found;
         }
@@ -90,6 +97,7 @@ impl Transport {
         if let Some(answer) =
             any.ok().and_then(|any| wire::exchange(endpoint, &any, "GET", "/", &[], b"").ok())
         {
+            found.answered = true;
             found.hsts = answer.header("strict-transport-security").and_then(max_age);
         }
         found
@@ -441,7 +449,7 @@ const CHECKS: &[Check] = &[
         severity: Severity::Low,
         fix: "Send `Strict-Transport-Security: max-age=31536000; includeSubDomains`.",
         seen: |found, _| match found.hsts {
-            None => Some("there is no such field".into()),
+            None => found.answered.then(|| "there is no such field".into()),
             Some(age) if age < HSTS_LEAST => Some(format!("it holds for {age} seconds only")),
             Some(_) => None,
         },

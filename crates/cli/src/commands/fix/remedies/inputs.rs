@@ -1,5 +1,8 @@
 //! What calls carry.
 
+use std::collections::BTreeSet;
+
+use portcullis_engine::looks_secret;
 use serde_json::{Value, json};
 
 use crate::commands::fix::remedy::{Case, Cure, Scope, one};
@@ -80,7 +83,10 @@ pub(super) fn passwords(case: &Case<'_>) -> Vec<Cure> {
     vec![case.here("values", one(&place, one("minLength", shortest)))]
 }
 
-/// A text, where ordinary values are texts; a number where they are numbers.
+/// Texts without control characters but those that end lines and cells.
+const READABLE: &str = "[^\\x00-\\x08\\x0B\\x0C\\x0E-\\x1F\\x7F]*";
+
+/// A text that can be read, where ordinary values are texts; a number where they are numbers.
 pub(super) fn types(case: &Case<'_>) -> Vec<Cure> {
     let values = case.place().map(|place| case.traffic.values(case.label(), &place)).unwrap_or_default();
     let numbers = !values.is_empty() && values.iter().all(|value| value.parse::<f64>().is_ok());
@@ -88,6 +94,9 @@ pub(super) fn types(case: &Case<'_>) -> Vec<Cure> {
         true => bounds(case, json!({ "type": "number" })),
         false => bounds(case, json!({ "type": "string" })),
     };
+    if !numbers {
+        cures.extend(bounds(case, one("pattern", READABLE)));
+    }
     cures.extend(characters(case));
     cures.push(Cure::default().and(Scope::All, "mask", json!({ "mode": "enforce", "server_errors": "all" })));
     cures
@@ -146,21 +155,35 @@ fn marked_up(case: &Case<'_>, exchange: &Exchange) -> Vec<String> {
     places
 }
 
-/// Letters, digits and what else ordinary values of the place have; nothing where they have too much.
+/// Letters, digits and what else ordinary values of the place have.
 fn characters(case: &Case<'_>) -> Vec<Cure> {
     let Some(place) = case.place() else { return Vec::new() };
     let values = case.traffic.values(case.label(), &place);
-    let mut other: Vec<char> =
-        values.iter().flat_map(|value| value.chars()).filter(|c| !c.is_alphanumeric()).collect();
+    match class_of(&place, values.into_iter()) {
+        Some(class) => bounds(case, one("pattern", format!("{class}*"))),
+        None => Vec::new(),
+    }
+}
+
+/// Different values that must have been seen before something is said of those that were not.
+const ENOUGH: usize = 3;
+
+/// The class of characters that ordinary values of a place have; nothing where they have too much, where too few of them
+/// were seen, and of secrets, in which people put anything.
+fn class_of<'v>(place: &str, values: impl Iterator<Item = &'v str>) -> Option<String> {
+    let values: BTreeSet<&str> = values.collect();
+    if values.len() < ENOUGH || looks_secret(place) {
+        return None;
+    }
+    let mut other: BTreeSet<char> = values.iter().flat_map(|value| value.chars()).collect();
+    other.retain(|c| !c.is_alphanumeric());
     other.extend(['-', '_']);
-    other.sort_unstable();
-    other.dedup();
     if other.iter().any(|c| !matches!(c, '-' | '_' | ' ' | '.' | '@' | '+' | ',' | ':')) {
-        return Vec::new();
+        return None;
     }
     let class: String =
         other.iter().map(|c| if *c == '-' { "\\-".to_owned() } else { c.to_string() }).collect();
-    bounds(case, one("pattern", format!("[\\p{{L}}\\p{{N}}{class}]*")))
+    Some(format!("[\\p{{L}}\\p{{N}}{class}]"))
 }
 
 /// Places that carry addresses are judged.
@@ -168,5 +191,39 @@ pub(super) fn addresses(case: &Case<'_>) -> Vec<Cure> {
     match (case.place(), case.operation()) {
         (Some(place), Some(_)) => vec![case.here("ssrf", one("parameters", json!([place])))],
         _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_seen_is_not_forbidden() {
+        let class = |place: &str, values: &[&str]| class_of(place, values.iter().copied());
+        let names = ["hanna", "otto", "lea-2"];
+        assert_eq!(class("body./username", &names).as_deref(), Some("[\\p{L}\\p{N}\\-_]"));
+        assert_eq!(
+            class("body./email", &["a@b.c", "d@e.f", "g@h.i"]).as_deref(),
+            Some("[\\p{L}\\p{N}\\-.@_]")
+        );
+        assert_eq!(class("body./username", &["hanna", "otto", "otto"]), None, "two people are no rule");
+        assert_eq!(class("body./email", &[]), None);
+        assert_eq!(class("body./password", &names), None, "a password may have any character");
+        assert_eq!(class("body./note", &["a", "b", "c;d"]), None);
+        for secret in ["body./reset_pin_code", "query.access_token", "header.x-api-key"] {
+            assert_eq!(class(secret, &names), None, "{secret}");
+        }
+    }
+
+    #[test]
+    fn readable_texts_have_lines_and_no_null() {
+        let readable = regex::Regex::new(&format!("^(?:{READABLE})$")).unwrap();
+        for text in ["", "o'Brien; <b>", "two\nlines\r\n\tand a cell", "\u{fffd}é漢"] {
+            assert!(readable.is_match(text), "{text:?}");
+        }
+        for text in ["a\0b", "\u{1b}[2J", "\u{7f}", "\u{8}"] {
+            assert!(!readable.is_match(text), "{text:?}");
+        }
     }
 }
