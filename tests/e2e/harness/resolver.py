@@ -32,7 +32,7 @@ class Turning(BaseResolver):
         for text in answers[min(turn, len(answers) - 1)]:
             address = ipaddress.ip_address(text)
             if kind == ("A" if address.version == 4 else "AAAA"):
-                data = A(text) if address.version == 4 else AAAA(text)
+                data = A(text) if address.version == 4 else AAAA(address.exploded)
                 reply.add_answer(RR(request.q.qname, request.q.qtype, rdata=data, ttl=0))
         return reply
 

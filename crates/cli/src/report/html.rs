@@ -49,6 +49,7 @@ fn name(report: &Report) -> &'static str {
         "scan" => "Security test",
         "audit" => "Security audit",
         "check" => "Security checklist",
+        "fix" => "Closed at the gateway",
         _ => "Security report",
     }
 }
@@ -70,10 +71,10 @@ fn head(out: &mut String, report: &Report) {
             out,
             "<div class=\"banner\"><b>Not complete.</b> {} What was found until then is below; what is not below \
              was not necessarily looked at.</div>",
-            escaped(why)
+            prose(why)
         );
     }
-    let _ = writeln!(out, "<p>{}</p>", escaped(&summary(report)));
+    let _ = writeln!(out, "<p>{}</p>", prose(&summary(report)));
     let counts = report.counts();
     out.push_str("<div class=\"tiles\">\n");
     if let Some(score) = report.score {
@@ -99,8 +100,7 @@ fn head(out: &mut String, report: &Report) {
     if !report.facts.is_empty() {
         out.push_str("<div class=\"scroll facts\"><table>\n");
         for fact in &report.facts {
-            let _ =
-                writeln!(out, "<tr><td>{}</td><td>{}</td></tr>", escaped(&fact.name), escaped(&fact.value));
+            let _ = writeln!(out, "<tr><td>{}</td><td>{}</td></tr>", escaped(&fact.name), prose(&fact.value));
         }
         out.push_str("</table></div>\n");
     }
@@ -127,7 +127,7 @@ fn summary(report: &Report) -> String {
     };
     let worst = report.items.iter().find(|item| item.state == State::New);
     if let Some(worst) = worst.filter(|worst| worst.severity >= Severity::Medium) {
-        let _ = write!(text, " The first: {}.", worst.title.trim_end_matches('.'));
+        let _ = write!(text, " The first: “{}”.", worst.title.trim_end_matches('.'));
     }
     let closable =
         report.items.iter().filter(|item| item.state == State::New && item.patch.is_some()).count();
@@ -172,7 +172,7 @@ fn finding(out: &mut String, report: &Report, item: &Item) {
          {severity}</span><span class=\"title\">{}</span><code class=\"quiet code\">{}</code>\
          <span class=\"where\">{}{more}</span></summary>\n<div>\n",
         escaped(&item.fingerprint),
-        escaped(&item.title),
+        prose(&item.title),
         escaped(&item.code),
         escaped(&item.place()),
         severity = item.severity,
@@ -185,7 +185,7 @@ fn finding(out: &mut String, report: &Report, item: &Item) {
         item.confidence,
         escaped(item.owasp.title()),
         item.cwe,
-        escaped(&item.detail)
+        prose(&item.detail)
     );
     if item.places.len() > 1 {
         out.push_str("<details class=\"exchange\"><summary>all places</summary><ul>\n");
@@ -216,9 +216,9 @@ fn finding(out: &mut String, report: &Report, item: &Item) {
             escaped(&item.code)
         );
     }
-    let _ = write!(out, "<h3>Fix in the API</h3>\n<p>{}</p>\n", escaped(&item.fix));
+    let _ = write!(out, "<h3>Fix in the API</h3>\n<p>{}</p>\n", prose(&item.fix));
     if let Some(patch) = &item.patch {
-        let _ = write!(out, "<h3>Close it with Portcullis</h3>\n<p>{}</p>\n", escaped(&patch.text));
+        let _ = write!(out, "<h3>Close it with Portcullis</h3>\n<p>{}</p>\n", prose(&patch.text));
         if let Some(yaml) = &patch.yaml {
             let _ = writeln!(out, "<pre>{}</pre>", escaped(yaml));
         }
@@ -231,7 +231,7 @@ fn evidence(out: &mut String, item: &Item) {
     if evidence.proof.is_empty() && evidence.excerpt.is_none() && evidence.exchanges.is_empty() {
         return;
     }
-    let _ = write!(out, "<h3>Evidence</h3>\n<p>{}</p>\n", escaped(&evidence.proof));
+    let _ = write!(out, "<h3>Evidence</h3>\n<p>{}</p>\n", prose(&evidence.proof));
     if let Some(excerpt) = &evidence.excerpt {
         let _ = writeln!(out, "<pre>{}</pre>", escaped(excerpt));
     }
@@ -246,7 +246,7 @@ fn evidence(out: &mut String, item: &Item) {
             escaped(label)
         );
         if !expected.is_empty() {
-            let _ = writeln!(out, "<p>Expected: {}</p>", escaped(expected));
+            let _ = writeln!(out, "<p>Expected: {}</p>", prose(expected));
         }
         let answer = response.as_ref().map_or("no answer".to_owned(), super::Response::text);
         let _ = writeln!(
@@ -270,7 +270,10 @@ fn table(out: &mut String, section: &Section) {
     for row in &section.rows {
         out.push_str("<tr>");
         for cell in row {
-            let _ = write!(out, "<td>{}</td>", escaped(cell));
+            let _ = match tone(cell) {
+                Some(tone) => write!(out, "<td><span class=\"mark {tone}\">{}</span></td>", escaped(cell)),
+                None => write!(out, "<td>{}</td>", prose(cell)),
+            };
         }
         out.push_str("</tr>\n");
     }
@@ -297,7 +300,7 @@ fn notes(out: &mut String, report: &Report) {
     }
     out.push_str("<h2>Notes</h2>\n<ul>\n");
     for note in &report.notes {
-        let _ = writeln!(out, "<li>{}</li>", escaped(note));
+        let _ = writeln!(out, "<li>{}</li>", prose(note));
     }
     out.push_str("</ul>\n");
 }
@@ -311,4 +314,51 @@ fn rules(out: &mut String, report: &Report) {
     });
     let head = ["code", "what it looks for", "category", "findings"].map(str::to_owned).to_vec();
     table(out, &Section { title: "What was looked for".into(), head, rows: rows.collect() });
+}
+
+/// The colour of a cell that is nothing but a severity or an answer.
+fn tone(cell: &str) -> Option<&'static str> {
+    match cell {
+        "yes" => Some("good"),
+        "no" | "open" => Some("high"),
+        _ => Severity::ALL.into_iter().map(Severity::as_str).find(|severity| *severity == cell),
+    }
+}
+
+/// Text in which backticks stand around what was written somewhere.
+fn prose(text: &str) -> String {
+    let parts: Vec<&str> = text.split('`').collect();
+    if parts.len().is_multiple_of(2) {
+        return escaped(text).to_string();
+    }
+    let mut out = String::with_capacity(text.len() + 32);
+    for (at, part) in parts.into_iter().enumerate() {
+        let _ = match at % 2 {
+            0 => write!(out, "{}", escaped(part)),
+            _ => write!(out, "<code>{}</code>", escaped(part)),
+        };
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backticks_become_code_and_nothing_else_does() {
+        for (text, page) in [
+            ("no marks", "no marks"),
+            ("give `--token` and `<b>`.", "give <code>--token</code> and <code>&lt;b&gt;</code>."),
+            ("`a` <script>", "<code>a</code> &lt;script&gt;"),
+            ("one ` alone & more", "one ` alone &amp; more"),
+            ("", ""),
+        ] {
+            assert_eq!(prose(text), page);
+        }
+        assert_eq!(
+            (tone("yes"), tone("medium"), tone("could not tell")),
+            (Some("good"), Some("medium"), None)
+        );
+    }
 }

@@ -1,5 +1,6 @@
 //! `cargo dev bench`: the gateway beside other proxies, on one machine in one run.
 
+pub mod audit;
 pub mod contenders;
 pub mod contract;
 pub mod detection;

@@ -167,7 +167,12 @@ impl<'c> Traffic<'c> {
 
     /// Whether the operation was called, outside of proofs.
     pub(super) fn uses(&self, label: &str) -> bool {
-        self.of(label).any(|(_, call)| !call.evidence)
+        self.count(label) > 0
+    }
+
+    /// How often the operation was called, outside of proofs.
+    pub(super) fn count(&self, label: &str) -> usize {
+        self.of(label).filter(|(_, call)| !call.evidence).count()
     }
 
     /// Whether ordinary answers of the operation are pages with scripts of their own.

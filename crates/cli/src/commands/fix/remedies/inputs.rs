@@ -90,12 +90,17 @@ const READABLE: &str = "[^\\x00-\\x08\\x0B\\x0C\\x0E-\\x1F\\x7F]*";
 pub(super) fn types(case: &Case<'_>) -> Vec<Cure> {
     let values = case.place().map(|place| case.traffic.values(case.label(), &place)).unwrap_or_default();
     let numbers = !values.is_empty() && values.iter().all(|value| value.parse::<f64>().is_ok());
-    let mut cures = match numbers {
-        true => bounds(case, json!({ "type": "number" })),
-        false => bounds(case, json!({ "type": "string" })),
-    };
-    if !numbers {
-        cures.extend(bounds(case, one("pattern", READABLE)));
+    let kind = if numbers { "number" } else { "string" };
+    let mut cures = bounds(case, json!({ "type": kind }));
+    // What honest calls always have may be asked for.
+    let mut bound = json!({ "type": kind });
+    if !values.is_empty() && values.len() >= case.traffic.count(case.label()) {
+        bound = json!({ "type": kind, "required": true });
+        cures.extend(bounds(case, bound.clone()));
+    }
+    if let (false, Some(bound)) = (numbers, bound.as_object_mut()) {
+        bound.insert("pattern".into(), READABLE.into());
+        cures.extend(bounds(case, Value::Object(bound.clone())));
     }
     cures.extend(characters(case));
     cures.push(Cure::default().and(Scope::All, "mask", json!({ "mode": "enforce", "server_errors": "all" })));
