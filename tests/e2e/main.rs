@@ -17,6 +17,7 @@ mod canaries;
 mod checklist;
 #[cfg(test)]
 mod contracts;
+#[cfg(test)]
 mod deploy;
 #[cfg(test)]
 mod egress;
