@@ -79,6 +79,8 @@ fn strip_scheme(raw: &[u8]) -> Option<&[u8]> {
 const PLAIN: u8 = 1; // may stand in a canonical path as it is
 const SPECIAL: u8 = 2; // path byte that needs a closer look: `/`, `.`, `%`, `;`
 const QUERY: u8 = 4; // may stand in a query
+const HOST: u8 = 8; // may stand in the name of a host
+const UPPER: u8 = 16; // an upper-case letter
 
 const fn classes() -> [u8; 256] {
     let mut table = [0u8; 256];
@@ -96,6 +98,12 @@ const fn classes() -> [u8; 256] {
         }
         if b != b'#' {
             class |= QUERY;
+        }
+        if b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_') {
+            class |= HOST;
+        }
+        if b.is_ascii_uppercase() {
+            class |= UPPER;
         }
         #[expect(clippy::indexing_slicing, reason = "`i` is below 0x7f; evaluated at compile time")]
         {
@@ -278,9 +286,12 @@ pub fn authority(value: &HeaderValue) -> Result<HeaderValue, Ambiguous> {
     let bytes = value.as_bytes();
     let (host, port) = split_port(bytes).ok_or(INVALID)?;
     if let Some(port) = port {
-        let digits = !port.is_empty() && port.len() <= 5 && port.iter().all(u8::is_ascii_digit);
-        let number = std::str::from_utf8(port).ok().and_then(|p| p.parse::<u16>().ok());
-        if !digits || number.is_none_or(|n| n == 0) {
+        let number = port.iter().try_fold(0u32, |number, byte| {
+            byte.is_ascii_digit()
+                .then(|| number * 10 + u32::from(byte - b'0'))
+                .filter(|number| *number <= 65_535)
+        });
+        if port.len() > 5 || number.is_none_or(|number| number == 0) {
             return Err(INVALID);
         }
     }
@@ -288,14 +299,12 @@ pub fn authority(value: &HeaderValue) -> Result<HeaderValue, Ambiguous> {
         let inner = literal.strip_suffix(b"]").and_then(|l| std::str::from_utf8(l).ok());
         inner.is_some_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok())
     } else {
-        !host.is_empty()
-            && host.len() <= 253
-            && host.iter().all(|&b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
+        !host.is_empty() && host.len() <= 253 && host.iter().all(|&b| class(b) & HOST != 0)
     };
     if !valid {
         return Err(INVALID);
     }
-    if bytes.iter().any(u8::is_ascii_uppercase) {
+    if bytes.iter().any(|&b| class(b) & UPPER != 0) {
         return HeaderValue::from_bytes(&bytes.to_ascii_lowercase()).map_err(|_| INVALID);
     }
     Ok(value.clone())

@@ -210,23 +210,36 @@ pub fn looks_secret(name: &str) -> bool {
         b"credential",
         b"otp",
     ];
-    // The first two letters of the words tell most places apart.
-    let maybe = |two: [u8; 2]| {
-        matches!(
-            &[two[0] | 0x20, two[1] | 0x20],
-            b"to" | b"ke" | b"se" | b"pa" | b"pw" | b"au" | b"si" | b"co" | b"jw" | b"cr" | b"ot"
-        )
+    // One bit for each letter that a word begins with.
+    const FIRST: u32 = {
+        let (mut bits, mut at) = (0, 0);
+        while at < WORDS.len() {
+            #[expect(clippy::indexing_slicing, reason = "within the list; evaluated at compile time")]
+            {
+                bits |= 1 << (WORDS[at][0] - b'a');
+            }
+            at += 1;
+        }
+        bits
     };
+    let may_begin = |byte: u8| {
+        let letter = (byte | 0x20).wrapping_sub(b'a');
+        letter < 26 && FIRST >> letter & 1 == 1
+    };
+    // The second letter tells most of the rest apart.
     let begins = |rest: &[u8]| {
-        WORDS.iter().any(|word| rest.get(..word.len()).is_some_and(|part| part.eq_ignore_ascii_case(word)))
+        let [first, second, ..] = rest else { return false };
+        let two = [first | 0x20, second | 0x20];
+        WORDS.iter().any(|word| {
+            word.starts_with(&two)
+                && rest.get(..word.len()).is_some_and(|part| part.eq_ignore_ascii_case(word))
+        })
     };
     let bytes = name.as_bytes();
-    let mut previous = 0;
-    bytes.iter().enumerate().any(|(at, byte)| {
-        let two = [std::mem::replace(&mut previous, *byte), *byte];
-        *byte == b'%'
-            || (maybe(two) && at.checked_sub(1).and_then(|from| bytes.get(from..)).is_some_and(begins))
-    })
+    bytes
+        .iter()
+        .enumerate()
+        .any(|(at, byte)| *byte == b'%' || (may_begin(*byte) && bytes.get(at..).is_some_and(begins)))
 }
 
 #[cfg(test)]

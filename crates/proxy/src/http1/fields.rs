@@ -11,8 +11,9 @@ use super::{HeadError, names};
 /// One field line: the offsets of its name's start and end, and of its value's start and end.
 type Line = [u32; 4];
 
-/// A field section in a buffer: its lines, found and checked, and nothing made of them yet.
-#[derive(Debug)]
+/// A field section in a buffer: its lines, found and checked, and nothing made of them yet. It is filled where it
+/// stands: it is too large to be handed around.
+#[derive(Debug, Default)]
 pub(super) struct Section {
     lines: SmallVec<[Line; 24]>,
     /// The offset behind the empty line that ends the section.
@@ -20,22 +21,25 @@ pub(super) struct Section {
 }
 
 impl Section {
-    /// Reads lines `token ":" OWS value OWS CR LF` from `at` on, up to an empty one; `None` if the buffer ends before.
+    /// Reads lines `token ":" OWS value OWS CR LF` from `at` on, up to an empty one; `false` if the buffer ends before.
     ///
     /// # Errors
     /// The first line that is none of these, or more than `most` lines.
-    pub(super) fn read(buffer: &[u8], mut at: usize, most: usize) -> Result<Option<Self>, HeadError> {
-        let mut lines = SmallVec::new();
+    pub(super) fn read(&mut self, buffer: &[u8], mut at: usize, most: usize) -> Result<bool, HeadError> {
+        self.lines.clear();
         loop {
             let rest = buffer.get(at..).unwrap_or_default();
             match rest {
-                [] | [b'\r'] => return Ok(None),
-                [b'\r', b'\n', ..] => return Ok(Some(Self { lines, end: at + 2 })),
+                [] | [b'\r'] => return Ok(false),
+                [b'\r', b'\n', ..] => {
+                    self.end = at + 2;
+                    return Ok(true);
+                }
                 [b'\r', ..] => return Err(HeadError::BareCr),
-                _ if lines.len() == most => return Err(HeadError::TooManyFields),
+                _ if self.lines.len() == most => return Err(HeadError::TooManyFields),
                 _ => {}
             }
-            let Some(colon) = rest.iter().position(|b| !is_tchar(*b)) else { return Ok(None) };
+            let Some(colon) = rest.iter().position(|b| !is_tchar(*b)) else { return Ok(false) };
             if colon == 0 || rest.get(colon) != Some(&b':') {
                 return Err(match rest.first() {
                     Some(b' ' | b'\t') => HeadError::ObsFold,
@@ -46,7 +50,7 @@ impl Section {
             let length = value_length(value);
             // A line feed or a carriage return anywhere else is a control character in the value.
             match value.get(length..).unwrap_or_default() {
-                [] | [b'\r'] => return Ok(None),
+                [] | [b'\r'] => return Ok(false),
                 [b'\r', b'\n', ..] => {}
                 [b'\r', ..] => return Err(HeadError::BareCr),
                 _ => return Err(HeadError::FieldValue),
@@ -57,7 +61,7 @@ impl Section {
             let after = value.iter().skip(before).rev().take_while(blank).count();
             let start = at + colon + 1 + before;
             let line = [at, at + colon, start, start + length - before - after];
-            lines.push(line.map(|n| u32::try_from(n).unwrap_or(u32::MAX)));
+            self.lines.push(line.map(|n| u32::try_from(n).unwrap_or(u32::MAX)));
             at += colon + 1 + length + 2;
         }
     }
@@ -67,8 +71,12 @@ impl Section {
     /// # Errors
     /// As [`read`](Self::read), or that it does not end there.
     pub(super) fn of(head: &[u8], at: usize) -> Result<Self, HeadError> {
-        let section = Self::read(head, at, usize::MAX)?.ok_or(HeadError::BareCr)?;
-        if section.end == head.len() { Ok(section) } else { Err(HeadError::FieldName) }
+        let mut section = Self::default();
+        match section.read(head, at, usize::MAX)? {
+            true if section.end == head.len() => Ok(section),
+            true => Err(HeadError::FieldName),
+            false => Err(HeadError::BareCr),
+        }
     }
 
     /// Stores the fields, each handed to `visit` before. Values are slices of `buffer`: nothing is copied.

@@ -49,7 +49,8 @@ pub fn take_request(
     limits: &HeadLimits,
     fields: impl Fn() -> Fields,
 ) -> Result<Option<ParsedRequest>, HeadError> {
-    if let Some(section) = scanner.whole(buffer, limits) {
+    let mut section = Section::default();
+    if scanner.whole(buffer, limits, &mut section) {
         let head = buffer.split_to(section.end).freeze();
         let parsed = start_line(&head, limits).and_then(|start| parse(&head, start, &section, fields()));
         if let Ok(request) = parsed {

@@ -37,20 +37,16 @@ pub fn take_response(
     method: &Method,
     fields: &mut Fields,
 ) -> Result<Option<ParsedResponse>, HeadError> {
-    let section = match scanner.whole(buffer, limits) {
-        Some(section) => section,
-        None => match scanner.scan(buffer, limits)? {
-            None => return Ok(None),
-            Some(found) => {
-                *scanner = HeadScanner::new(StartLine::Response);
-                let head = buffer.split_to(found.end).freeze();
-                return parse_response_into(&head, method, std::mem::take(fields)).map(Some);
-            }
-        },
-    };
-    let head = buffer.split_to(section.end).freeze();
-    let line = status_line(&head)?;
-    parse(&head, &line, &section, method, std::mem::take(fields)).map(Some)
+    let mut section = Section::default();
+    if scanner.whole(buffer, limits, &mut section) {
+        let head = buffer.split_to(section.end).freeze();
+        let line = status_line(&head)?;
+        return parse(&head, &line, &section, method, std::mem::take(fields)).map(Some);
+    }
+    let Some(found) = scanner.scan(buffer, limits)? else { return Ok(None) };
+    *scanner = HeadScanner::new(StartLine::Response);
+    let head = buffer.split_to(found.end).freeze();
+    parse_response_into(&head, method, std::mem::take(fields)).map(Some)
 }
 
 /// Parses a complete response head that answers a request of `method`.

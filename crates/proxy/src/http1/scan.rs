@@ -84,19 +84,17 @@ impl HeadScanner {
         Ok(None)
     }
 
-    /// The field section of a head that lies whole in `buffer`, if nothing of the buffer was looked at before; `None`
-    /// says nothing but that [`scan`](Self::scan) is to look. Of the start line only its end is looked at.
+    /// Whether a head lies whole in `buffer`, of which nothing was looked at before: `section` is then its fields.
+    /// `false` says nothing but that [`scan`](Self::scan) is to look. Of the start line only its end is looked at.
     #[inline]
-    pub(super) fn whole(&self, buffer: &[u8], limits: &HeadLimits) -> Option<Section> {
+    pub(super) fn whole(&self, buffer: &[u8], limits: &HeadLimits, section: &mut Section) -> bool {
         if self.pos > 0 || !self.may_start_with(buffer.first()) {
-            return None;
+            return false;
         }
-        let line_end = memchr(b'\r', buffer).filter(|end| *end > 0)?;
-        if buffer.get(line_end + 1) != Some(&b'\n') {
-            return None;
-        }
-        let section = Section::read(buffer, line_end + 2, limits.fields).ok()??;
-        (section.end <= limits.bytes).then_some(section)
+        let Some(line_end) = memchr(b'\r', buffer).filter(|end| *end > 0) else { return false };
+        buffer.get(line_end + 1) == Some(&b'\n')
+            && section.read(buffer, line_end + 2, limits.fields) == Ok(true)
+            && section.end <= limits.bytes
     }
 
     fn line(&mut self, line: &[u8], limits: &HeadLimits) -> Result<Option<Found>, HeadError> {
