@@ -8,6 +8,7 @@ Questions for IPv4 and IPv6 are counted apart. Each question is printed: type an
 
 import ipaddress
 import sys
+import threading
 import time
 
 from dnslib import AAAA, QTYPE, RCODE, RR, A
@@ -18,6 +19,7 @@ class Turning(BaseResolver):
     def __init__(self, names):
         self.names = names
         self.asked = {}
+        self.lock = threading.Lock()
 
     def resolve(self, request, handler):
         name, kind = str(request.q.qname).rstrip(".").lower(), QTYPE[request.q.qtype]
@@ -25,9 +27,10 @@ class Turning(BaseResolver):
         if name not in self.names:
             reply.header.rcode = RCODE.NXDOMAIN
             return reply
-        print(kind, name, flush=True)
-        turn = self.asked.get((kind, name), 0)
-        self.asked[kind, name] = turn + 1
+        with self.lock:
+            print(f"{kind} {name}\n", end="", flush=True)
+            turn = self.asked.get((kind, name), 0)
+            self.asked[kind, name] = turn + 1
         answers = self.names[name]
         for text in answers[min(turn, len(answers) - 1)]:
             address = ipaddress.ip_address(text)

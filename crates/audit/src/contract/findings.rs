@@ -219,7 +219,7 @@ impl Group<'_> {
         }
         let first = hits.first();
         let name = first.map(|hit| hit.name.clone()).unwrap_or_default();
-        let label = |index: &u32| description.operations.get(*index as usize).map(Operation::label);
+        let label = |index: &u32| description.labels.get(*index as usize).cloned();
         let subject = match self.subject {
             Subject::Unit(unit) => description.unit_label(unit),
             Subject::Operation(index) => label(&index).unwrap_or_default(),

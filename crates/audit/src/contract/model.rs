@@ -61,6 +61,8 @@ pub(crate) struct Description<'t> {
     pub(crate) servers: Vec<Server<'t>>,
     pub(crate) schemes: Vec<Scheme<'t>>,
     pub(crate) operations: Vec<Operation<'t>>,
+    /// What each operation is called: `GET /orders/{id}`.
+    pub(crate) labels: Vec<String>,
     pub(crate) parameters: Vec<Parameter<'t>>,
     pub(crate) units: Vec<Unit<'t>>,
     pub(crate) schemas: Vec<Schema<'t>>,
@@ -140,7 +142,7 @@ pub(crate) struct Operation<'t> {
 
 impl Operation<'_> {
     /// `GET /orders/{id}`.
-    pub(crate) fn label(&self) -> String {
+    fn label(&self) -> String {
         format!("{} {}", self.method.to_ascii_uppercase(), self.path)
     }
 
@@ -399,6 +401,7 @@ impl<'t> Description<'t> {
             servers: Vec::new(),
             schemes: Vec::new(),
             operations: Vec::new(),
+            labels: Vec::new(),
             parameters: Vec::new(),
             units: Vec::new(),
             schemas: Vec::new(),
@@ -410,6 +413,7 @@ impl<'t> Description<'t> {
         description.read_servers();
         description.read_schemes();
         description.read_operations(&mut reader);
+        description.labels = description.operations.iter().map(Operation::label).collect();
         let edges: Vec<&[u32]> = description.units.iter().map(|unit| unit.edges.as_slice()).collect();
         let reach = Reach::of(&edges, &reader.direct);
         let (mut request, mut response) = (Bits::default(), Bits::default());
@@ -820,8 +824,7 @@ impl<'t> Description<'t> {
 
     /// A unit's name for a reader.
     pub(crate) fn unit_label(&self, unit: u32) -> String {
-        let operation =
-            |index: u32| self.operations.get(index as usize).map(Operation::label).unwrap_or_default();
+        let operation = |index: u32| self.labels.get(index as usize).cloned().unwrap_or_default();
         match self.units.get(unit as usize).map(|unit| unit.label) {
             Some(Label::Reference(reference)) => {
                 let name = reference.rsplit(['/', '#']).next().unwrap_or(reference);

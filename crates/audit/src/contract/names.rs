@@ -38,28 +38,26 @@ impl Meaning {
 
 /// Whether a path or an operation's name is about logging in, tokens or the like, where secrets are exchanged.
 pub(crate) fn is_login(path: &str, id: Option<&str>) -> bool {
-    let words: Vec<String> =
-        path.split('/').chain(id).filter(|part| !part.starts_with('{')).flat_map(words).collect();
+    let parts = || path.split('/').chain(id).filter(|part| !part.starts_with('{'));
+    let mut word = String::new();
+    let begins = |word: &str| LOGINS.iter().any(|phrase| phrase.first() == Some(&word));
+    // Most have no word that any of the phrases begins with.
+    if !parts().any(|part| any_word(part, &mut word, begins)) {
+        return false;
+    }
+    let words: Vec<String> = parts().flat_map(words).collect();
     any(&words, LOGINS)
 }
 
 /// Whether a path leads to what only administrators may use.
 pub(crate) fn is_admin(path: &str) -> bool {
-    path.split('/').filter(|part| !part.starts_with('{')).any(|part| {
-        words(part).iter().any(|word| {
-            matches!(
-                word.as_str(),
-                "admin"
-                    | "admins"
-                    | "administrator"
-                    | "administration"
-                    | "superuser"
-                    | "backoffice"
-                    | "sysadmin"
-            )
-        })
-    })
+    let mut word = String::new();
+    let mut parts = path.split('/').filter(|part| !part.starts_with('{'));
+    parts.any(|part| any_word(part, &mut word, |word| ADMINS.contains(&word)))
 }
+
+const ADMINS: &[&str] =
+    &["admin", "admins", "administrator", "administration", "superuser", "backoffice", "sysadmin"];
 
 const SECRETS: &[&[&str]] = &[
     &["password"],
@@ -330,25 +328,37 @@ fn any(words: &[String], phrases: &[&[&str]]) -> bool {
 /// The words of a name, in lower case: `userAPIKey`, `user_api_key` and `user-api-key` alike.
 pub(crate) fn words(name: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
-    let mut word = String::new();
+    any_word(name, &mut String::new(), |word| {
+        words.push(word.to_owned());
+        false
+    });
+    words
+}
+
+/// Whether `is` says so of any of the words; `word` is where they are put together.
+fn any_word(name: &str, word: &mut String, mut is: impl FnMut(&str) -> bool) -> bool {
+    word.clear();
     let mut before = ' ';
     let mut letters = name.chars().take(200).peekable();
     while let Some(letter) = letters.next() {
-        if !letter.is_alphanumeric() {
-            words.extend((!word.is_empty()).then(|| std::mem::take(&mut word)));
-        } else {
-            let starts = letter.is_uppercase()
-                && (before.is_lowercase()
-                    || (before.is_uppercase() && letters.peek().is_some_and(|next| next.is_lowercase())));
-            if starts {
-                words.extend((!word.is_empty()).then(|| std::mem::take(&mut word)));
+        let is_part = letter.is_alphanumeric();
+        let starts = letter.is_uppercase()
+            && (before.is_lowercase()
+                || (before.is_uppercase() && letters.peek().is_some_and(|next| next.is_lowercase())));
+        if (starts || !is_part) && !word.is_empty() {
+            if is(word) {
+                return true;
             }
+            word.clear();
+        }
+        if letter.is_ascii() && is_part {
+            word.push(letter.to_ascii_lowercase());
+        } else if is_part {
             word.extend(letter.to_lowercase());
         }
         before = letter;
     }
-    words.extend((!word.is_empty()).then_some(word));
-    words
+    !word.is_empty() && is(word)
 }
 
 #[cfg(test)]

@@ -122,7 +122,7 @@ pub(crate) fn score(description: &Description<'_>, groups: &mut [Group<'_>]) -> 
         }
         shared.add(&factor, operation.index);
         operations.push(OperationScore {
-            operation: operation.label(),
+            operation: description.labels.get(index).cloned().unwrap_or_default(),
             id: operation.spot.str("operationId").map(str::to_owned),
             score,
             reasons: factor.reasons(),

@@ -278,11 +278,11 @@ impl Document {
             let inside = |inner: &Node| inner.span.start <= span.start && span.end <= inner.span.end;
             match &node.kind {
                 Kind::Object(members) => {
-                    let Some(member) =
-                        members.iter().find(|member| member.key_span == span || inside(&member.value))
-                    else {
-                        break;
-                    };
+                    let is = |member: &&Member| member.key_span == span || inside(&member.value);
+                    // Members stand in the order of the source, all but those of aliases.
+                    let after = members.partition_point(|member| member.key_span.start <= span.start);
+                    let near = after.checked_sub(1).and_then(|at| members.get(at)).filter(is);
+                    let Some(member) = near.or_else(|| members.iter().find(is)) else { break };
                     pointer.push('/');
                     push_escaped(&mut pointer, &member.key);
                     if member.key_span == span {

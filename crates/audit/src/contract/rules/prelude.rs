@@ -99,8 +99,14 @@ pub(super) fn missing_response<'t>(
     text: &str,
     out: &mut Out<'_, 't>,
 ) {
-    let class = format!("{}XX", status.get(..1).unwrap_or_default());
-    let described = [status, &class, "default"].iter().any(|status| operation.response(status).is_some());
+    let described = operation.responses.iter().any(|response| {
+        let written = response.status;
+        let class = || {
+            written.get(..1) == status.get(..1)
+                && written.get(1..).is_some_and(|rest| rest.eq_ignore_ascii_case("XX"))
+        };
+        written.eq_ignore_ascii_case(status) || written.eq_ignore_ascii_case("default") || class()
+    });
     if described || operation.responses.is_empty() {
         return;
     }

@@ -389,7 +389,8 @@ fn judge(
 }
 
 /// Whether a remedy was passed over since it stopped an ordinary call: by operation, guard and call. What was written for
-/// that operation is to blame; only where there is nothing, what was written for all.
+/// that operation is to blame; only where there is nothing, what was written for all. Of several, those that stop an ordinary
+/// call by themselves.
 fn pass_over(site: &Site<'_>, works: &mut [Work], stopped: &[(String, String, String)]) -> bool {
     for (operation, guard, call) in stopped {
         let here =
@@ -400,9 +401,20 @@ fn pass_over(site: &Site<'_>, works: &mut [Work], stopped: &[(String, String, St
                 let pieces = work.cure().into_iter().flat_map(|cure| &cure.pieces);
                 pieces.into_iter().any(|piece| piece.section == guard && blames(&piece.scope))
             };
-            let mut blamed: Vec<&mut Work> = works.iter_mut().filter(|work| is_to_blame(work)).collect();
-            for work in &mut blamed {
-                work.next(&format!("the remedy would stop an ordinary call: {call}"));
+            let mut blamed: Vec<usize> = Vec::new();
+            blamed.extend(works.iter().enumerate().filter(|(_, work)| is_to_blame(work)).map(|(at, _)| at));
+            if blamed.len() > 1 {
+                let guilty: Vec<usize> = blamed
+                    .iter()
+                    .copied()
+                    .filter(|at| works.get(*at).is_some_and(|work| stops(site, work)))
+                    .collect();
+                blamed = if guilty.is_empty() { blamed } else { guilty };
+            }
+            for at in &blamed {
+                if let Some(work) = works.get_mut(*at) {
+                    work.next(&format!("the remedy would stop an ordinary call: {call}"));
+                }
             }
             if !blamed.is_empty() {
                 return true;
@@ -410,6 +422,14 @@ fn pass_over(site: &Site<'_>, works: &mut [Work], stopped: &[(String, String, St
         }
     }
     false
+}
+
+/// Whether the remedy of a finding alone stops a recorded call.
+fn stops(site: &Site<'_>, work: &Work) -> bool {
+    let replays = patched(site, std::slice::from_ref(work))
+        .and_then(|text| Trial::new(&site.args.config, &text, &site.overrides))
+        .and_then(|trial| replay(site, &trial));
+    replays.is_ok_and(|replays| replays.iter().any(|replayed| !replayed.stopped.is_empty()))
 }
 
 /// Whether `name`, an id or a label, is the operation `label`.

@@ -24,6 +24,8 @@ pub(super) struct Call {
     operation: Option<usize>,
     /// Parameters and members of the body by place, such as `path.id` or `body./limit`; scalars as texts.
     pub(super) sent: Vec<(String, String)>,
+    /// Places of the body whose values are written as texts.
+    texts: Vec<String>,
     /// Fields, names in lower case.
     fields: Vec<(String, String)>,
     answer: Option<Value>,
@@ -143,6 +145,11 @@ impl<'c> Traffic<'c> {
             call.sent.push((format!("query.{}", decode(name, true)), decode(value, true)));
         }
         if let Ok(document) = serde_json::from_slice::<Value>(body) {
+            each_leaf(&document, "", &mut |at, value| {
+                if value.is_string() {
+                    call.texts.push(format!("body.{at}"));
+                }
+            });
             call.sent.extend(leaves(&document).into_iter().map(|(at, text)| (format!("body.{at}"), text)));
         }
         call.answer = serde_json::from_slice(answer).ok();
@@ -184,6 +191,11 @@ impl<'c> Traffic<'c> {
     pub(super) fn values<'t>(&'t self, label: &str, place: &str) -> Vec<&'t str> {
         let sent = self.of(label).filter(|(_, call)| !call.evidence).flat_map(|(_, call)| &call.sent);
         sent.filter(|(at, _)| at == place).map(|(_, value)| value.as_str()).collect()
+    }
+
+    /// Whether ordinary calls write the values at a place as texts, even where they are made of digits.
+    pub(super) fn has_texts(&self, label: &str, place: &str) -> bool {
+        self.of(label).any(|(_, call)| !call.evidence && call.texts.iter().any(|at| at == place))
     }
 
     fn label(&self, call: &Call) -> Option<String> {
@@ -524,26 +536,32 @@ fn payload(token: &str) -> Option<Value> {
 
 /// Scalars of a document as texts, with their pointers; `*` is every element.
 pub(super) fn leaves(document: &Value) -> Vec<(String, String)> {
-    fn walk(value: &Value, at: &str, out: &mut Vec<(String, String)>) {
-        // What ordinary answers hold; a list of thousands says no more than its beginning.
-        if out.len() > 5000 {
-            return;
-        }
-        match value {
-            Value::Object(members) => {
-                for (name, value) in members {
-                    walk(value, &format!("{at}/{}", name.replace('~', "~0").replace('/', "~1")), out);
-                }
-            }
-            Value::Array(items) => items.iter().for_each(|item| walk(item, &format!("{at}/*"), out)),
-            Value::Null => {}
-            Value::String(text) => out.push((at.to_owned(), text.clone())),
-            other => out.push((at.to_owned(), other.to_string())),
-        }
-    }
     let mut out = Vec::new();
-    walk(document, "", &mut out);
+    each_leaf(document, "", &mut |at, value| {
+        if out.len() < MOST_LEAVES {
+            out.push((at.to_owned(), value.as_str().map_or_else(|| value.to_string(), str::to_owned)));
+        }
+    });
     out
+}
+
+/// What is kept of a document: one of millions says no more than its beginning. Items of an array that are looked at.
+const MOST_LEAVES: usize = 5000;
+const ITEMS: usize = 500;
+
+fn each_leaf(value: &Value, at: &str, visit: &mut dyn FnMut(&str, &Value)) {
+    match value {
+        Value::Object(members) => {
+            for (name, value) in members {
+                each_leaf(value, &format!("{at}/{}", name.replace('~', "~0").replace('/', "~1")), visit);
+            }
+        }
+        Value::Array(items) => {
+            items.iter().take(ITEMS).for_each(|item| each_leaf(item, &format!("{at}/*"), visit));
+        }
+        Value::Null => {}
+        leaf => visit(at, leaf),
+    }
 }
 
 /// Undoes percent-encoding; `+` is a space in a query.

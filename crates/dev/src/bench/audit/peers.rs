@@ -53,7 +53,7 @@ pub(super) const RULES: &[Peer] = &[
     peer(
         "api4:2023-array-limit",
         &["array-unbounded", "response-array-unbounded"],
-        "each schema once, however often it is used",
+        "in requests, and of answers that are one array",
     ),
     peer(
         "api4:2023-string-limit",
@@ -66,7 +66,7 @@ pub(super) const RULES: &[Peer] = &[
     peer(
         "api4:2023-integer-format",
         &["number-unbounded"],
-        "`int32` and `int64` count as bounds: they are enforced",
+        "in requests; `int32` and `int64` count as bounds: they are enforced",
     ),
     peer(
         "api5:2023-admin-security-unique",

@@ -86,21 +86,35 @@ pub(super) fn passwords(case: &Case<'_>) -> Vec<Cure> {
 /// Texts without control characters but those that end lines and cells.
 const READABLE: &str = "[^\\x00-\\x08\\x0B\\x0C\\x0E-\\x1F\\x7F]*";
 
-/// A text that can be read, where ordinary values are texts; a number where they are numbers.
+/// Numbers of 32 bits fit everywhere; characters of a text that is no document.
+const MOST: f64 = 2_147_483_647.0;
+const LONGEST: usize = 1000;
+
+/// A text that can be read, where ordinary values are texts; a number where they are numbers. In either case with room for
+/// far more than was seen.
 pub(super) fn types(case: &Case<'_>) -> Vec<Cure> {
-    let values = case.place().map(|place| case.traffic.values(case.label(), &place)).unwrap_or_default();
-    let numbers = !values.is_empty() && values.iter().all(|value| value.parse::<f64>().is_ok());
-    let kind = if numbers { "number" } else { "string" };
-    let mut cures = bounds(case, json!({ "type": kind }));
+    let place = case.place().unwrap_or_default();
+    let values = case.traffic.values(case.label(), &place);
+    let numbers: Vec<f64> = values.iter().filter_map(|value| value.parse::<f64>().ok()).collect();
+    let is_number =
+        !values.is_empty() && numbers.len() == values.len() && !case.traffic.has_texts(case.label(), &place);
+    let mut bound = match is_number {
+        true => {
+            let most = numbers.iter().map(|number| number.abs() * 100.0).fold(MOST, f64::max);
+            json!({ "type": "number", "minimum": -most, "maximum": most })
+        }
+        false => {
+            let longest = values.iter().map(|value| value.chars().count() * 10).max().unwrap_or(0);
+            json!({ "type": "string", "pattern": READABLE, "maxLength": longest.max(LONGEST) })
+        }
+    };
+    let mut cures = bounds(case, bound.clone());
     // What honest calls always have may be asked for.
-    let mut bound = json!({ "type": kind });
     if !values.is_empty() && values.len() >= case.traffic.count(case.label()) {
-        bound = json!({ "type": kind, "required": true });
-        cures.extend(bounds(case, bound.clone()));
-    }
-    if let (false, Some(bound)) = (numbers, bound.as_object_mut()) {
-        bound.insert("pattern".into(), READABLE.into());
-        cures.extend(bounds(case, Value::Object(bound.clone())));
+        if let Some(bound) = bound.as_object_mut() {
+            bound.insert("required".into(), true.into());
+        }
+        cures.extend(bounds(case, bound));
     }
     cures.extend(characters(case));
     cures.push(Cure::default().and(Scope::All, "mask", json!({ "mode": "enforce", "server_errors": "all" })));
