@@ -176,6 +176,13 @@ impl<'b> Lexer<'b> {
     pub(crate) fn number(&mut self) -> Result<Num, Fault> {
         let (bytes, start) = (self.bytes(), self.at);
         let byte = |at: usize| bytes.get(at).copied().unwrap_or_default();
+        // One digit alone is what most integers are.
+        if let digit @ b'0'..=b'9' = byte(start)
+            && !matches!(byte(start + 1), b'0'..=b'9' | b'.' | b'e' | b'E')
+        {
+            self.at = start + 1;
+            return Ok(Num::Integer(i64::from(digit - b'0')));
+        }
         let negative = byte(start) == b'-';
         let first = start + usize::from(negative);
         let (mut mantissa, mut at) = digits(bytes, first, 0);

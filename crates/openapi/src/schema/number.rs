@@ -59,6 +59,12 @@ impl Num {
         match (self, other) {
             (Self::Integer(left), Self::Integer(right)) => left.cmp(&right),
             (Self::Float(left), Self::Float(right)) => left.partial_cmp(&right).unwrap_or(Ordering::Equal),
+            (Self::Integer(left), Self::Float(right)) if is_exact(left) => {
+                as_float(left).partial_cmp(&right).unwrap_or(Ordering::Equal)
+            }
+            (Self::Float(left), Self::Integer(right)) if is_exact(right) => {
+                left.partial_cmp(&as_float(right)).unwrap_or(Ordering::Equal)
+            }
             (left, right) => left.compare_mixed(right),
         }
     }
@@ -73,6 +79,18 @@ impl Num {
     }
 }
 
+/// Whether a double holds the integer exactly.
+#[inline]
+fn is_exact(integer: i64) -> bool {
+    integer.unsigned_abs() < 1 << 53
+}
+
+#[inline]
+#[expect(clippy::cast_precision_loss, reason = "asked of exact integers")]
+fn as_float(integer: i64) -> f64 {
+    integer as f64
+}
+
 /// Compares two numbers by value.
 pub(crate) fn compare(left: &Number, right: &Number) -> Ordering {
     Num::of(left).compare(Num::of(right))
@@ -81,11 +99,6 @@ pub(crate) fn compare(left: &Number, right: &Number) -> Ordering {
 /// Compares a 64-bit integer with a finite float.
 fn with_float(integer: i128, float: f64) -> Ordering {
     const BEYOND: f64 = 3e19;
-    if integer.unsigned_abs() < 1 << 53 {
-        #[expect(clippy::cast_precision_loss, reason = "below 2^53")]
-        let integer = integer as i64 as f64;
-        return integer.partial_cmp(&float).unwrap_or(Ordering::Equal);
-    }
     if float > BEYOND {
         return Ordering::Less;
     }
