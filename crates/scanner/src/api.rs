@@ -125,6 +125,8 @@ pub struct Operation {
     pub answers: Vec<Value>,
     /// Who may call.
     pub auth: Auth,
+    /// Whether the operation itself says who may call, and not the document for all of them.
+    pub own_auth: bool,
     /// Names of the schemes of which one is asked for.
     pub schemes: Vec<String>,
 }
@@ -679,6 +681,7 @@ mod tests {
             body: None,
             answers: Vec::new(),
             auth: Auth::Unsaid,
+            own_auth: false,
             schemes: Vec::new(),
         }
     }

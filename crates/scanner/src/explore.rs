@@ -206,64 +206,6 @@ impl Session<'_> {
         self.read_objects()
     }
 
-    /// Removes what the scan made, as far as the API offers it, and answers what is left.
-    pub(crate) fn clean_up(&mut self) -> Outcome<Vec<String>> {
-        self.doing("clean up");
-        let mut left = Vec::new();
-        let made = std::mem::take(&mut self.made);
-        for one in made.iter().rev().filter(|one| !one.gone) {
-            let operation = self.operation(one.operation).clone();
-            let mut removed = false;
-            if let Some(remover) = self.remover(&operation) {
-                let noun = crate::session::noun_before(
-                    self.operation(remover),
-                    &last_parameter(self.operation(remover)),
-                );
-                if let Some(call) = self.call_for(remover, one, &noun) {
-                    for actor in [Some(one.actor), self.admin()].into_iter().flatten() {
-                        let exchange = self.call(actor, &call)?;
-                        if exchange.response.ok() {
-                            removed = true;
-                            break;
-                        }
-                    }
-                }
-            }
-            if !removed {
-                let id = one.exchange.response.json().and_then(|answer| id_of(&answer, &operation.noun()));
-                let name = id.map(|id| format!(" {id}")).unwrap_or_default();
-                let who = &self.actor(one.actor).name;
-                let own = operation.is_register() && self.actor(one.actor).origin == Origin::Disposable;
-                let user = self.actor(one.actor).username.clone().filter(|_| own);
-                let user = user.map(|user| format!(" (user `{user}`)")).unwrap_or_default();
-                left.push(format!("{}{name} by {who}{user}", operation.label()));
-            }
-        }
-        left.sort();
-        left.dedup();
-        Ok(left)
-    }
-
-    fn remover(&self, maker: &Operation) -> Option<usize> {
-        let found = self.operations(|op| {
-            op.method == "DELETE"
-                && op.danger() == Danger::Delete
-                && op
-                    .path
-                    .strip_prefix(maker.path.as_str())
-                    .is_some_and(|rest| rest.starts_with("/{") && !rest.contains("}/"))
-        });
-        let by_noun = || {
-            self.operations(|op| {
-                op.method == "DELETE"
-                    && op.path.ends_with('}')
-                    && op.path_names().len() == 1
-                    && op.noun() == maker.noun()
-            })
-        };
-        found.first().copied().or_else(|| by_noun().first().copied())
-    }
-
     /// A call of an operation on an object that the scan made: the last path parameter is the object's id.
     pub(crate) fn call_for(
         &mut self,

@@ -84,7 +84,7 @@ pub fn scan(api: Api, options: &Options, watch: &mut dyn FnMut(&Progress)) -> Re
         Ok(left) => left,
         Err(stop) => {
             incomplete.get_or_insert(stop);
-            session.made.iter().map(|made| session.operation(made.operation).label()).collect()
+            std::mem::take(&mut session.left)
         }
     };
     for actor in 1..session.actors.len() {

@@ -122,6 +122,11 @@ impl Pool {
         self.saw(actor, value) && !others.iter().any(|other| self.saw(*other, value))
     }
 
+    /// Whether a value is somebody else's as far as is known: another saw it, this actor never did.
+    pub(crate) fn foreign(&self, actor: usize, value: &str) -> bool {
+        actor < 64 && self.seen.get(value).is_some_and(|who| who & (1 << actor) == 0)
+    }
+
     /// Values seen under a flat name, each once.
     pub(crate) fn values(&self, key: &str) -> Vec<String> {
         let found: BTreeSet<&String> =
@@ -172,13 +177,14 @@ impl Pool {
             if !fits(&entry.value, schema) {
                 continue;
             }
+            // What is one's own beats a name that fits better: another's object is no example of what one may call.
             score = score * 4
                 + match (entry.actor == actor, entry.made) {
-                    (true, true) => 3,
+                    (true, true) => 63,
                     (true, false) => match self.seen.get(&entry.value) {
                         Some(who) if *who & 1 != 0 => 1,
                         Some(who) if *who != 1 << actor => 2,
-                        _ => 3,
+                        _ => 43,
                     },
                     (false, _) => 0,
                 };

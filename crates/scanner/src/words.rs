@@ -174,6 +174,37 @@ pub(crate) fn is_private(name: &str) -> bool {
         )
 }
 
+/// Whether a member of this name holds what is private whatever the API is about: contact data and places may be meant
+/// for all, these are not.
+pub(crate) fn is_sensitive(name: &str) -> bool {
+    is_password(name)
+        || contains(
+            name,
+            &[
+                "secret",
+                "socialsecurity",
+                "cardnumber",
+                "creditcard",
+                "apikey",
+                "privatekey",
+                "accesstoken",
+                "refreshtoken",
+                "resettoken",
+                "resetpin",
+                "balance",
+                "salary",
+                "birth",
+                "passport",
+                "taxid",
+                "medical",
+                "diagnosis",
+                "routingnumber",
+                "accountnumber",
+            ],
+        )
+        || has(name, &["ssn", "cvv", "cvc", "iban", "dob", "otp", "income"])
+}
+
 /// Whether a path segment says only what is done.
 pub(crate) fn is_verb(segment: &str) -> bool {
     matches!(
@@ -276,6 +307,7 @@ mod tests {
         assert!(is_password("newPassword") && is_password("pwd") && !is_password("passenger"));
         assert!(!is_private("businessName") && !is_private("province") && !is_private("hashtags"));
         assert!(is_private("passwordHash") && is_private("ssn") && is_private("userDob"));
+        assert!(is_sensitive("account_number") && !is_sensitive("address") && !is_sensitive("session"));
         assert!(is_private("card_number") && is_private("resetToken") && !is_private("title"));
     }
 }

@@ -9,8 +9,9 @@ use super::Check;
 use crate::api::{Call, Danger, Operation, text};
 use crate::explore::last_parameter;
 use crate::finding::{Confidence, Finding, Kind};
+use crate::http::Exchange;
 use crate::pool::{last_name, leaves};
-use crate::session::{ANONYMOUS, Made, Outcome, Session, View, noun_before, says_failure};
+use crate::session::{ANONYMOUS, Made, Named, Outcome, Session, View, noun_before, says_failure};
 use crate::values::Taste;
 use crate::words;
 
@@ -104,6 +105,23 @@ fn view(cx: &mut Session<'_>, owner: usize, id: &str) -> Outcome<Option<View>> {
     Ok(found.into_iter().max_by_key(|(_, object)| object.len()))
 }
 
+/// How sure it is that an object is its maker's alone: where people work on the same things, a change by another is none
+/// of a thief's.
+fn owned(
+    cx: &mut Session<'_>,
+    index: usize,
+    (owner, other): (usize, usize),
+    id: &str,
+    (read, object): (&Exchange, &Map<String, Value>),
+) -> Outcome<Confidence> {
+    let operation = cx.operation(index);
+    let parameter = last_parameter(operation);
+    let noun = noun_before(operation, &parameter);
+    let named = Named { id, parameter: &parameter, noun: &noun };
+    let owned = cx.belongs(owner, other, named, (read, object))?;
+    Ok(if owned { Confidence::Confirmed } else { Confidence::Likely })
+}
+
 fn other_than(cx: &Session<'_>, owner: usize) -> Option<usize> {
     cx.users().into_iter().find(|user| *user != owner && cx.actor(*user).role == crate::identity::Role::User)
 }
@@ -150,9 +168,9 @@ fn write(cx: &mut Session<'_>, index: usize) -> Outcome {
             .collect();
         let Some(first) = changed.first() else { continue };
         let (a, b) = (cx.actor(made.actor).name.clone(), cx.actor(other).name.clone());
+        let confidence = owned(cx, index, (made.actor, other), &id, (&before, &was))?;
         let label = cx.operation(index).label();
-        let finding =
-            Finding::new(&WRITE, Confidence::Confirmed, label, &[&made.exchange, &before, &attack, &after]);
+        let finding = Finding::new(&WRITE, confidence, label, &[&made.exchange, &before, &attack, &after]);
         cx.report(finding.saying(format!("{b} changed `{first}` of an object that {a} had made")).proved(
             "403 or 404, and the object as it was",
             format!("{a} read the object before and after; `{first}` now holds what {b} sent"),
@@ -169,6 +187,8 @@ fn remove(cx: &mut Session<'_>, index: usize) -> Outcome {
         let Some(other) = other_than(cx, made.actor) else { continue };
         let id = call.path.get(&last_parameter(cx.operation(index))).cloned().unwrap_or_default();
         let Some((before, was)) = view(cx, made.actor, &id)? else { continue };
+        // Whose it is can be asked only as long as it is there.
+        let confidence = owned(cx, index, (made.actor, other), &id, (&before, &was))?;
         let attack = cx.call(other, &call)?;
         if !attack.response.ok() || says_failure(&attack.response) {
             continue;
@@ -197,8 +217,7 @@ fn remove(cx: &mut Session<'_>, index: usize) -> Outcome {
         }
         let (a, b) = (cx.actor(made.actor).name.clone(), cx.actor(other).name.clone());
         let label = cx.operation(index).label();
-        let finding =
-            Finding::new(&DELETE, Confidence::Confirmed, label, &[&made.exchange, &before, &attack, &after]);
+        let finding = Finding::new(&DELETE, confidence, label, &[&made.exchange, &before, &attack, &after]);
         let (done, shown) =
             if gone { ("removed", "it is gone") } else { ("cancelled", "it says that it has ended") };
         cx.report(finding.saying(format!("{b} {done} an object that {a} had made")).proved(

@@ -10,7 +10,7 @@ use crate::api::{Call, Danger, Place, text};
 use crate::finding::{Confidence, Finding, Kind};
 use crate::http::Exchange;
 use crate::pool::{last_name, leaves};
-use crate::session::{ANONYMOUS, Outcome, Session};
+use crate::session::{ANONYMOUS, Lists, Named, Outcome, Session};
 use crate::words;
 
 /// The check of reads.
@@ -42,11 +42,6 @@ pub(super) static NO_AUTHENTICATION: Kind = Kind {
     fix: "Ask for a credential before the object is loaded, and compare its owner with the caller.",
     block: "authenticate: the operation gets a `security` of its own in the contract or a policy",
 };
-
-/// Private whatever the API is about.
-fn is_telling(name: &str) -> bool {
-    words::is_private(name) && !words::contains(name, &["email", "phone", "address"])
-}
 
 /// How an answer to A shows that it is A's alone.
 struct Proof {
@@ -136,12 +131,18 @@ fn read_one(cx: &mut Session<'_>, index: usize, owner: usize, other: Option<usiz
                 continue;
             }
             // Whoever reads it, it is private only if it says so, and only if it is about one object.
-            let telling: Vec<String> = names(&answer).into_iter().filter(|name| is_telling(name)).collect();
+            let telling: Vec<String> =
+                names(&answer).into_iter().filter(|name| words::is_sensitive(name)).collect();
             let distinct = is_about_the_id(cx, index, &call, &nobody, ANONYMOUS)?;
             if (telling.is_empty() || !distinct) && !(own_id && proof.private && distinct) {
                 continue;
             }
-            let confidence = if own_id { Confidence::Confirmed } else { Confidence::Suspected };
+            let confidence = match (own_id, telling.is_empty()) {
+                (true, false) => Confidence::Confirmed,
+                // An address or a number to call may be there for all to see.
+                (true, true) => Confidence::Likely,
+                _ => Confidence::Suspected,
+            };
             cx.report(Finding {
                 kind: &NO_AUTHENTICATION,
                 confidence,
@@ -166,21 +167,24 @@ fn read_one(cx: &mut Session<'_>, index: usize, owner: usize, other: Option<usiz
             continue;
         }
         let personal = operation.segments().any(|s| words::split(s).iter().any(|w| words::is_personal(w)));
-        let telling = names(&answer).iter().any(|name| is_telling(name));
+        let telling = names(&answer).iter().any(|name| words::is_sensitive(name));
         let about =
             !proof.exclusive.is_empty() || own_id && is_about_the_id(cx, index, &call, &theirs, other)?;
         if !about && !personal {
             continue;
         }
-        let sure = about && own_id && (personal || proof.private || telling || !proof.exclusive.is_empty())
-            || !proof.exclusive.is_empty() && proof.exclusive.iter().any(|name| is_telling(name));
+        let lists = lists(cx, index, &call, (owner, other))?;
+        let apart = matches!(lists, Lists::Apart(..));
+        let sure = about && own_id && (apart || personal && !proof.exclusive.is_empty() || telling)
+            || proof.exclusive.iter().any(|name| words::is_sensitive(name));
         // What one's own list shows to everybody is meant for everybody, as far as can be seen from outside.
-        let shared = proof.shared && proof.exclusive.is_empty();
+        let shared = matches!(lists, Lists::Shared) && !telling
+            || !apart && proof.shared && proof.exclusive.is_empty();
         let confidence = if shared {
             Confidence::Suspected
         } else if sure {
             Confidence::Confirmed
-        } else if personal || proof.private {
+        } else if apart || personal || proof.private {
             Confidence::Likely
         } else {
             Confidence::Suspected
@@ -195,17 +199,36 @@ fn read_one(cx: &mut Session<'_>, index: usize, owner: usize, other: Option<usiz
             expected: "403 or 404 for everyone but the owner".to_owned(),
             proof: format!(
                 "{b} got the same values as {a}{}; without a credential the answer is {}",
-                if own_id {
+                if apart {
+                    format!("; the list that shows it to {a} does not show it to {b}")
+                } else if own_id {
                     format!(", under an id that {b}'s own lists do not show")
                 } else {
                     ", some of which were shown to nobody else anywhere".to_owned()
                 },
                 nobody.response.status
             ),
-            evidence: vec![mine.as_ref().clone(), theirs.as_ref().clone(), nobody.as_ref().clone()],
+            evidence: evidence(&[&mine, &theirs, &nobody], &lists),
         });
     }
     Ok(())
+}
+
+/// How the lists of both treat the object that a call names.
+fn lists(cx: &mut Session<'_>, index: usize, call: &Call, (owner, other): (usize, usize)) -> Outcome<Lists> {
+    let operation = cx.operation(index);
+    let parameter = crate::explore::last_parameter(operation);
+    let noun = crate::session::noun_before(operation, &parameter);
+    let Some(id) = call.path.get(&parameter).cloned() else { return Ok(Lists::Silent) };
+    cx.lists(owner, other, Named { id: &id, parameter: &parameter, noun: &noun })
+}
+
+fn evidence(calls: &[&Rc<Exchange>], lists: &Lists) -> Vec<Exchange> {
+    let mut all: Vec<Exchange> = calls.iter().map(|exchange| exchange.as_ref().clone()).collect();
+    if let Lists::Apart(mine, theirs) = lists {
+        all.extend([mine.as_ref().clone(), theirs.as_ref().clone()]);
+    }
+    all
 }
 
 fn list(telling: &[String], proof: &Proof) -> String {

@@ -49,7 +49,7 @@ static CARDS: Kind = Kind {
 };
 
 static HASH: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"^(\$2[abxy]?\$\d\d\$[./A-Za-z0-9]{53}|\$argon2(id|i|d)\$.+|\$(1|5|6|y)\$.+\$.+|pbkdf2[:_].+|scrypt[:$].+|\{SSHA\}.+)$").ok()
+    Regex::new(r"^(\$2[abxy]?\$\d\d\$[./A-Za-z0-9]{53}|\$argon2(id|i|d)\$.+|\$(1|5|6|y)\$.+\$.+|pbkdf2[:_][^$ ]+\$[^$ ]+\$\S+|scrypt[:$][^$ ]+\$[^$ ]+\$\S+|\{SSHA\}.+)$").ok()
 });
 
 static KEY: LazyLock<Option<Regex>> = LazyLock::new(|| {
@@ -80,15 +80,17 @@ fn run(cx: &mut Session<'_>) -> Outcome {
         if is_document(&answer) {
             continue;
         }
-        let sent = String::from_utf8_lossy(&exchange.request.body).into_owned();
+        let target = percent_encoding::percent_decode_str(&exchange.request.target).decode_utf8_lossy();
+        let sent = format!("{target} {}", String::from_utf8_lossy(&exchange.request.body));
         let operation = cx.operation(index);
-        let (label, is_login) = (operation.label(), operation.is_login());
+        // A key is shown to whoever has it made, once; and a log-in gives what it is for.
+        let (label, gives) = (operation.label(), operation.is_login() || !operation.is_get());
         let mut hits: Vec<(Class, String, bool)> = Vec::new();
         for (pointer, value) in leaves(&answer) {
             let Some(class) = classify(&pointer, value, &answer, &passwords) else { continue };
             let shown = crate::api::text(value);
             // What one just sent, shown to oneself, is bad style and no leak.
-            if sent.contains(&shown) && shown.len() > 2 || class == Class::Secret && is_login {
+            if sent.contains(&shown) && shown.len() > 2 || class == Class::Secret && gives {
                 continue;
             }
             let name = last_name(&pointer).to_owned();
@@ -210,8 +212,7 @@ fn classify(pointer: &str, value: &Value, answer: &Value, passwords: &[String]) 
         return Some(Class::Secret);
     }
     let digits: String = shown.chars().filter(char::is_ascii_digit).collect();
-    let cardish = words::contains(name, &["cardnumber", "creditcard", "pan"])
-        && !words::contains(name, &["company", "panel", "expand"]);
+    let cardish = words::contains(name, &["cardnumber", "creditcard"]) || words::has(name, &["pan"]);
     if cardish && (13..=19).contains(&digits.len()) && digits.len() + 4 >= shown.len() {
         return Some(Class::Card);
     }

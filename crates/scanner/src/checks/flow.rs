@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::Check;
 use crate::api::{Danger, Place};
 use crate::finding::{Confidence, Finding, Kind};
-use crate::session::{Made, Outcome, Session, says_failure};
+use crate::session::{Outcome, Session, says_failure};
 use crate::words;
 
 /// The check.
@@ -56,6 +56,26 @@ fn run(cx: &mut Session<'_>) -> Outcome {
     uploads(cx)
 }
 
+/// Paths under which an amount goes one way only.
+const MOVES: [&str; 16] = [
+    "transfer",
+    "payment",
+    "pay",
+    "loan",
+    "order",
+    "checkout",
+    "purchase",
+    "withdraw",
+    "withdrawal",
+    "deposit",
+    "cart",
+    "basket",
+    "refund",
+    "buy",
+    "card",
+    "bill",
+];
+
 fn is_amount(name: &str) -> bool {
     words::has(name, &["amount", "quantity", "qty", "price", "sum", "count", "units", "limit"])
         || words::contains(name, &["amount", "quantity"])
@@ -87,23 +107,22 @@ fn negative(cx: &mut Session<'_>) -> Outcome {
             if !exchange.response.ok() || says_failure(&exchange.response) {
                 continue;
             }
-            cx.made.push(Made {
-                operation: index,
-                actor,
-                call: call.clone(),
-                exchange: exchange.clone(),
-                gone: false,
-            });
-            // What it did is shown by a number below zero, or by one that went the wrong way.
-            let below = |value: &Value| value.as_f64().is_some_and(|n| n < 0.0);
-            let shown = exchange
-                .response
-                .json()
-                .is_some_and(|answer| crate::pool::leaves(&answer).iter().any(|(_, v)| below(v)));
+            // What it did is shown by another number below zero: what was computed of it. Where the number itself is all
+            // that is shown, it may be one that can well be below zero.
+            let below = |(pointer, value): &(String, &Value)| {
+                value.as_f64().is_some_and(|n| n < 0.0)
+                    && !words::flat(crate::pool::last_name(pointer)).ends_with(&words::flat(slot.key()))
+            };
+            let shown =
+                exchange.response.json().is_some_and(|answer| crate::pool::leaves(&answer).iter().any(below));
             // A value that the server turns away otherwise shows that it looks: zero and words.
             let words_call = baseline.call.with(&slot, json!("pc"));
             let checked = !cx.call(actor, &words_call)?.response.ok();
-            let confidence = if shown || checked { Confidence::Confirmed } else { Confidence::Likely };
+            // Money that is moved, lent or paid, and goods that are ordered, have a direction.
+            let moves = operation.path_says(&MOVES)
+                || operation.segments().any(|segment| MOVES.contains(&words::singular(segment).as_str()));
+            let confidence =
+                if shown || checked && moves { Confidence::Confirmed } else { Confidence::Likely };
             let finding =
                 Finding::new(&NEGATIVE, confidence, operation.label(), &[&baseline.exchange, &exchange])
                     .at(slot.label());
@@ -177,12 +196,6 @@ fn stated(cx: &mut Session<'_>) -> Outcome {
             let fine = |exchange: &crate::http::Exchange| {
                 exchange.response.ok() && !says_failure(&exchange.response)
             };
-            for (call, exchange) in [(&call, &one), (&over, &exchange)] {
-                if fine(exchange) {
-                    let (call, exchange) = (call.clone(), exchange.clone());
-                    cx.made.push(Made { operation: *index, actor, call, exchange, gone: false });
-                }
-            }
             if !fine(&one) || !fine(&exchange) {
                 continue;
             }
@@ -252,7 +265,6 @@ fn uploads(cx: &mut Session<'_>) -> Outcome {
         if !sent.response.ok() || says_failure(&sent.response) {
             continue;
         }
-        cx.made.push(Made { operation: index, actor, call, exchange: sent.clone(), gone: false });
         // Where it is: a path in the answer, or the same path read.
         let mut places: Vec<String> = vec![sent.request.path().to_owned()];
         if let Some(answer) = sent.response.json() {

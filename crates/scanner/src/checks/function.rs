@@ -47,13 +47,7 @@ fn is_admin(operation: &Operation) -> Option<bool> {
         words::split(segment).iter().any(|word| {
             matches!(
                 word.as_str(),
-                "admin"
-                    | "administrator"
-                    | "administration"
-                    | "backoffice"
-                    | "superuser"
-                    | "sysadmin"
-                    | "root"
+                "admin" | "administrator" | "administration" | "backoffice" | "superuser" | "sysadmin"
             )
         })
     });
@@ -85,6 +79,17 @@ fn tells_something(exchange: &Exchange) -> bool {
     exchange.response.body.len() > 40 && !(text.contains("password") && text.contains("<form"))
 }
 
+/// Whether an answer has in it what only this user was shown.
+fn shows_own(cx: &Session<'_>, user: usize, exchange: &Exchange) -> bool {
+    let others: Vec<usize> = cx.users().into_iter().filter(|other| *other != user).collect();
+    exchange.response.json().is_some_and(|answer| {
+        leaves(&answer).iter().any(|(_, value)| {
+            let value = crate::api::text(value);
+            value.len() >= 4 && cx.pool.only(user, &others, &value)
+        })
+    })
+}
+
 fn open(cx: &mut Session<'_>) -> Outcome {
     // An API that refuses nobody anywhere has no authentication that could be missing in one place; then the
     // document is believed all the same, but the finding is one for a person.
@@ -107,15 +112,6 @@ fn open(cx: &mut Session<'_>) -> Outcome {
         if nobody.response.is_html() && !baseline.exchange.response.is_html() {
             continue;
         }
-        if writes {
-            cx.made.push(crate::session::Made {
-                operation: index,
-                actor: user,
-                call: baseline.call.clone(),
-                exchange: nobody.clone(),
-                gone: false,
-            });
-        }
         // A scheme that the identity did not carry either is enforced by somebody else, or by nobody.
         let carries = |name: &String| {
             let scheme = cx.api.schemes.iter().find(|scheme| scheme.name == *name);
@@ -127,7 +123,9 @@ fn open(cx: &mut Session<'_>) -> Outcome {
         };
         let enforced = enforced && operation.schemes.iter().any(carries);
         let same = nobody.response.status == baseline.exchange.response.status;
-        let confidence = if enforced && same { Confidence::Confirmed } else { Confidence::Likely };
+        // One line for a whole document is often meant for most of it only.
+        let meant = operation.own_auth || writes || shows_own(cx, user, &baseline.exchange);
+        let confidence = if enforced && same && meant { Confidence::Confirmed } else { Confidence::Likely };
         let finding = Finding::new(&OPEN, confidence, operation.label(), &[&baseline.exchange, &nobody]);
         cx.report(finding.saying("the contract asks for a credential, and the API does not").proved(
             "401 without a credential",
@@ -140,6 +138,10 @@ fn open(cx: &mut Session<'_>) -> Outcome {
 fn admin(cx: &mut Session<'_>) -> Outcome {
     let operations =
         cx.operations(|op| is_admin(op).is_some() && op.danger() <= Danger::Delete && !op.is_login());
+    // Where everything is called so, the word tells nobody apart.
+    if operations.len() * 2 > cx.api.operations.len() {
+        return Ok(());
+    }
     let Some(user) = cx.users().first().copied() else { return Ok(()) };
     let attacker = cx.disposables().last().copied();
     for index in operations {
@@ -196,13 +198,6 @@ fn write(cx: &mut Session<'_>, index: usize, attacker: usize, by_path: bool) -> 
     if !attempt.response.ok() || says_failure(&attempt.response) {
         return Ok(());
     }
-    cx.made.push(crate::session::Made {
-        operation: index,
-        actor: attacker,
-        call,
-        exchange: attempt.clone(),
-        gone: false,
-    });
     let label = cx.operation(index).label();
     let confidence = if by_path { Confidence::Confirmed } else { Confidence::Likely };
     let finding = Finding::new(&ADMIN, confidence, label, &[&attempt, &nobody]);

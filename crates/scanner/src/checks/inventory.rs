@@ -236,14 +236,28 @@ fn is_to_come(date: &str) -> bool {
     moment.is_ok_and(|moment| moment > OffsetDateTime::now_utc())
 }
 
+/// Whether a description says of its operation that it is deprecated, and does not only speak of such things.
+fn says_deprecated(words: &str) -> bool {
+    words.starts_with("deprecated")
+        || [
+            "(deprecated",
+            "[deprecated",
+            "deprecated:",
+            "deprecated.",
+            "is deprecated",
+            "past its sunset",
+            "sunset on",
+        ]
+        .iter()
+        .any(|said| words.contains(said))
+}
+
 fn deprecated(cx: &mut Session<'_>) -> Outcome {
     let user = cx.first_user();
     for index in cx.operations(|op| {
         op.is_get()
             && op.danger() == Danger::Read
-            && (op.deprecated
-                || op.words.to_lowercase().contains("deprecated")
-                || op.words.to_lowercase().contains("sunset"))
+            && (op.deprecated || says_deprecated(&op.words.to_lowercase()))
     }) {
         let Some(baseline) = cx.baseline(index, user)? else { continue };
         // Whoever tells its callers the day on which it ends has done what can be done until then.

@@ -388,7 +388,12 @@ fn guess_codes(cx: &mut Session<'_>, index: usize, call: &Call, code: &str, shor
     }
     if let Some(last) = last {
         let label = cx.operation(index).label();
-        let confidence = if short { Confidence::Confirmed } else { Confidence::Likely };
+        // A long token can be tried for ever in vain.
+        let confidence = match (short, words::has(code, &["token"])) {
+            (true, _) => Confidence::Confirmed,
+            (false, false) => Confidence::Likely,
+            (false, true) => Confidence::Suspected,
+        };
         let finding = Finding::new(&RESET_GUESS, confidence, label, &[&last])
             .times(0, TRIES)
             .at(format!("body /{code}"));

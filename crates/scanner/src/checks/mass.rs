@@ -74,6 +74,20 @@ fn is_privilege(name: &str) -> bool {
     )
 }
 
+/// Whether a member that a document leaves out is surely no client's: rights, money, owners, approvals. A status may be
+/// set by clients as well, and only the document forgot it.
+fn is_surely_owned(name: &str) -> bool {
+    is_privilege(name)
+        || words::has(
+            name,
+            &[
+                "verified", "approved", "owner", "author", "price", "total", "discount", "rate", "paid",
+                "points",
+            ],
+        )
+        || words::contains(name, &["totalcents", "pricecents", "exchangerate", "ownerid", "userid"])
+}
+
 /// Another value of the same type that means more.
 fn raised(name: &str, value: &Value, marker: &str) -> Option<Value> {
     Some(match value {
@@ -241,11 +255,11 @@ fn accepted(
             }
             found = true;
             let kind = if is_privilege(member) { &PRIVILEGE } else { &MEMBER };
+            let sure = if is_surely_owned(member) { Confidence::Confirmed } else { Confidence::Likely };
             let mut evidence = vec![made, old_read];
             evidence.extend(attempt.as_ref());
             evidence.push(read);
-            let finding =
-                Finding::new(kind, Confidence::Confirmed, label, &evidence).at(format!("body /{member}"));
+            let finding = Finding::new(kind, sure, label, &evidence).at(format!("body /{member}"));
             cx.report(finding.saying(format!("a registration with `{member}` set keeps it")).proved(
                 "the member is ignored or refused",
                 format!(
@@ -321,9 +335,26 @@ fn profiles(cx: &mut Session<'_>) -> Outcome {
         else {
             continue;
         };
-        compare(cx, index, actor, &call, &key)?;
+        let mut done = compare(cx, index, actor, &call, &key, 0)?;
+        // What was taken and cannot be read again has ruined the account: the rest is tried with another.
+        for _ in 0..4 {
+            let (Compared::Broken(next), None) = (&done, call.path.values().next()) else { break };
+            let next = *next;
+            let Some(fresh) = cx.register(&Map::new())? else { break };
+            let Some(key) = cx.actor(fresh).username.clone() else { break };
+            let call = cx.compose(index, fresh, crate::values::Taste::Marked);
+            done = compare(cx, index, fresh, &call, &key, next)?;
+        }
     }
     Ok(())
+}
+
+/// How a comparison ended.
+enum Compared {
+    /// All was tried, or something was kept.
+    Done,
+    /// After the attempt before this one the object could not be read any more.
+    Broken(usize),
 }
 
 /// Objects that the scan made: changed or acted on, with members of their own too many.
@@ -353,7 +384,7 @@ fn objects(cx: &mut Session<'_>) -> Outcome {
         }
         let Some((actor, call)) = call else { continue };
         let Some(id) = call.path.get(&last_parameter(&operation)).cloned() else { continue };
-        compare(cx, index, actor, &call, &id)?;
+        compare(cx, index, actor, &call, &id, 0)?;
     }
     makers(cx)
 }
@@ -386,7 +417,7 @@ fn makers(cx: &mut Session<'_>) -> Outcome {
         plain.path.clone_from(&one.call.path);
         // The control is made now, like the test: the first object may have changed since.
         let control = cx.call(one.actor, &plain)?;
-        let Some((control_view, object)) = view_new(cx, one.operation, one.actor, &plain, &control)? else {
+        let Some((control_view, object)) = view_new(cx, one.operation, one.actor, &control)? else {
             continue;
         };
         let mut extra = additions(&object, &asked);
@@ -396,30 +427,18 @@ fn makers(cx: &mut Session<'_>) -> Outcome {
         if !attack.response.ok() || says_failure(&attack.response) {
             continue;
         }
-        let Some((after, now)) = view_new(cx, one.operation, one.actor, &call, &attack)? else { continue };
-        judge(cx, &operation.label(), &extra, &object, &now, &[&control, &control_view, &attack, &after]);
+        let Some((after, now)) = view_new(cx, one.operation, one.actor, &attack)? else { continue };
+        let evidence = [&control, &control_view, &attack, &after];
+        judge(cx, (&operation.label(), !asked.is_empty()), &extra, &object, &now, &evidence);
     }
     Ok(())
 }
 
 /// What the API shows of an object that was just made.
-fn view_new(
-    cx: &mut Session<'_>,
-    index: usize,
-    actor: usize,
-    call: &Call,
-    made: &Rc<Exchange>,
-) -> Outcome<Option<View>> {
+fn view_new(cx: &mut Session<'_>, index: usize, actor: usize, made: &Rc<Exchange>) -> Outcome<Option<View>> {
     if !made.response.ok() || says_failure(&made.response) {
         return Ok(None);
     }
-    cx.made.push(crate::session::Made {
-        operation: index,
-        actor,
-        call: call.clone(),
-        exchange: made.clone(),
-        gone: false,
-    });
     let Some(answer) = made.response.json() else { return Ok(None) };
     let Some(id) = crate::explore::id_of(&answer, &cx.operation(index).noun()) else { return Ok(None) };
     cx.note_answer(index, actor, made, true);
@@ -442,10 +461,17 @@ fn additions(object: &Map<String, Value>, asked: &[String]) -> Map<String, Value
 }
 
 /// The control is the object before the call with additions; the test is the object after it.
-fn compare(cx: &mut Session<'_>, index: usize, actor: usize, call: &Call, id: &str) -> Outcome {
+fn compare(
+    cx: &mut Session<'_>,
+    index: usize,
+    actor: usize,
+    call: &Call,
+    id: &str,
+    skip: usize,
+) -> Outcome<Compared> {
     let shown = cx.look_up(actor, id)?;
     let Some((before, object)) = shown.into_iter().max_by_key(|(_, object)| object.len()) else {
-        return Ok(());
+        return Ok(Compared::Done);
     };
     let operation = cx.operation(index).clone();
     let asked: Vec<String> = operation.body_members().into_iter().map(|(name, _)| name).collect();
@@ -454,16 +480,16 @@ fn compare(cx: &mut Session<'_>, index: usize, actor: usize, call: &Call, id: &s
     let mut call = call.clone();
     let mut plain = cx.call(actor, &call)?;
     if !plain.response.ok() || says_failure(&plain.response) {
-        let Some(renamed) = renamed(&call, &object) else { return Ok(()) };
+        let Some(renamed) = renamed(&call, &object) else { return Ok(Compared::Done) };
         call = renamed;
         plain = cx.call(actor, &call)?;
         if !plain.response.ok() || says_failure(&plain.response) {
-            return Ok(());
+            return Ok(Compared::Done);
         }
     }
     let between = cx.send(actor, before.request.plain())?;
     let Some(control) = between.response.json().and_then(|answer| crate::session::holder(&answer, id)) else {
-        return Ok(());
+        return Ok(Compared::Done);
     };
     let mut extra = additions(&control, &asked);
     extra.retain(|name, _| object.get(name) == control.get(name));
@@ -471,23 +497,28 @@ fn compare(cx: &mut Session<'_>, index: usize, actor: usize, call: &Call, id: &s
         extra.entry("role").or_insert(json!("admin"));
     }
     if extra.is_empty() {
-        return Ok(());
+        return Ok(Compared::Done);
     }
     // The first that is taken and shows; one that is taken and changes nothing says only that it is ignored.
-    for extra in attempts(cx, &extra, &control) {
+    for (turn, extra) in attempts(cx, &extra, &control).into_iter().enumerate().skip(skip) {
         let attack = cx.call(actor, &call.with_members(&extra))?;
+        if attack.response.status >= 500 && cx.send(actor, before.request.plain())?.response.status >= 500 {
+            return Ok(Compared::Broken(turn + 1));
+        }
         if !attack.response.ok() || says_failure(&attack.response) {
             continue;
         }
         let again = cx.send(actor, before.request.plain())?;
         let Some(now) = again.response.json().and_then(|answer| crate::session::holder(&answer, id)) else {
-            return Ok(());
+            return Ok(Compared::Done);
         };
-        if judge(cx, &operation.label(), &extra, &control, &now, &[&plain, &between, &attack, &again]) {
+        let about = (operation.label(), !asked.is_empty());
+        let evidence = [&plain, &between, &attack, &again];
+        if judge(cx, (&about.0, about.1), &extra, &control, &now, &evidence) {
             break;
         }
     }
-    Ok(())
+    Ok(Compared::Done)
 }
 
 /// A body whose members have the object's own names, where the document has shorter ones: `limit` for `card_limit`.
@@ -505,9 +536,11 @@ fn renamed(call: &Call, object: &Map<String, Value>) -> Option<Call> {
     changed.then(|| Call { body: Some(Value::Object(members)), ..call.clone() })
 }
 
+/// Whether additions were kept. `described` is whether the document says at all what the call takes: where it does not,
+/// nothing is an addition for sure.
 fn judge(
     cx: &mut Session<'_>,
-    label: &str,
+    (label, described): (&str, bool),
     extra: &Map<String, Value>,
     before: &Map<String, Value>,
     after: &Map<String, Value>,
@@ -521,7 +554,9 @@ fn judge(
         }
         found = true;
         let kind = if is_privilege(name) { &PRIVILEGE } else { &MEMBER };
-        let finding = Finding::new(kind, Confidence::Confirmed, label, evidence).at(format!("body /{name}"));
+        let sure = described && is_surely_owned(name);
+        let confidence = if sure { Confidence::Confirmed } else { Confidence::Likely };
+        let finding = Finding::new(kind, confidence, label, evidence).at(format!("body /{name}"));
         cx.report(
             finding
                 .saying(format!(

@@ -175,11 +175,7 @@ fn once(cx: &mut Session<'_>) -> Outcome {
         if !is_success(&first) {
             continue;
         }
-        keep(cx, index, actor, &call, &first);
         let again = cx.call(actor, &call)?;
-        if is_success(&again) {
-            keep(cx, index, actor, &call, &again);
-        }
         if !is_refusal(&again) {
             continue;
         }
@@ -190,9 +186,6 @@ fn once(cx: &mut Session<'_>) -> Outcome {
             let request: Request = cx.request_of(&call);
             let answers = cx.send_at_once(actor, &vec![request; AT_ONCE])?;
             let passed: Vec<Rc<Exchange>> = answers.into_iter().filter(|answer| is_success(answer)).collect();
-            for answer in &passed {
-                keep(cx, index, actor, &call, answer);
-            }
             if passed.len() < 2 {
                 continue;
             }
@@ -216,10 +209,6 @@ fn differ(passed: &[Rc<Exchange>], noun: &str) -> bool {
     let id = |exchange: &Rc<Exchange>| crate::explore::id_of(&exchange.response.json()?, noun);
     let ids: Vec<String> = passed.iter().filter_map(id).collect();
     ids.iter().any(|one| ids.first() != Some(one))
-}
-
-fn keep(cx: &mut Session<'_>, operation: usize, actor: usize, call: &Call, exchange: &Rc<Exchange>) {
-    cx.made.push(Made { operation, actor, call: call.clone(), exchange: exchange.clone(), gone: false });
 }
 
 /// A call with fresh values; where it is about an object, about one that is made for it.
@@ -252,7 +241,6 @@ pub(super) fn new_call(cx: &mut Session<'_>, index: usize, actor: usize) -> Outc
     if !is_success(&exchange) {
         return Ok(None);
     }
-    keep(cx, maker.operation, actor, &fresh, &exchange);
     let made = Made { operation: maker.operation, actor, call: fresh, exchange, gone: false };
     let Some(about) = cx.call_for(index, &made, &noun) else { return Ok(None) };
     let schema =

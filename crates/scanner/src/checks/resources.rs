@@ -172,13 +172,6 @@ fn bodies(cx: &mut Session<'_>) -> Outcome {
         let call = made.call.with(slot, Value::String("a".repeat(SIZE)));
         let exchange = cx.call(made.actor, &call)?;
         if exchange.response.ok() && !says_failure(&exchange.response) {
-            cx.made.push(crate::session::Made {
-                operation: made.operation,
-                actor: made.actor,
-                call,
-                exchange: exchange.clone(),
-                gone: false,
-            });
             let bound = slot.schema.get("maxLength").and_then(Value::as_u64);
             let confidence = if bound.is_some() { Confidence::Confirmed } else { Confidence::Likely };
             let finding = Finding::new(&BODY, confidence, operation.label(), &[&exchange]).at(slot.label());
@@ -219,13 +212,6 @@ fn lists(cx: &mut Session<'_>) -> Outcome {
         if !exchange.response.ok() || says_failure(&exchange.response) {
             continue;
         }
-        cx.made.push(crate::session::Made {
-            operation: made.operation,
-            actor: made.actor,
-            call,
-            exchange: exchange.clone(),
-            gone: false,
-        });
         let over = bound.is_some_and(|most| most < MANY as u64);
         let confidence = if over { Confidence::Confirmed } else { Confidence::Likely };
         let finding = Finding::new(&ITEMS, confidence, operation.label(), &[&made.exchange, &exchange]);

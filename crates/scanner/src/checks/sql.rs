@@ -64,8 +64,25 @@ pub(super) fn database_error(text: &str) -> Option<String> {
     ERRORS.as_ref()?.find(text).map(|found| found.as_str().to_owned())
 }
 
-/// Syntax errors: those a quote makes, and not a wrong type.
+/// What databases say when the words of a query themselves are wrong, and not only a value.
+static SYNTAX: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(
+        r#"(?i)you have an error in your sql syntax|unterminated quoted string|unrecognized token: |near \?"[^"]{0,60}\?": syntax error|syntax error at or near|quoted string not properly terminated|unclosed quotation mark|pg::syntaxerror|sqlstate\[42(000|601)\]|ora-0(0933|0936|1756)|incorrect syntax near|er_parse_error|jdbcsqlsyntaxerror|sqlsyntaxerrorexception|badsqlgrammar|sqlgrammarexception|dynamic sql error|syntax error in (sql statement|query expression)|malformed string"#,
+    )
+    .ok()
+});
+
+/// Whether a text holds a database's error about a query's own words. A value that is no number, refused by a database
+/// that was given it as a value, is none; nor is a search expression that the API lets its callers write.
 fn syntax_error(text: &str) -> Option<String> {
+    let found = SYNTAX.as_ref()?.find(text)?;
+    let after = text.get(found.end()..).unwrap_or_default();
+    let other = after.chars().take(120).collect::<String>();
+    (!other.contains("jsonpath") && !other.contains("tsquery")).then(|| found.as_str().to_owned())
+}
+
+/// A database's error of any kind that a quote may have made: worth looking at closer.
+fn quote_error(text: &str) -> Option<String> {
     database_error(text).filter(|found| !found.to_lowercase().starts_with("invalid input"))
 }
 
@@ -115,19 +132,20 @@ fn probe(cx: &mut Session<'_>, actor: usize, call: &Call, slot: &Slot, writes: b
     let with = |text: String| call.with(slot, Value::String(text));
     let broken = cx.call(actor, &with(format!("{value}'")))?;
     let text = broken.response.text().into_owned();
-    let said = syntax_error(&text);
+    let said = quote_error(&text);
     let odd = broken.response.status >= 500 || said.is_some();
     if odd {
         // Two quotes are one inside a string: a query that breaks on one and not on two has it inside.
         let healed = cx.call(actor, &with(format!("{value}''")))?;
         let again = cx.call(actor, &with(format!("{value}'")))?;
         let repeats = again.response.status == broken.response.status
-            && syntax_error(&again.response.text()).is_some() == said.is_some();
-        let differs = syntax_error(&healed.response.text()).is_none() && healed.response.status < 500;
+            && quote_error(&again.response.text()).is_some() == said.is_some();
+        let differs = quote_error(&healed.response.text()).is_none() && healed.response.status < 500;
         if let Some(said) = said.as_deref().filter(|_| repeats) {
             let baseline =
-                cx.call(actor, &with(value.clone())).map(|e| syntax_error(&e.response.text()).is_none())?;
-            if baseline && (differs || !words_only(said)) {
+                cx.call(actor, &with(value.clone())).map(|e| quote_error(&e.response.text()).is_none())?;
+            let said = syntax_error(&text).unwrap_or_else(|| said.to_owned());
+            if baseline && (differs || syntax_error(&text).is_some()) {
                 let finding = Finding::new(&INJECTION, Confidence::Confirmed, label, &[&broken, &healed])
                     .at(slot.label());
                 cx.report(finding.saying(format!("a quote in {} breaks a query: `{said}`", slot.label())).proved(
@@ -159,11 +177,6 @@ fn probe(cx: &mut Session<'_>, actor: usize, call: &Call, slot: &Slot, writes: b
         cx.report(finding);
     }
     Ok(())
-}
-
-/// Whether a text could have been said about something else.
-fn words_only(said: &str) -> bool {
-    said.len() < 12
 }
 
 /// The status and the body without what the request carried, numbers kept.

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::Check;
 use crate::api::{Danger, Place};
 use crate::finding::{Confidence, Finding, Kind};
-use crate::session::{Made, Outcome, Session, says_failure};
+use crate::session::{Outcome, Session, says_failure};
 
 /// The check.
 pub(super) static STORED: Check =
@@ -54,14 +54,6 @@ fn run(cx: &mut Session<'_>) -> Outcome {
         if !sent.response.ok() || says_failure(&sent.response) {
             continue;
         }
-        let exchange = sent.clone();
-        cx.made.push(Made {
-            operation: made.operation,
-            actor: made.actor,
-            call: call.clone(),
-            exchange,
-            gone: false,
-        });
         // Where it may be shown: the same path, and reads of the same thing.
         let noun = operation.noun();
         let readers = cx.operations(|op| op.is_get() && op.danger() == Danger::Read && op.noun() == noun);

@@ -56,6 +56,7 @@ pub(super) fn read(root: &Value) -> Result<Api, String> {
                 }),
                 answers: Vec::new(),
                 auth: Auth::Unsaid,
+                own_auth: false,
                 schemes: Vec::new(),
             });
         }

@@ -70,6 +70,7 @@ pub(super) fn model(title: &str, seen: Vec<Seen>) -> Result<Api, String> {
             body: body(&one, header("content-type").as_deref()),
             answers: one.answer.iter().map(schema_of).collect(),
             auth: if bearer || one.auth { Auth::Needed } else { Auth::Unsaid },
+            own_auth: false,
             schemes: if bearer || one.auth { vec!["bearer".to_owned()] } else { Vec::new() },
         };
         // The same operation seen again: what it takes adds up.

@@ -129,6 +129,7 @@ fn read_operation(
         body,
         answers: answers(operation, root),
         auth: auth(operation.get("security").or(everywhere)),
+        own_auth: operation.get("security").is_some(),
         schemes: scheme_names(operation.get("security").or(everywhere)),
     };
     for name in operation_model.path_names() {

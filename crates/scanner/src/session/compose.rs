@@ -45,7 +45,13 @@ impl Session<'_> {
                     let mut random = self.random.clone();
                     let noun = operation.noun();
                     let pool = &self.pool;
-                    let mut known = |name: &str, schema: &Value| reference(pool, actor, name, &noun, schema);
+                    // An account is new in all that it is known by; only what it belongs to is there already.
+                    let new = operation.is_register();
+                    let mut known = |name: &str, schema: &Value| {
+                        let refers =
+                            words::split(name).last().is_some_and(|word| word == "id" || word == "uuid");
+                        (!new || refers).then(|| reference(pool, actor, name, &noun, schema)).flatten()
+                    };
                     let value = values::generate(&mut random, taste, "", &body.schema, &mut known, 0);
                     self.random = random;
                     value
@@ -122,6 +128,10 @@ impl Session<'_> {
     /// Takes in what an answer says.
     pub(crate) fn note_answer(&mut self, index: usize, actor: usize, exchange: &Exchange, made: bool) {
         let Some(answer) = exchange.response.json() else { return };
+        // What comes under an id that another was given was not shown to this actor by itself.
+        if !made && self.asks_for_anothers(index, actor, exchange) {
+            return;
+        }
         let carried = format!(
             "{} {}",
             percent_encoding::percent_decode_str(&exchange.request.target).decode_utf8_lossy(),
@@ -142,6 +152,18 @@ impl Session<'_> {
                 self.pool.observe(actor, &path, &body, "", true);
             }
         }
+    }
+}
+
+impl Session<'_> {
+    /// Whether a path names something that only others were shown so far.
+    fn asks_for_anothers(&self, index: usize, actor: usize, exchange: &Exchange) -> bool {
+        let path = exchange.request.path().strip_prefix(self.base.as_str()).unwrap_or_default();
+        let segments = self.operation(index).path.split('/').zip(path.split('/'));
+        segments.filter(|(template, _)| template.starts_with('{')).any(|(_, value)| {
+            let value = percent_encoding::percent_decode_str(value).decode_utf8_lossy();
+            self.pool.foreign(actor, &value)
+        })
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod compose;
 mod login;
+mod ownership;
+mod record;
 mod send;
 mod view;
 
@@ -21,6 +23,7 @@ use crate::random::Random;
 
 pub(crate) use compose::{noun_before, typed};
 pub(crate) use login::find_token;
+pub(crate) use ownership::{Lists, Named};
 pub(crate) use view::{holder, says_failure};
 
 /// What a scan may do.
@@ -148,7 +151,13 @@ pub(crate) struct Session<'a> {
     pub(crate) random: Random,
     pub(crate) actors: Vec<Actor>,
     pub(crate) pool: Pool,
+    /// What was made and is known to the checks.
     pub(crate) made: Vec<Made>,
+    /// Whatever was made, known to a check or not.
+    created: Vec<Made>,
+    /// What the clean-up could not remove.
+    pub(crate) left: Vec<String>,
+    cleaning: bool,
     pub(crate) findings: Vec<Finding>,
     pub(crate) baselines: BTreeMap<(usize, usize), Option<Baseline>>,
     pub(crate) callback: Option<crate::callback::Listener>,
@@ -190,6 +199,9 @@ impl<'a> Session<'a> {
             actors,
             pool: Pool::default(),
             made: Vec::new(),
+            created: Vec::new(),
+            left: Vec::new(),
+            cleaning: false,
             findings: Vec::new(),
             baselines: BTreeMap::new(),
             callback: None,

@@ -13,10 +13,12 @@ use crate::words;
 
 impl Session<'_> {
     fn admit(&mut self) -> Outcome {
-        if self.requests >= self.options.max_requests {
+        let owed = if self.cleaning { 0 } else { self.owed() };
+        if self.requests + owed >= self.options.max_requests {
             return Err(Stop::Requests);
         }
-        if self.started.elapsed() > self.options.max_time {
+        // What was made has to go, late as it is.
+        if self.started.elapsed() > self.options.max_time && !self.cleaning {
             return Err(Stop::Time);
         }
         if self.failures >= 12 {
@@ -42,7 +44,9 @@ impl Session<'_> {
             std::thread::sleep(Duration::from_millis(250));
         }
         let name = self.actor(actor).name.clone();
-        Rc::new(Exchange { actor: name, request, response, times: 1 })
+        let exchange = Rc::new(Exchange { actor: name, request, response, times: 1 });
+        self.record(actor, &exchange);
+        exchange
     }
 
     fn dressed(&self, actor: usize, mut request: Request) -> Request {
@@ -184,6 +188,14 @@ impl Session<'_> {
         let touches = (1..self.actors.len())
             .filter(given)
             .any(|index| named.iter().any(|(name, value)| is_own(index, name, value)));
+        // An account of the scan's own is its to take away, whoever does it.
+        let ours = self
+            .disposables()
+            .into_iter()
+            .any(|index| named.iter().any(|(name, value)| is_own(index, name, value)));
+        if removes && ours {
+            return touches;
+        }
         // Without a name in it, it is about who calls; an account of nobody's is not there to be hurt.
         touches || self.actor(actor).origin == Origin::Given
     }
