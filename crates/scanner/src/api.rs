@@ -242,6 +242,11 @@ impl Operation {
         })
     }
 
+    /// Whether its path says that it is for those who run the API: what it shows to others is no sign that it is theirs.
+    pub(crate) fn is_for_operators(&self) -> bool {
+        self.path_says(&["admin", "debug", "_debug", "internal", "export", "dump", "backup"])
+    }
+
     /// Whether it is a plain read by its method.
     pub(crate) fn is_get(&self) -> bool {
         self.method == "GET"
@@ -382,30 +387,16 @@ impl Operation {
 
     /// Whether it gives a token or a session for a name and a password.
     pub(crate) fn is_login(&self) -> bool {
+        // A session is created by logging in, an account is not.
+        let named =
+            self.says(&["login", "signin", "authenticate", "token", "session", "sessions", "tokens", "sign"]);
+        let about_account = self.says(&["create"])
+            || matches!(self.noun().as_str(), "user" | "account" | "member" | "customer");
         self.method == "POST"
             && self.has_password()
             && self.has_login_name()
-            && self.says(&[
-                "login",
-                "signin",
-                "authenticate",
-                "auth",
-                "token",
-                "session",
-                "sessions",
-                "tokens",
-                "sign",
-            ])
-            && !self.says(&[
-                "register",
-                "signup",
-                "up",
-                "reset",
-                "forgot",
-                "change",
-                "create",
-                "registration",
-            ])
+            && (named || self.says(&["auth"]) && !about_account)
+            && !self.says(&["register", "signup", "up", "reset", "forgot", "change", "registration"])
     }
 
     /// Whether it opens an account.

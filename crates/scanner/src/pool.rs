@@ -32,6 +32,8 @@ pub(crate) struct Pool {
     known: BTreeSet<(String, String, String, usize)>,
     /// For each value, the actors who saw it in answers to calls that did not carry it.
     seen: BTreeMap<String, u64>,
+    /// Whether what is taken in counts as seen.
+    unseen: bool,
 }
 
 const ENVELOPES: &[&str] = &[
@@ -50,6 +52,13 @@ impl Pool {
         made: bool,
     ) {
         self.walk(actor, path_words, &[], "", answer, carried, made, 0);
+    }
+
+    /// Takes in an answer that should not have come: its values are known, and nobody's for having been shown there.
+    pub(crate) fn overhear(&mut self, actor: usize, path_words: &[String], answer: &Value) {
+        self.unseen = true;
+        self.walk(actor, path_words, &[], "", answer, "", false, 0);
+        self.unseen = false;
     }
 
     #[expect(clippy::too_many_arguments, reason = "the walk's whole context, named apart")]
@@ -90,7 +99,7 @@ impl Pool {
                 if value.is_empty() || value.len() > 4096 {
                     return;
                 }
-                if !carried.contains(&value) && actor < 64 {
+                if !self.unseen && !carried.contains(&value) && actor < 64 {
                     *self.seen.entry(value.clone()).or_default() |= 1 << actor;
                 }
                 let key = words::flat(key);
@@ -184,7 +193,8 @@ impl Pool {
                     (true, false) => match self.seen.get(&entry.value) {
                         Some(who) if *who & 1 != 0 => 1,
                         Some(who) if *who != 1 << actor => 2,
-                        _ => 43,
+                        Some(_) => 43,
+                        None => 0,
                     },
                     (false, _) => 0,
                 };

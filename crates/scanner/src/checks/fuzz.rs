@@ -16,7 +16,7 @@ use crate::session::{Outcome, Session};
 
 /// The check.
 pub(super) static FUZZ: Check =
-    Check { name: "fuzz", about: "input that no client should send", kinds: &[&CRASH, &VERBOSE], run };
+    Check { name: "fuzz", about: "input that no client should send", kinds: &[&CRASH, &HANG, &VERBOSE], run };
 
 static CRASH: Kind = Kind {
     code: "unhandled-input",
@@ -26,6 +26,16 @@ static CRASH: Kind = Kind {
     severity: Severity::Low,
     fix: "Check input against the contract first, and answer 400.",
     block: "validate: the contract is enforced; mask: errors",
+};
+
+static HANG: Kind = Kind {
+    code: "input-hangs",
+    title: "Malformed input keeps the API busy until the caller gives up",
+    owasp: Owasp::Api4,
+    cwe: 400,
+    severity: Severity::Medium,
+    fix: "Check input before work is begun with it, and bound the time that one call may take.",
+    block: "validate: the contract is enforced; timeouts: total",
 };
 
 pub(super) static VERBOSE: Kind = Kind {
@@ -79,6 +89,9 @@ fn run(cx: &mut Session<'_>) -> Outcome {
                 let exchange = cx.call(actor, &call)?;
                 if crashed(&exchange) {
                     report(cx, actor, &call, &control, &exchange, &slot.label())?;
+                } else if late(&exchange) {
+                    hang(cx, actor, (&baseline, &call), &control, &slot.label())?;
+                    budget = 0;
                 }
             }
         }
@@ -96,6 +109,34 @@ fn run(cx: &mut Session<'_>) -> Outcome {
 /// A server error that is the program's own: not a gateway's, not a refusal to serve.
 fn crashed(exchange: &Exchange) -> bool {
     exchange.response.status == 500 || exchange.response.status > 504
+}
+
+/// No answer in time, though somebody listens.
+fn late(exchange: &Exchange) -> bool {
+    exchange.response.error.as_deref() == Some("no answer in time")
+}
+
+/// An input that is never answered, while the well-formed call is, before and after.
+fn hang(
+    cx: &mut Session<'_>,
+    actor: usize,
+    (plain, call): (&Call, &Call),
+    control: &Rc<Exchange>,
+    part: &str,
+) -> Outcome {
+    let calm = cx.call(actor, plain)?;
+    let again = cx.call(actor, call)?;
+    let after = cx.call(actor, plain)?;
+    if late(&calm) || !late(&again) || late(&after) {
+        return Ok(());
+    }
+    let label = cx.operation(call.operation).label();
+    let finding = Finding::new(&HANG, Confidence::Confirmed, label, &[control, &again, &after]).at(part);
+    cx.report(finding.saying(format!("{part} with a value that it is not made for is not answered in time")).proved(
+        "400, at once",
+        "twice there was no answer, while the well-formed call was answered before, between and after",
+    ));
+    Ok(())
 }
 
 /// Values that a slot is not made for; the few that find most, first.

@@ -82,6 +82,9 @@ static XML: Kind = Kind {
 
 static PASSWD: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"root:[^:\s]*:0:0:").ok());
 
+/// What `/proc/version` says.
+static VERSION: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"Linux version \d+\.\d+\S* \(").ok());
+
 /// The text of an element.
 static CONTENT: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r">[^<>]+</").ok());
 
@@ -251,28 +254,39 @@ fn markup(cx: &mut Session<'_>, actor: usize, call: &Call, slot: &Slot) -> Outco
     Ok(())
 }
 
+/// Files of the system by what stands in them. A name that is sent may be one that is written to: the first file is
+/// one that nobody can write, the other goes to reads only.
 fn files(cx: &mut Session<'_>, actor: usize, call: &Call, slot: &Slot) -> Outcome {
     let up = "../".repeat(10);
+    let mut paths: Vec<(String, &LazyLock<Option<Regex>>)> = Vec::new();
     for path in [
-        format!("{up}etc/passwd"),
-        "/etc/passwd".to_owned(),
-        format!("{}etc/passwd", "....//".repeat(10)),
-        "file:///etc/passwd".to_owned(),
-        format!("{up}etc/passwd\0.png"),
+        format!("{up}proc/version"),
+        "/proc/version".to_owned(),
+        format!("{}proc/version", "....//".repeat(10)),
+        "file:///proc/version".to_owned(),
+        format!("{up}proc/version\0.png"),
     ] {
+        paths.push((path, &VERSION));
+    }
+    if cx.operation(call.operation).is_get() {
+        paths.push((format!("{up}etc/passwd"), &PASSWD));
+        paths.push(("/etc/passwd".to_owned(), &PASSWD));
+    }
+    for (path, content) in paths {
+        let shows = |text: &str| content.as_ref().is_some_and(|content| content.is_match(text));
         let exchange = cx.call(actor, &call.with(slot, Value::String(path.clone())))?;
-        if PASSWD.as_ref().is_some_and(|passwd| passwd.is_match(&exchange.response.text())) {
-            let absent = path.replace("passwd", "pc-no-such-file");
+        if shows(&exchange.response.text()) {
+            let absent = path.replace("version", "pc-no-such-file").replace("passwd", "pc-no-such-file");
             let control = cx.call(actor, &call.with(slot, Value::String(absent)))?;
-            if PASSWD.as_ref().is_some_and(|passwd| passwd.is_match(&control.response.text())) {
+            if shows(&control.response.text()) {
                 return Ok(());
             }
             let label = cx.operation(call.operation).label();
             let finding =
                 Finding::new(&PATH, Confidence::Confirmed, label, &[&exchange, &control]).at(slot.label());
-            cx.report(finding.saying(format!("{} reads the system's list of users", slot.label())).proved(
+            cx.report(finding.saying(format!("{} reads a file of the system", slot.label())).proved(
                 "400 or 404",
-                "the answer holds lines of /etc/passwd; a name beside it that does not exist gives another answer",
+                "the answer holds what only that file holds; a name beside it that does not exist gives another answer",
             ));
             return Ok(());
         }

@@ -9,6 +9,7 @@ mod fixation;
 mod flow;
 mod function;
 mod fuzz;
+mod graphql;
 mod hidden;
 mod inject;
 mod inventory;
@@ -72,6 +73,7 @@ pub static CHECKS: &[&Check] = &[
     &replay::REPLAY,
     &race::RACE,
     &resources::RESOURCES,
+    &graphql::GRAPHQL,
     &fuzz::FUZZ,
 ];
 

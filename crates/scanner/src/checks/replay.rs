@@ -123,10 +123,31 @@ fn codes(cx: &mut Session<'_>) -> Outcome {
             let once = step(value.as_f64(), b.get(*name));
             let twice = step(b.get(*name).and_then(Value::as_f64), c.get(*name));
             // In the same direction both times: a time or a counter of versions is no amount.
-            words::has(name, &["total", "discount", "price", "amount", "cents", "credit", "balance"])
-                && once.zip(twice).is_some_and(|(x, y)| {
-                    x.abs() > f64::EPSILON && x.signum() == y.signum() && y.abs() > f64::EPSILON
-                })
+            !words::has(
+                name,
+                &[
+                    "id",
+                    "version",
+                    "revision",
+                    "count",
+                    "counter",
+                    "uses",
+                    "used",
+                    "attempts",
+                    "views",
+                    "time",
+                    "updated",
+                    "modified",
+                    "at",
+                    "seq",
+                    "sequence",
+                    "number",
+                    "remaining",
+                    "left",
+                ],
+            ) && once.zip(twice).is_some_and(|(x, y)| {
+                x.abs() > f64::EPSILON && x.signum() == y.signum() && y.abs() > f64::EPSILON
+            })
         });
         let Some((name, _)) = moved else { continue };
         let slot = operation.slots(&call).into_iter().find(|slot| {

@@ -54,7 +54,7 @@ pub(super) static NOSQL: Kind = Kind {
 /// What databases say when a query is broken. Words that no API says by itself.
 static ERRORS: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
-        r#"(?i)you have an error in your sql syntax|unterminated quoted string|unrecognized token: |near \\?"[^"]{0,60}\\?": syntax error|syntax error at or near|quoted string not properly terminated|unclosed quotation mark|sqlite3?\.?(operationalerror|error|exception)|sqlite_error|psycopg2?\.|pg::syntaxerror|pdoexception|sqlstate\[?|ora-\d{5}|mysql_fetch|mysqlclient|com\.mysql|org\.postgresql|org\.hibernate\.exception|sequelizedatabaseerror|sqlalchemy\.exc|microsoft ole db|odbc sql server|incorrect syntax near|invalid input syntax for (type )?(integer|uuid|numeric)|mongoerror|mongoservererror|\[sql: "#,
+        r#"(?i)you have an error in your sql syntax|unterminated quoted string at or near|unrecognized token: |near \\?"[^"]{0,60}\\?": syntax error|syntax error at or near|quoted string not properly terminated|unclosed quotation mark|sqlite3?\.?(operationalerror|error|exception)|sqlite_error|psycopg2?\.|pg::syntaxerror|pdoexception|sqlstate\[?|ora-\d{5}|mysql_fetch|mysqlclient|com\.mysql|org\.postgresql|org\.hibernate\.exception|sequelizedatabaseerror|sqlalchemy\.exc|microsoft ole db|odbc sql server|incorrect syntax near|invalid input syntax for (type )?(integer|uuid|numeric)|mongoerror|mongoservererror|\[sql: "#,
     )
     .ok()
 });
@@ -67,7 +67,7 @@ pub(super) fn database_error(text: &str) -> Option<String> {
 /// What databases say when the words of a query themselves are wrong, and not only a value.
 static SYNTAX: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
-        r#"(?i)you have an error in your sql syntax|unterminated quoted string|unrecognized token: |near \?"[^"]{0,60}\?": syntax error|syntax error at or near|quoted string not properly terminated|unclosed quotation mark|pg::syntaxerror|sqlstate\[42(000|601)\]|ora-0(0933|0936|1756)|incorrect syntax near|er_parse_error|jdbcsqlsyntaxerror|sqlsyntaxerrorexception|badsqlgrammar|sqlgrammarexception|dynamic sql error|syntax error in (sql statement|query expression)|malformed string"#,
+        r#"(?i)you have an error in your sql syntax|unterminated quoted string at or near|unrecognized token: |near \\?"[^"]{0,60}\\?": syntax error|syntax error at or near|quoted string not properly terminated|unclosed quotation mark|pg::syntaxerror|sqlstate\[42(000|601)\]|ora-0(0933|0936|1756)|incorrect syntax near|er_parse_error|jdbcsqlsyntaxerror|sqlsyntaxerrorexception|badsqlgrammar|sqlgrammarexception|dynamic sql error|syntax error in (sql statement|query expression)|malformed string"#,
     )
     .ok()
 });

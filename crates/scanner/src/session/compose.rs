@@ -45,9 +45,16 @@ impl Session<'_> {
                     let mut random = self.random.clone();
                     let noun = operation.noun();
                     let pool = &self.pool;
+                    let others: Vec<String> = (1..self.actors.len())
+                        .filter(|other| *other != actor)
+                        .filter_map(|other| self.actor(other).username.clone())
+                        .collect();
                     // An account is new in all that it is known by; only what it belongs to is there already.
                     let new = operation.is_register();
                     let mut known = |name: &str, schema: &Value| {
+                        if let Some(other) = recipient(name, &others).filter(|_| !new) {
+                            return Some(Value::String(other));
+                        }
                         let refers =
                             words::split(name).last().is_some_and(|word| word == "id" || word == "uuid");
                         (!new || refers).then(|| reference(pool, actor, name, &noun, schema)).flatten()
@@ -138,8 +145,19 @@ impl Session<'_> {
             String::from_utf8_lossy(&exchange.request.body)
         );
         let operation = self.operation(index);
-        let path: Vec<String> =
+        let mut path: Vec<String> =
             words::split(operation.thing()).iter().map(|word| words::singular(word)).collect();
+        if operation
+            .segments()
+            .last()
+            .is_some_and(|last| matches!(last, "me" | "self" | "whoami" | "profile"))
+        {
+            path.push("user".to_owned());
+        }
+        if !made && operation.is_for_operators() {
+            self.pool.overhear(actor, &path, &answer);
+            return;
+        }
         self.pool.observe(actor, &path, &answer, if made { "" } else { &carried }, made);
         if made {
             // What a new object was made of names it as well: `book_title` may be its key.
@@ -178,6 +196,23 @@ pub(crate) fn noun_before(operation: &Operation, name: &str) -> String {
     };
     let last = before.split('/').rfind(fixed).unwrap_or_default();
     words::split(last).last().map(|word| words::singular(word)).unwrap_or_default()
+}
+
+/// Who is meant by a member that says to whom something goes, as far as it is a name to log in with.
+fn recipient(name: &str, others: &[String]) -> Option<String> {
+    let words = words::split(name);
+    let towards = words.first().is_some_and(|word| {
+        matches!(word.as_str(), "to" | "recipient" | "receiver" | "payee" | "beneficiary" | "target")
+    });
+    let names_person = words
+        .iter()
+        .skip(1)
+        .any(|word| matches!(word.as_str(), "email" | "mail" | "user" | "username" | "login" | "name"));
+    let mail = words::contains(name, &["mail"]);
+    let fits = |other: &&String| !mail || other.contains('@');
+    (towards && (names_person || words.len() == 1 && words.first().is_some_and(|word| word != "to")))
+        .then(|| others.iter().find(fits).cloned())
+        .flatten()
 }
 
 /// Names that never refer to an object.

@@ -57,6 +57,7 @@ impl Session<'_> {
                     && (object.id.len() >= 8 || operation.noun() == object.noun)
                     && operation.is_get()
                     && operation.danger() == Danger::Read
+                    && !operation.is_for_operators()
                     && operation.path_names().iter().all(|name| words::contains(name, &["version"]))
             })
             .filter_map(|(_, baseline)| baseline.as_ref())

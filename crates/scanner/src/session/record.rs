@@ -35,6 +35,14 @@ impl Session<'_> {
             return;
         }
         let body = body_of(described, &exchange.request);
+        // A GraphQL query is a POST as well, and makes nothing.
+        let asks = |body: &Value| {
+            let document = body.get("query")?.as_str()?.trim_start();
+            Some(document.starts_with('{') || document.starts_with("query"))
+        };
+        if body.as_ref().and_then(asks) == Some(true) {
+            return;
+        }
         let call = Call { operation, path: values, body, ..Call::default() };
         self.created.push(Made { operation, actor, call, exchange: exchange.clone(), gone: false });
     }

@@ -21,7 +21,7 @@ impl Session<'_> {
         if self.started.elapsed() > self.options.max_time && !self.cleaning {
             return Err(Stop::Time);
         }
-        if self.failures >= 12 {
+        if self.failures >= 24 {
             return Err(Stop::Gone);
         }
         if let (Some(rate), Some(before)) = (self.options.rate, self.sent_at) {
@@ -39,7 +39,15 @@ impl Session<'_> {
     fn finish(&mut self, actor: usize, request: Request, response: Response) -> Rc<Exchange> {
         // An answer that does not come in time still shows a listening target; no connection does not.
         let refused = response.error.as_deref().is_some_and(|error| error.starts_with("no connection"));
-        self.failures = if refused { self.failures + 1 } else { 0 };
+        let late = response.error.as_deref() == Some("no answer in time");
+        // A few that come too late, one after the other, say that nothing is answered any more.
+        self.failures = if refused {
+            self.failures + 2
+        } else if late {
+            self.failures + 3
+        } else {
+            0
+        };
         if refused {
             std::thread::sleep(Duration::from_millis(250));
         }
