@@ -111,8 +111,7 @@ fn is_plus_blank(bytes: &[u8], kinds: Bytes) -> bool {
         | Bytes::LESS;
     !kinds.has(Bytes::SPACE)
         && !kinds.has(Bytes::PERCENT)
-        && kinds.0 & signs != 0
-        && bytes.iter().filter(|&&b| b == b'+').count() > 1
+        && bytes.iter().filter(|&&b| b == b'+').count() > if kinds.0 & signs != 0 { 1 } else { 3 }
 }
 
 /// Calls `each` with what `bytes` may be as a whole: base64, hexadecimal digits, text once its tags are stripped.

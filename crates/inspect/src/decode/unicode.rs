@@ -46,6 +46,14 @@ pub(super) fn plain(bytes: &[u8]) -> Option<Vec<u8>> {
             continue;
         }
         let (code, length) = loose(bytes, index);
+        // U+560A and U+560D next to each other: who keeps the low bytes alone sees a line break.
+        if let (Some(0x560a | 0x560d), (Some(0x560a | 0x560d), second)) = (code, loose(bytes, index + length))
+        {
+            out.extend_from_slice(b"\r\n");
+            index += length + second;
+            changed = true;
+            continue;
+        }
         let ascii = match code {
             Some(code) if code < 0x80 => Some(code as u8),
             Some(code) => fit(code),

@@ -161,6 +161,20 @@ const MEANINGS: [(u8, bool, &str); 71] = [
     (86, false, "a stream of PHP"),
 ];
 
+/// What a statement of PHP begins with.
+const SHORT: &[&[u8]] = &[
+    b"echo",
+    b"print",
+    b"system",
+    b"exec",
+    b"eval",
+    b"include",
+    b"require",
+    b"passthru",
+    b"die",
+    b"readfile",
+];
+
 /// Judges `view`.
 pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
     let bytes = view.bytes;
@@ -194,6 +208,16 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
     }
     calls(view, discount, hits);
     let head = trim(bytes);
+    // The short tag of PHP, and a statement behind it.
+    if let Some(rest) = head.strip_prefix(b"<?")
+        && is_space(at(rest, 0))
+        && SHORT.iter().any(|word| {
+            let statement = from(rest, skip_space(rest, 0));
+            starts(statement, word) && !is_word(at(statement, word.len()))
+        })
+    {
+        hits.add(Class::Code, 84u8.saturating_sub(discount), OPENS, 0, bytes.len());
+    }
     // Headers of Struts, and anything that begins as an OGNL expression.
     if (has(slice(head, 0, 256), b"%{") || has(slice(head, 0, 256), b"${"))
         && has_any(head, &[b"#context", b"#req", b"#_", b"@ognl", b"(#", b".multipart/form-data", b"#a="])

@@ -437,7 +437,7 @@ fn arguments(bytes: &[u8], index: usize, braced: bool) -> Arguments {
     let first_end = line.iter().position(|&b| is_space(b)).unwrap_or(line.len());
     let first = slice(line, 0, first_end);
     let option = at(first, 0) == b'-' && at(first, 1).is_ascii_alphabetic()
-        || first.starts_with(b"--") && first.len() > 3
+        || first.starts_with(b"--") && at(first, 2).is_ascii_alphabetic() && first.len() > 3
         || at(first, 0) == b'/' && first.len() == 2;
     let path = first.starts_with(b"/") && at(first, 1).is_ascii_alphabetic()
         || first.starts_with(b"~/")
@@ -559,6 +559,8 @@ fn judge(view: &View<'_>, opening: Opening, index: usize, hits: &mut Hits) {
         Rare if arguments.host => 40,
         Rare => 10,
         Common if arguments.technical && (arguments.path || arguments.address || arguments.spelt) => 38,
+        // `net user eve x /add`.
+        Common if arguments.technical && bare.eq_ignore_ascii_case(b"net") => 32,
         Common if arguments.technical => 25,
         Common if arguments.number && matches!(bare, b"sleep" | b"timeout" | b"ping" | b"kill") => 32,
         Common
@@ -585,6 +587,7 @@ fn judge(view: &View<'_>, opening: Opening, index: usize, hits: &mut Hits) {
             if !whole {
                 0
             } else if matches!(name, Rare)
+                && (!with_path || system)
                 && arguments.none
                 && bytes.len() > 4
                 && trim(bytes).first().is_some_and(|b| matches!(b, b'\'' | b'"'))
@@ -593,12 +596,14 @@ fn judge(view: &View<'_>, opening: Opening, index: usize, hits: &mut Hits) {
             } else if arguments.technical && (arguments.path || arguments.address || system) {
                 // A line of a script is not yet an attack: what it reads or where it connects to may be.
                 if arguments.sensitive || system { 34 } else { 24 }
-            } else if system {
+            } else if system && (probe || !arguments.none || glob) {
                 40
             } else {
                 10
             }
         }
+        // The head of a table in Markdown.
+        Opening::Pipe if arguments.none && !tight && from(bytes, end).starts_with(b"\n--") => 0,
         // Nothing before the separator, or a quote closed right before it: nothing a sentence does.
         Opening::Weak => {
             let close = if tight && probe {
@@ -632,7 +637,17 @@ fn judge(view: &View<'_>, opening: Opening, index: usize, hits: &mut Hits) {
                     && (is_space(outer) || matches!(outer, b'(' | b'[' | b'*' | b'_' | b'/'))
                 || run == before.len() && (is_space(behind) || matches!(behind, b'.' | b',' | b':' | b'`'));
             if trim(bytes).len() <= closing.unwrap_or(200) + end - index + 3 && closing.is_some() {
-                if run > 1 { 5 } else { 50 }
+                // The whole value: a command substitution, or Markdown's code. The latter has blanks, as people type.
+                let typed = !view.place.is_one_line()
+                    && arguments.technical
+                    && !arguments.sensitive
+                    && !has(slice(bytes, end, end + 120), b"://")
+                    && !system
+                    && !hidden
+                    && !slice(bytes, index, end + closing.unwrap_or(0))
+                        .iter()
+                        .any(|b| matches!(b, b'$' | b';' | b'|' | b'&' | b'>'));
+                if run > 1 || typed { 5 } else { 50 }
             } else if outside || closing.is_none() {
                 // Markdown's code.
                 5
@@ -684,6 +699,13 @@ fn is_snippet(before: &[u8]) -> bool {
 
 /// A value that is nothing but a command that attackers ask first, and a separator: `;id`, `id|`.
 fn probe_alone(bytes: &[u8], hits: &mut Hits) {
+    // `"`id`"`: Markdown has no code in quotation marks.
+    if let [quote @ (b'"' | b'\''), b'`', word @ .., b'`', last] = trim(bytes)
+        && quote == last
+        && (lookup(COMMANDS, word).is_some() || matches!(word, b"true" | b"false"))
+    {
+        hits.add(Class::Command, 74, "a command in a string", 0, bytes.len());
+    }
     let is_separator = |b: &u8| matches!(b, b';' | b'|' | b'&' | b'\n' | b'`') || is_space(*b);
     let start = bytes.iter().position(|b| !is_separator(b)).unwrap_or(0);
     let end = bytes.iter().rposition(|b| !is_separator(b)).map_or(0, |last| last + 1);

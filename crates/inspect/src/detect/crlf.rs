@@ -72,12 +72,15 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
         // The value before the break: one token, as in a parameter; a letter has sentences there.
         let token = lines == 1 && first.len() < 200 && !first.iter().any(|&b| is_space(b));
         let one_line = view.place.is_one_line();
+        // A message in a text: in a fence, with its own first line, or a part of one.
+        let quoted =
+            !one_line && [&b"```"[..], b"--", b"HTTP/1."].iter().any(|start| trim(bytes).starts_with(start));
         if FIELDS.iter().any(|field| starts(next, field)) {
             let double = has(slice(bytes, end, bytes.len().min(end + 400)), b"\n<")
                 || has(slice(bytes, end, bytes.len().min(end + 400)), b"<script");
             if one_line {
                 add(if lines == 1 { 92 } else { 80 }, "a line break, and a field of a response");
-            } else if token || double {
+            } else if (token || double) && !quoted {
                 add(if double { 82 } else { 74 }, "a line break, and a field of a response");
             }
         }

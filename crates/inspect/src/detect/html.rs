@@ -5,6 +5,7 @@
 
 use crate::class::Class;
 use crate::detect::View;
+use crate::place::Place;
 use crate::text::{at, from, has, is_space, is_word, listed, skip_space, skip_while, slice, starts, trim};
 use crate::verdict::Hits;
 
@@ -24,6 +25,7 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
     }
     tags(view.bytes, 0, 0, discount, hits);
     probes(view, hits);
+    fragments(view, discount, hits);
     attributes_alone(view, discount, hits);
 }
 
@@ -51,6 +53,53 @@ fn probes(view: &View<'_>, hits: &mut Hits) {
         }
     }
 }
+
+/// Pieces of markup whose beginning stands in the page around, or whose brackets a filter took.
+fn fragments(view: &View<'_>, discount: u8, hits: &mut Hits) {
+    let bytes = trim(view.bytes);
+    if !view.is_short() {
+        return;
+    }
+    let mut add = |score: u8, why| hits.add(Class::Xss, score - discount, why, 0, view.bytes.len());
+    // `</title>…`, `</body></html>`: closes what the value stands in.
+    if let Some(rest) = bytes.strip_prefix(b"</") {
+        let name = slice(rest, 0, skip_while(rest, 0, is_word));
+        if view.place != Place::Body && listed(HOLDS_TEXT, name) && has(from(rest, name.len()), b">") {
+            add(72, "closes the element that it stands in");
+        }
+    }
+    // `x autofocus>`: an attribute without a value, and the end of a tag that began outside.
+    let open = bytes.iter().position(|&b| b == b'<').unwrap_or(bytes.len());
+    let head = slice(bytes, 0, open);
+    if let Some(end) = head.iter().position(|&b| b == b'>')
+        && [&b" autofocus"[..], b" onfocus", b" contenteditable", b"'autofocus", b"\"autofocus"]
+            .iter()
+            .any(|known| trim(slice(head, 0, end)).to_ascii_lowercase().ends_with(known))
+    {
+        add(74, "an attribute put into a tag");
+    }
+    // `x);'>`, `"icon" href="x" />`: the end of an attribute or tag that began outside.
+    if [&b");'>"[..], b");\">", b")'/>", b")\"/>"].iter().any(|known| has(head, known))
+        || head.starts_with(b"\"")
+            && head.ends_with(b">")
+            && [&b" href=\""[..], b" src=\""].iter().any(|known| has(head, known))
+    {
+        add(72, "the end of a tag that began outside");
+    }
+    // `scriptalert(1)/script`, `[a]script>alert(1)[a]/script>`: a script tag without its brackets.
+    if open == bytes.len()
+        && let Some(start) = crate::text::find(bytes, b"script")
+        && let Some(end) = crate::text::find(from(bytes, start + 6), b"/script")
+        && sinks(slice(bytes, start + 6, start + 6 + end))
+        && slice(bytes, start + 6, start + 6 + end).iter().any(|&b| matches!(b, b'(' | b'=' | b'`'))
+    {
+        add(76, "a script tag, its brackets gone");
+    }
+}
+
+/// Elements whose content is text, or that a page has one of: nobody's value begins by closing one. Sorted.
+const HOLDS_TEXT: &[&str] =
+    &["body", "head", "html", "noembed", "noscript", "script", "select", "style", "textarea", "title"];
 
 /// Finds the tags of `bytes`; `offset` is where they stand in the view.
 fn tags(bytes: &[u8], offset: usize, depth: u32, discount: u8, hits: &mut Hits) {
@@ -300,6 +349,13 @@ fn attributes<'a>(
         tag.count += 1;
         let mut equals = skip_space(bytes, index);
         if at(bytes, equals) != b'=' {
+            // `6;avascript:alert(1)`: what is left of a spelt-out URL.
+            if let Some(colon) = crate::text::find(attribute, b"script:")
+                && sinks(from(attribute, colon))
+                && attribute.contains(&b'(')
+            {
+                hits.add(Class::Xss, 80 - discount, "a URL that runs script", offset + name, offset + index);
+            }
             if starts(attribute, b"on") && listed(EVENTS, attribute) {
                 hits.add(Class::Xss, 55 - discount, "an event handler", offset + name, offset + index);
             }
@@ -346,8 +402,8 @@ fn attribute_value(
         && attribute.len() > 3
         && attribute.iter().skip(2).all(|&b| b.is_ascii_alphabetic() || b == 0)
     {
-        // JSX hands functions over in braces.
-        let jsx = at(trim(value), 0) == b'{' && trim(value).ends_with(b"}") && !has(value, b"=eval");
+        // JSX hands functions over in braces; what it calls is the page's own.
+        let jsx = at(trim(value), 0) == b'{' && !sinks(value);
         let score = match (jsx, listed(EVENTS, attribute)) {
             (true, _) => 45,
             (_, true) if discount > 0 && !sinks(value) => 80,
@@ -805,6 +861,6 @@ mod tests {
 
     #[test]
     fn tables_are_sorted() {
-        assert!(EVENTS.is_sorted() && RUNS.is_sorted());
+        assert!(EVENTS.is_sorted() && RUNS.is_sorted() && HOLDS_TEXT.is_sorted());
     }
 }

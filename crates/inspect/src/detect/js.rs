@@ -226,6 +226,10 @@ impl Place<'_> {
                 && ["cookie", "write", "writeln", "domain"].iter().any(|known| property == known.as_bytes())
                 || is("window") && ["name", "onerror"].iter().any(|known| property == known.as_bytes());
             let writes = at(after, 0) == b'=' && at(after, 1) != b'=' || at(after, 0) == b'(';
+            // The page's own address, and its cookies with it.
+            if property == b"location" && writes && has(slice(after, 0, 120), b"document.cookie") {
+                self.add(78, "sends the page's cookies elsewhere", hits);
+            }
             if strong {
                 self.add(if writes { 52 } else { 42 } + self.bonus(), "reads or writes the page", hits);
             } else if (property == b"location" || is("location")) && writes {

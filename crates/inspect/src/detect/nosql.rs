@@ -10,15 +10,15 @@ use crate::verdict::Hits;
 const OPERATORS: &[(&str, u8)] = &[
     ("$accumulator", 90),
     ("$all", 55),
-    ("$and", 60),
+    ("$and", 72),
     ("$elemmatch", 65),
-    ("$eq", 60),
+    ("$eq", 70),
     ("$exists", 75),
     ("$expr", 80),
     ("$function", 92),
     ("$gt", 75),
     ("$gte", 72),
-    ("$in", 60),
+    ("$in", 70),
     ("$jsonschema", 70),
     ("$lt", 72),
     ("$lte", 72),
@@ -26,8 +26,8 @@ const OPERATORS: &[(&str, u8)] = &[
     ("$ne", 82),
     ("$nin", 75),
     ("$nor", 75),
-    ("$not", 65),
-    ("$or", 65),
+    ("$not", 72),
+    ("$or", 72),
     ("$regex", 78),
     ("$size", 50),
     ("$text", 50),
@@ -103,7 +103,10 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
             );
             // `db.get('x').find(…)` is a library of another kind.
             let end = skip_while(near, call.len(), is_word);
-            let direct = call == b"this." || at(near, end) == b'.' || has(near, b"getcollectionnames");
+            let member = at(near, end) == b'.' || has(near, b"getcollectionnames");
+            // `this.users.find(` is any program's code; a document has fields, and strings match.
+            let direct =
+                if call == b"this." { has(near, b".match(") || has(near, b".injection") } else { member };
             if method && direct {
                 let strong = has(near, b".getcollectionnames(") || call == b"this." && has(near, b".match(/");
                 add(
@@ -164,6 +167,7 @@ fn broken_javascript(bytes: &[u8], add: &mut impl FnMut(u8, &'static str, usize,
         add(85, "code that keeps the database busy", quote, quote + rest.len());
     } else if code
         && (has(rest, b"return true")
+            || has(rest, b"return(true")
             || has(rest, b"return 1")
             || has(rest, b"tojson(")
             || has(rest, b"'=='")

@@ -178,7 +178,12 @@ fn climbs(view: &View<'_>, clean: &[u8], whole: bool, hits: &mut Hits) {
     if ups > 0 && target && (whole || ups > 1) {
         return add(if view.document { 65 } else { 95 }, "climbs out of its folder to a file of the system");
     }
-    if view.document || !whole && ups < 4 {
+    if whole && !view.document {
+        if let Some(why) = odd_start(view.bytes, view.place) {
+            add(72, why);
+        }
+    }
+    if view.document || !whole && (ups < 4 || is_import(clean, at_first)) {
         if ups > 2 && !view.document {
             add(60, "climbs out of its folder");
         }
@@ -211,6 +216,38 @@ fn climbs(view: &View<'_>, clean: &[u8], whole: bool, hits: &mut Hits) {
     }
 }
 
+/// What is odd about how a path begins: as who compares the beginning of paths does not expect it.
+fn odd_start(bytes: &[u8], place: Place) -> Option<&'static str> {
+    let bytes = trim(bytes);
+    let slashes = bytes.iter().take_while(|&&b| b == b'/').count();
+    let dots = from(bytes, slashes).iter().take_while(|&&b| b == b'.').count();
+    let next = at(bytes, slashes + dots);
+    let name = next.is_ascii_alphanumeric() || next == b'{';
+    match (slashes, dots) {
+        // `///evil.example`, `////etc`: a host for browsers, a file for servers. Not a comment of code.
+        (3..=16, 0) if name && place != Place::Body => Some("more slashes than a path has"),
+        // `/./x`, `/.../x`, `/...x`.
+        (1, 1) if next == b'/' && place != Place::Body => Some("an empty step at the start of a path"),
+        (1, 3..) if (next == b'/' || name) && place != Place::Body => {
+            Some("steps that some file systems read as a way upwards")
+        }
+        // `......boot.ini`: steps whose separators a filter took.
+        (0, 6..) if name && has(from(bytes, dots), b".") => Some("steps upwards, their separators gone"),
+        _ => None,
+    }
+}
+
+/// Whether the path at `start` is what a line of code imports: `from '../../../x'`, `require("../../..")`.
+fn is_import(clean: &[u8], start: usize) -> bool {
+    let dots = crate::text::find(from(clean, start), b"..").unwrap_or(0);
+    let before = slice(clean, 0, start + dots);
+    let Some(before) = before.strip_suffix(b"'").or_else(|| before.strip_suffix(b"\"")) else { return false };
+    let before = before.trim_ascii_end();
+    [&b"from"[..], b"import", b"require(", b"import(", b"include", b"use"]
+        .iter()
+        .any(|word| before.strip_suffix(*word).is_some_and(|rest| !rest.last().is_some_and(|&b| is_word(b))))
+}
+
 fn url_like(clean: &[u8]) -> bool {
     starts(clean, b"http://") || starts(clean, b"https://")
 }
@@ -224,7 +261,16 @@ fn names(view: &View<'_>, clean: &[u8], whole: bool, hits: &mut Hits) {
     let squeezed = squeeze(trimmed);
     let hit = TARGETS.first(&squeezed);
     let mut add = |score: u8, why| hits.add(Class::Path, score, why, 0, view.bytes.len());
-    let squashed = [&b"etcpasswd"[..], b"..boot.ini", b"..web-inf", b"windowswin.ini", b"web-infweb.xml"];
+    let squashed = [
+        &b"etcpasswd"[..],
+        b"..boot.ini",
+        b"..web-inf",
+        b"windowswin.ini",
+        b"windowssystem32",
+        b"web-infweb.xml",
+        b"meta-infmanifest",
+        b"inetpubwwwroot",
+    ];
     if whole && squashed.iter().any(|known| has(trimmed, known)) {
         return add(78, "a file of the system, its separators gone");
     }
@@ -233,6 +279,7 @@ fn names(view: &View<'_>, clean: &[u8], whole: bool, hits: &mut Hits) {
             "etc/",
             "proc/",
             "var/log",
+            "var/run/secrets",
             "win",
             "boot.ini",
             "web-inf",

@@ -181,7 +181,8 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
             );
         }
         // What is judged whole need not be looked at again, but something may open inside.
-        index += open.len();
+        // `${{7*7}}` opens twice, one byte apart.
+        index += if open == &b"${" && at(bytes, index + 2) == b'{' { 1 } else { open.len() };
     }
     let head = trim(bytes);
     if has_any(
@@ -229,6 +230,13 @@ fn expression(open: &[u8], inner: &[u8], closed: bool, view: &View<'_>) -> Optio
     let ruby_or_jsp = open == b"<%";
     let text = text.strip_prefix(b"=").unwrap_or(text);
     let text = trim(text);
+    let text = text.strip_prefix(b"print ").filter(|_| open == b"{%").map_or(text, trim);
+    // Ruby's commands: "`id`", `%x|id|`.
+    let command = text.starts_with(b"%x") && !is_word(at(text, 2)) && text.len() > 4
+        || text.starts_with(b"`") && text.ends_with(b"`") && text.len() > 2 && open != b"{{";
+    if command && closed && matches!(open, b"#{" | b"<%") {
+        return Some((86, "a command in a template's delimiters"));
+    }
     if let Some(why) = reckons(text) {
         let sure = closed
             && matches!(
@@ -319,7 +327,7 @@ fn expression(open: &[u8], inner: &[u8], closed: bool, view: &View<'_>) -> Optio
     let call = text.windows(2).any(|pair| is_word(at(pair, 0)) && at(pair, 1) == b'(');
     let quoted = text.iter().any(|b| matches!(b, b'\'' | b'"'));
     match open {
-        b"<%" if ruby_or_jsp => Some((if call || quoted { 76 } else { 60 }, "a block of a template engine")),
+        b"<%" if ruby_or_jsp => Some((if call { 76 } else { 60 }, "a block of a template engine")),
         b"{{"
             if call
                 && quoted

@@ -67,6 +67,12 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
         if function.ends_with(b"()") && !joined && bytes.len() > end + 1 {
             continue;
         }
+        // `normalize-space(//user[1])`: a function of English words, with a path in it.
+        let worth = if function.ends_with(b"(") && slice(bytes, end, end + 2) == b"//" {
+            worth.max(76)
+        } else {
+            worth
+        };
         let logic = has_any(slice(bytes, 0, start), &[b" or ", b" and ", b"'or", b"\"or", b"|"]);
         // `node()` in a text about something else.
         let text = if bytes.len() > 300 && !broken { 20 } else { 0 };
@@ -86,7 +92,7 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
             let next = skip_space(bytes, start + close.len());
             let rest = from(bytes, next);
             if start < 64
-                && (at(rest, 0) == b'|' && at(rest, 1) != b'|'
+                && (at(rest, 0) == b'|' && matches!(at(rest, skip_space(rest, 1)), b'/' | b'*' | b'.')
                     || rest.starts_with(b"//") && is_word(at(rest, 2)) && rest.contains(&b'[')
                     || rest.starts_with(b"/*") && at(rest, 2) != b' ')
             {
@@ -101,7 +107,10 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
         }
     }
     let body = bytes.trim_ascii();
-    if body.starts_with(b"//") && (has_any(body, &[b"[@", b"/text()", b"//*"]))
+    let first = body.starts_with(b"/*[") && at(body, 3).is_ascii_digit() && at(body, 4) == b']';
+    if body.starts_with(b"//")
+        && (has_any(body, &[b"[@", b"/text()", b"//*", b"[name()", b"[position()", b"[last()"]))
+        || first
         || body == b"/*"
         || body == b"//*"
         || body.starts_with(b"x' or 1=1 or 'x'='y")

@@ -4,8 +4,13 @@
 //! `'` or with `"`. In each reading the tokens are parsed at their hinges (a logical operator, `UNION`, a
 //! semicolon, a closed string) and judged by how much of a statement follows, and how little of it prose would have.
 
+mod call;
 mod clause;
 mod expression;
+mod logic;
+mod query;
+mod quote;
+mod statement;
 mod token;
 mod words;
 
@@ -157,7 +162,10 @@ impl<'a> Reading<'a> {
     fn add(&self, hits: &mut Hits, score: i32, why: &'static str, from: usize) {
         // A long text that talks about SQL has all of this and means nothing: there, only what is certain counts.
         // Not where a closed string and a hidden end say that it is no text after all.
-        let text = self.document && !(self.broken && self.is_hidden_end());
+        // Nor where comments stand between all its words, or a statement behind a short value.
+        let torn = self.comments > 8 && self.prose < 3
+            || self.broken && self.is(1, Kind::Semicolon) && self.lead_words() < 3;
+        let text = self.document && !torn && !(self.broken && self.is_hidden_end());
         let code = self.context == Context::Quoted(b'`') && self.opens_quotation();
         let discount = if text { 30 } else { 0 }
             + if code { 25 } else { 0 }
@@ -183,6 +191,9 @@ impl<'a> Reading<'a> {
 
     fn judge(&self, hits: &mut Hits) {
         if self.broken && self.is_quoted_prose() {
+            if self.is_bare_operator() {
+                self.add(hits, 74, "an operator between two strings", 1);
+            }
             return;
         }
         if self.broken {
@@ -192,6 +203,9 @@ impl<'a> Reading<'a> {
         }
         for index in 0..self.tokens.len() {
             hits.step(1);
+            if self.first_hinge.0 == index {
+                self.judge_escaped(index, hits);
+            }
             match self.kind(index) {
                 Some(Kind::Word(Word::Logic) | Kind::Pipes) => self.judge_logic(index, hits),
                 Some(Kind::Operator) if matches!(self.text(index), b"|" | b"&" | b"^") => {
@@ -209,7 +223,7 @@ impl<'a> Reading<'a> {
                 )) => {
                     self.judge_clause(index, hits);
                 }
-                Some(Kind::Word(Word::Function)) => self.judge_function(index, hits),
+                Some(Kind::Word(Word::Function | Word::Object)) => self.judge_function(index, hits),
                 Some(Kind::Operator | Kind::Word(Word::Arithmetic)) => self.judge_arithmetic(index, hits),
                 Some(
                     Kind::Compare
@@ -281,6 +295,20 @@ impl<'a> Reading<'a> {
             return !self.tokens.iter().any(|token| {
                 matches!(token.kind, Kind::Compare | Kind::Comment | Kind::Pipes | Kind::Word(Word::Select))
             });
+        }
+        // Feet: `6'-8'`.
+        let feet = quote == b'\''
+            && lead.last().is_some_and(u8::is_ascii_digit)
+            && self.lead_words() > 1
+            && self.tokens.last().is_some_and(|last| {
+                last.kind == Kind::Open && at(self.bytes, last.start.saturating_sub(1)).is_ascii_digit()
+            })
+            && self
+                .tokens
+                .iter()
+                .all(|token| matches!(token.kind, Kind::Break | Kind::Open | Kind::Number | Kind::Operator));
+        if feet {
+            return true;
         }
         let word = self.tokens.len() == 3 && self.is(2, Kind::Open);
         if !word {
