@@ -46,7 +46,7 @@ fuzz_target!(|data: &[u8]| {
     let _ = leaves::body(rest, format, "multipart/form-data; boundary=b", &mut visit);
     assert!(total <= 8 * rest.len() + 8192, "{total} bytes of leaves for {} bytes", rest.len());
     if let Ok(parts) = leaves::parts(rest, "b") {
-        parts.iter().for_each(|part| drop(upload::judge(part)));
+        parts.iter().for_each(|part| drop(upload::judge(part, &upload::Limits::default())));
     }
     leaves::path(rest, &mut |_| ControlFlow::Continue(()));
     leaves::header("referer", rest, &mut |_| ControlFlow::Continue(()));

@@ -38,6 +38,8 @@ mod http2;
 #[cfg(test)]
 mod identity;
 #[cfg(test)]
+mod inspection;
+#[cfg(test)]
 mod objects;
 #[cfg(test)]
 mod program;

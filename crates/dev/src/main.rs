@@ -103,6 +103,19 @@ enum Bench {
         #[arg(long)]
         dry: bool,
     },
+    /// What inspection costs, beside nginx with ModSecurity and the OWASP Core Rule Set; writes
+    /// docs/inspection-benchmarks.md.
+    Inspect {
+        /// Rounds; both have a turn with each call in every round.
+        #[arg(long, default_value_t = 5)]
+        rounds: u32,
+        /// Seconds of load in each turn.
+        #[arg(long, default_value_t = 4)]
+        seconds: u32,
+        /// Only print, do not write the page.
+        #[arg(long)]
+        dry: bool,
+    },
     /// True and false positive rates of the inspection, over public sets; writes docs/detection.md.
     Detection {
         /// A folder with sets: http-params, gotestwaf, libinjection, blazehttp, atrdf, benign, … (may be repeated).
@@ -137,6 +150,9 @@ fn dispatch(chore: Chore) -> Outcome {
         }
         Chore::Bench { what: Bench::Contract { documents, dry } } => {
             bench::contract::run(&bench::contract::Options { documents, write: !dry })
+        }
+        Chore::Bench { what: Bench::Inspect { rounds, seconds, dry } } => {
+            bench::inspect::run(&bench::inspect::Options { rounds, seconds, write: !dry })
         }
         Chore::Bench { what: Bench::Detection { data, wrong, dry } } => {
             bench::detection::run(&bench::detection::Options { data, wrong, write: !dry })

@@ -37,7 +37,8 @@ pub enum Source {
 
 use Purpose::{Bench, Test};
 
-/// Programs from Debian packages: the program that shows the package is there, and the package.
+/// Programs from Debian packages: the program (or a file by its whole path) that shows the packages are there, and the
+/// packages.
 const APT: &[(Purpose, &str, &str)] = &[
     (Test, "nginx", "nginx"),
     (Test, "haproxy", "haproxy"),
@@ -49,9 +50,15 @@ const APT: &[(Purpose, &str, &str)] = &[
     (Test, "go", "golang-go"),
     (Test, "python3", "python3"),
     (Test, "prometheus-alertmanager", "prometheus-alertmanager"),
+    (Test, "c-icap", "c-icap libc-icap-mod-contentfiltering"),
     (Bench, "wrk", "wrk"),
     (Bench, "h2load", "nghttp2-client"),
     (Bench, "valgrind", "valgrind"),
+    (
+        Bench,
+        "/usr/lib/nginx/modules/ngx_http_modsecurity_module.so",
+        "libnginx-mod-http-modsecurity modsecurity-crs",
+    ),
 ];
 
 /// Python packages, each with the version that the tests were written against.
@@ -139,7 +146,7 @@ fn apt(purposes: &[Purpose], missing: &mut Vec<String>) {
     let mut packages: BTreeSet<&str> = APT
         .iter()
         .filter(|(purpose, program, _)| purposes.contains(purpose) && cache::program(program).is_none())
-        .map(|(_, _, package)| *package)
+        .flat_map(|(_, _, packages)| packages.split(' '))
         .collect();
     if purposes.contains(&Test) && !has_venv() {
         packages.insert("python3-venv");

@@ -5,6 +5,7 @@
 //! start; it finds the result with [`Cx::answer`](crate::Cx::answer).
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,6 +65,20 @@ pub enum Destination {
     Resolve {
         /// The name.
         name: Box<str>,
+    },
+    /// The names of an address, by the host's resolver: the answer's body has one on each line, and none where there
+    /// is no name.
+    Names {
+        /// The address.
+        address: IpAddr,
+    },
+    /// A server that speaks a protocol of the guard's over TCP. Each message goes over a connection of its own, one after
+    /// the other; the answer's body is what came back on all of them, each until the other side closed.
+    Stream {
+        /// Host and port.
+        address: Box<str>,
+        /// What is sent.
+        messages: Vec<Bytes>,
     },
     /// The API behind the gateway, over the same connections as any call.
     Upstream(Box<UpstreamRead>),

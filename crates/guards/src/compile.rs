@@ -14,6 +14,7 @@ use crate::REGISTRY;
 use crate::authenticate::{Credentials, Tokens};
 use crate::config::CompileError;
 use crate::data_keys::DataRings;
+use crate::inspect::Held;
 use crate::policies::{Effective, Policies};
 use crate::protection::{CompileCx, Shared};
 use crate::routes::ContractRoutes;
@@ -135,6 +136,7 @@ pub(crate) fn compile_behind(
     for (index, operation) in operations.iter().enumerate() {
         run.shared.cross_origin_draft.borrow_mut().push(None);
         run.shared.sealed_draft.borrow_mut().push(None);
+        run.shared.held.set(Held::default());
         let prepared = run.prepare(Some(operation));
         let label = operation.label();
         let guards = run.guards(Some((index, operation)), &prepared, &label);

@@ -42,7 +42,7 @@ use std::sync::Arc;
 
 use http::header;
 use portcullis_engine::{
-    Body, BodyNeed, Code, Cx, Denial, FailMode, Guard, GuardError, Hooks, MediaType, Stage, Verdict,
+    Body, BodyNeed, Code, Cx, Denial, Guard, GuardError, Hooks, MediaType, Stage, Verdict,
 };
 use portcullis_identity::{Context, DataKeys, Unopened};
 use portcullis_openapi::{BodyLimits, Edit, Found, LenientName, Selector};
@@ -153,7 +153,7 @@ impl Protection for Encrypt {
         let Some((_, operation)) = cx.operation.filter(|_| !config.fields.is_empty()) else {
             return Ok(Vec::new());
         };
-        if cx.section.on_error == FailMode::Open {
+        if cx.fails_open() {
             return Err(Fault::new(
                 "/on_error",
                 "a guard that keeps values secret cannot fail open; take `on_error` out",

@@ -6,7 +6,9 @@
 //! log lines, JNDI lookups, prototypes, serialised objects, addresses. What hides an attack (percent-encoding, entities,
 //! base64, escapes, odd Unicode, …) is undone first. Ordinary text is left alone, whatever words it has: O'Brien, "Drop
 //! Table Tennis", prose, Markdown, code. A body that is not what its content type says is refused, and so is an
-//! uploaded file that is a program, the EICAR test file, or a script behind a picture's name.
+//! uploaded file that is a program, the EICAR test file, or a script behind a picture's name. Archives (ZIP and what is
+//! built on it, gzip, tar) are looked into: one that unpacks to more than its bounds, holds a program, a link or a file that
+//! leaves its folder, or cannot be looked into, is refused.
 //!
 //! A value gets a score of 0 to 100; from `threshold` on (70) it is refused. `portcullis inspect VALUE` shows how a
 //! value is judged, and why.
@@ -25,20 +27,35 @@
 //!         - { field: /body/html, classes: [xss], reason: editors write HTML, until: 2027-06-30 }
 //! ```
 //!
+//! A scanner for malware that speaks ICAP (RFC 3507) is asked about every file that is fine by itself:
+//! `icap: { url: "icap://127.0.0.1:1344/avscan" }`. No answer is a refusal.
+//!
 //! A field is named as a finding names it: a parameter's or header's name, or the members that lead to a string of a
 //! document (`/order/comment`; indices are left out). An exception ends at the end of the day that `until` names.
+//!
+//! What the contract says of a field counts. Where `validate` holds a value to a number, a date, a UUID, an address of the
+//! internet protocol, values of a list, or a `pattern` of letters and digits from `^` to `$`, nothing is left to find and
+//! nobody looks. Where it only watches, and in fields of the formats `email` and `hostname`, a score of 50 is enough:
+//! neither prose nor code has a reason to be there.
+
+mod fields;
+mod icap;
+mod uploads;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use portcullis_engine::{Body, BodyNeed, Code, Cx, Denial, Guard, GuardError, Hooks, Stage, Verdict};
 use portcullis_inspect::leaves::{self, Format, Leaf};
-use portcullis_inspect::{Class, inspect, upload};
+use portcullis_inspect::{Class, SUSPICIOUS, inspect};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use time::Date;
 use time::macros::format_description;
 
+pub(crate) use self::fields::Held;
+use self::fields::{Fields, Judged};
+use self::uploads::{Archives, Icap, Uploads};
 use crate::codes::codes;
 use crate::media::is_opaque;
 use crate::policies::GuardMode;
@@ -152,8 +169,15 @@ pub(crate) struct Config {
     classes: BTreeMap<String, GuardMode>,
     /// Multipart and XML bodies that are not what their content type says; for JSON see `validate.body`.
     malformed: GuardMode,
-    /// Uploaded files that are programs, scripts or not what they say.
+    /// Uploaded files that are programs, scripts, not what they say, or archives out of bounds.
     uploads: GuardMode,
+    /// Bodies that are a file as a whole (declared as a picture, an archive, bytes of no known kind) are read up to the
+    /// bound of bodies and judged as uploads; otherwise they stream past.
+    whole_files: bool,
+    /// How archives are looked into.
+    archives: Archives,
+    /// A scanner for malware that is asked about every uploaded file.
+    icap: Option<Icap>,
     /// Fields of which some attacks are expected.
     except: Vec<Except>,
 }
@@ -180,6 +204,9 @@ impl Default for Config {
             classes: BTreeMap::new(),
             malformed: GuardMode::Enforce,
             uploads: GuardMode::Enforce,
+            whole_files: false,
+            archives: Archives::default(),
+            icap: None,
             except: Vec::new(),
         }
     }
@@ -229,11 +256,17 @@ impl Protection for Inspect {
                 until,
             });
         }
+        let fields = match (cx.contract, cx.operation) {
+            (Some(contract), Some((_, operation))) => Fields::of(contract, operation, cx.held()),
+            _ => Fields::default(),
+        };
         let rules = Rules {
             threshold: config.threshold,
+            fields,
             modes,
             malformed: config.malformed,
-            uploads: config.uploads,
+            uploads: Uploads::of(config.uploads, &config.archives, config.icap.as_ref())?,
+            whole_files: config.whole_files,
             exceptions,
         };
         Ok(vec![Part::new(Stage::Inspect, rules)])
@@ -266,9 +299,11 @@ struct Exception {
 #[derive(Debug)]
 struct Rules {
     threshold: u8,
+    fields: Fields,
     modes: [GuardMode; Class::ALL.len()],
     malformed: GuardMode,
-    uploads: GuardMode,
+    uploads: Uploads,
+    whole_files: bool,
     exceptions: Vec<Exception>,
 }
 
@@ -281,9 +316,13 @@ struct Found {
 
 impl Rules {
     /// Judges one leaf; what is to be refused ends the search.
-    fn judge(&self, leaf: &Leaf<'_>, now: u64, found: &mut Vec<Found>) -> ControlFlow<()> {
-        let Some(verdict) =
-            inspect(&leaf.bytes, leaf.place).filter(|verdict| verdict.score >= self.threshold)
+    fn judge(&self, leaf: &Leaf<'_>, json: bool, now: u64, found: &mut Vec<Found>) -> ControlFlow<()> {
+        let threshold = match self.fields.judged(leaf, json) {
+            Judged::No => return ControlFlow::Continue(()),
+            Judged::Strictly => self.threshold.min(SUSPICIOUS),
+            Judged::Freely => self.threshold,
+        };
+        let Some(verdict) = inspect(&leaf.bytes, leaf.place).filter(|verdict| verdict.score >= threshold)
         else {
             return ControlFlow::Continue(());
         };
@@ -316,24 +355,25 @@ impl Rules {
         }
         Verdict::Pass
     }
+}
 
-    /// What is wrong with the files of a multipart body.
-    fn files(&self, body: &[u8], content_type: &str, found: &mut Vec<Found>) {
-        if self.uploads == GuardMode::Off {
-            return;
-        }
-        let Some(parts) =
-            leaves::boundary(content_type).and_then(|boundary| leaves::parts(body, boundary).ok())
-        else {
-            return;
-        };
-        for part in parts.iter().filter(|part| part.filename.is_some()) {
-            if let Some(why) = upload::judge(part) {
-                let name = leaves::Name::Plain(part.name);
-                let enforced = self.uploads == GuardMode::Enforce;
-                found.push(Found { code: &INSPECT_UPLOAD, reason: format!("`{name}`: {why}"), enforced });
-            }
-        }
+/// The files of a multipart body.
+fn files<'a>(body: &'a [u8], content_type: &str) -> Vec<leaves::Part<'a>> {
+    let parts = leaves::boundary(content_type).and_then(|boundary| leaves::parts(body, boundary).ok());
+    let mut parts = parts.unwrap_or_default();
+    parts.retain(|part| part.filename.is_some());
+    parts
+}
+
+/// A body that is a file as a whole.
+fn whole_file<'a>(body: &'a [u8], content_type: &'a str) -> leaves::Part<'a> {
+    leaves::Part {
+        name: b"body",
+        filename: None,
+        extended: false,
+        content_type: Some(content_type.as_bytes()),
+        encoding: None,
+        content: body,
     }
 }
 
@@ -350,7 +390,7 @@ impl Guard for Rules {
             if ended {
                 return ControlFlow::Break(());
             }
-            let flow = self.judge(&leaf, now, &mut found);
+            let flow = self.judge(&leaf, false, now, &mut found);
             ended = flow.is_break();
             flow
         };
@@ -365,7 +405,8 @@ impl Guard for Rules {
     }
 
     fn reads_request_body(&self, cx: &Cx<'_>) -> BodyNeed {
-        if is_opaque(cx.request) { BodyNeed::Nothing } else { BodyNeed::Bytes }
+        let reads = !is_opaque(cx.request) || self.whole_files && self.uploads.looks();
+        if reads { BodyNeed::Bytes } else { BodyNeed::Nothing }
     }
 
     fn request_body(&self, cx: &mut Cx<'_>, body: &Body) -> Result<Verdict, GuardError> {
@@ -378,14 +419,23 @@ impl Guard for Rules {
         let content_type = body.content_type();
         let (essence, text) = content_type.map_or(("", ""), |media| (media.essence(), media.text));
         let format = Format::of(essence, bytes);
-        if format == Format::Multipart {
-            self.files(bytes, text, &mut found);
+        if self.uploads.looks() {
+            let files = match format {
+                Format::Multipart => files(bytes, text),
+                _ if self.whole_files && is_opaque(cx.request) => vec![whole_file(bytes, text)],
+                _ => Vec::new(),
+            };
+            if let Some(verdict) = self.uploads.judge(&files, cx, &mut found) {
+                return Ok(verdict);
+            }
         }
+        // What only looks like JSON was not held to what the contract says of JSON.
+        let json = essence.ends_with("/json") || essence.ends_with("+json");
         let read =
-            leaves::body(bytes, format, text, &mut |leaf: Leaf<'_>| self.judge(&leaf, now, &mut found));
+            leaves::body(bytes, format, text, &mut |leaf: Leaf<'_>| self.judge(&leaf, json, now, &mut found));
         if read.is_err() && format == Format::Json {
             // Whether broken JSON passes is the `validate` guard's business; what passes is judged as text.
-            let mut visit = |leaf: Leaf<'_>| self.judge(&leaf, now, &mut found);
+            let mut visit = |leaf: Leaf<'_>| self.judge(&leaf, false, now, &mut found);
             let _ = leaves::body(bytes, Format::guess(bytes), text, &mut visit);
         } else if let Err(malformed) = read
             && self.malformed != GuardMode::Off

@@ -34,6 +34,7 @@
 
 mod authenticate;
 mod authorize;
+mod bots;
 mod callers;
 mod codes;
 mod compile;
@@ -81,6 +82,7 @@ pub use protection::{CompileCx, Entry, Fault, Part, Protection};
 /// Every protection. Guards of one stage run in this order.
 pub static REGISTRY: &[Entry] = &[
     Entry::of::<cors::Cors>(include_str!("cors.rs")),
+    Entry::of::<bots::Bots>(include_str!("bots.rs")),
     Entry::of::<validate::Validate>(include_str!("validate.rs")),
     Entry::of::<limit::Limit>(include_str!("limit.rs")),
     Entry::of::<deprecated::Deprecated>(include_str!("deprecated.rs")),

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use http::header::HeaderName;
-use portcullis_engine::{Bounds, Code, Guard, Mode, Stage};
+use portcullis_engine::{Bounds, Code, FailMode, Guard, Mode, Stage};
 use portcullis_identity::KeyRingHandle;
 use portcullis_openapi::{Contract, Operation};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -18,6 +18,7 @@ use crate::compile::Access;
 use crate::config::{self, CompileError};
 use crate::cors;
 use crate::data_keys::DataRings;
+use crate::inspect::Held;
 use crate::seal;
 
 /// One protection: implemented by a unit struct in a file of its own, and listed in [`crate::REGISTRY`].
@@ -150,6 +151,21 @@ impl CompileCx<'_> {
         }
     }
 
+    /// Says what of this operation's calls the contract's checks hold to it.
+    pub(crate) fn holds(&self, held: Held) {
+        self.shared.held.set(held);
+    }
+
+    /// What of this operation's calls the contract's checks hold to it.
+    pub(crate) fn held(&self) -> Held {
+        self.shared.held.get()
+    }
+
+    /// Whether this section's guards let calls pass when they fail.
+    pub(crate) fn fails_open(&self) -> bool {
+        self.section.on_error == FailMode::Open
+    }
+
     /// Says that nobody said who may call this operation.
     pub(crate) fn open_by_silence(&self) {
         self.shared.silent.borrow_mut().push(self.label.to_owned());
@@ -179,6 +195,8 @@ pub(crate) struct Shared {
     pub(crate) warnings: RefCell<BTreeSet<String>>,
     pub(crate) protected: RefCell<Vec<HeaderName>>,
     pub(crate) secret_parameters: RefCell<BTreeSet<Box<str>>>,
+    /// Of the operation that is being compiled.
+    pub(crate) held: Cell<Held>,
     /// Of the operation that is being compiled.
     pub(crate) access: RefCell<Option<Access>>,
     /// Calls that match no operation are refused.

@@ -313,7 +313,24 @@ pub(crate) fn send(engine: &Arc<Engine>, call: &Call) -> Went {
                         asked.push((url.into(), headers, String::from_utf8(body.to_vec()).unwrap()));
                         call.outside.get(asked.len() - 1).map(|(status, body)| answer(*status, body))
                     }
-                    Destination::Keys { .. } | Destination::Resolve { .. } => None,
+                    Destination::Stream { address, messages } => {
+                        let sent = messages.concat();
+                        asked.push((
+                            address.into(),
+                            Fields::new(),
+                            String::from_utf8_lossy(&sent).into_owned(),
+                        ));
+                        call.outside.get(asked.len() - 1).map(|(status, body)| answer(*status, body))
+                    }
+                    Destination::Names { address } => {
+                        asked.push((address.to_string(), Fields::new(), String::new()));
+                        call.outside.get(asked.len() - 1).map(|(status, body)| answer(*status, body))
+                    }
+                    Destination::Resolve { name } => {
+                        asked.push((name.into(), Fields::new(), String::new()));
+                        call.outside.get(asked.len() - 1).map(|(status, body)| answer(*status, body))
+                    }
+                    Destination::Keys { .. } => None,
                 };
                 inspection.resolve(result.unwrap_or(Err(LookupFailure::Timeout)), now)
             }

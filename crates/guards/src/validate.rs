@@ -64,6 +64,7 @@ use smallvec::SmallVec;
 
 use crate::codes::codes;
 use crate::cors::is_preflight;
+use crate::inspect::Held;
 use crate::policies::GuardMode;
 use crate::protection::{CompileCx, Fault, Part, Protection};
 
@@ -321,6 +322,13 @@ impl Protection for Validate {
                 ));
             }
         }
+        let holds = |switch: GuardMode| {
+            cx.mode == Mode::Enforce
+                && !cx.fails_open()
+                && switch == GuardMode::Enforce
+                && operation.unenforced.is_empty()
+        };
+        cx.holds(Held { parameters: holds(config.parameters), body: holds(config.body) });
         let described = |parameter: &Parameter| matches!(parameter.location, In::Header | In::Cookie);
         let unknown = config.unknown_header != GuardMode::Off || config.unknown_cookie != GuardMode::Off;
         let rules = Arc::new(Rules {

@@ -26,11 +26,16 @@ impl<'a> Who<'a> {
                 let issuer = principal.claims.as_deref().map(|claims| claims.issuer());
                 Who::Principal(issuer, principal.subject())
             }
-            None => Who::Client(match cx.facts.client {
-                IpAddr::V6(address) => IpAddr::V6((u128::from(address) & !u128::from(u64::MAX)).into()),
-                address => address,
-            }),
+            None => Who::client(cx.facts.client),
         }
+    }
+
+    /// The client at `address`.
+    pub(crate) fn client(address: IpAddr) -> Who<'a> {
+        Who::Client(match address {
+            IpAddr::V6(address) => IpAddr::V6((u128::from(address) & !u128::from(u64::MAX)).into()),
+            address => address,
+        })
     }
 
     /// Whose call it is, the API's own session at `by` being what tells users apart where one is named; `None` where

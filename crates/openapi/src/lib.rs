@@ -80,6 +80,7 @@ mod select;
 mod schema;
 mod sequence;
 pub mod source;
+mod texts;
 mod xml;
 
 pub use build::{References, Tree};
@@ -99,3 +100,4 @@ pub use report::{Location, MAX_NAME, MAX_POINTER, MAX_VIOLATIONS, Violation, Vio
 pub use routes::{Captures, CaseOf, Route, TrailingSlash};
 pub use schema::{BodyLimits, Direction, SchemaId};
 pub use select::{Edit, Found, LenientName, Selector};
+pub use texts::{Text, Texts};

@@ -50,9 +50,11 @@ pub(crate) async fn ask<C: Client>(
     let answer = async {
         match lookup.destination {
             Destination::Upstream(read) => read_upstream(worker, alarm, *read, lookup.max_response).await,
-            Destination::Url { .. } | Destination::Keys { .. } | Destination::Resolve { .. } => {
-                worker.lookups.ask(lookup).await
-            }
+            Destination::Url { .. }
+            | Destination::Keys { .. }
+            | Destination::Resolve { .. }
+            | Destination::Names { .. }
+            | Destination::Stream { .. } => worker.lookups.ask(lookup).await,
         }
     };
     let mut answer = pin!(tokio::time::timeout(within, answer));

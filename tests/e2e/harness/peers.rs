@@ -43,6 +43,31 @@ pub(crate) fn shop(fixed: bool) -> Peer {
     Peer::start(command, tempfile::tempdir().unwrap(), address)
 }
 
+/// c-icap with the service `scan`, which blocks what has `EVIL-MARKER` in it; `None` where its filter is not installed.
+pub(crate) fn icap(program: &Path) -> Option<Peer> {
+    // The folder of libraries bears the name of the machine's architecture.
+    let libraries = fs::read_dir("/usr/lib").ok()?.flatten().map(|entry| entry.path().join("c_icap"));
+    let modules = libraries.into_iter().find(|path| path.join("srv_content_filtering.so").is_file())?;
+    let folder = tempfile::tempdir().unwrap();
+    let address = free_address();
+    let (path, modules) = (folder.path().display(), modules.display());
+    let config = format!(
+        "PidFile {path}/pid\nCommandsSocket {path}/control\nPort {address}\nStartServers 1\nMaxServers 1\n\
+         ThreadsPerChild 4\nServerLog {path}/server.log\nTmpDir {path}\nModulesDir {modules}\n\
+         ServicesDir {modules}\nTemplateDir /usr/share/c_icap/templates/\n\
+         Service scan srv_content_filtering.so\nacl everyone src 0.0.0.0/0.0.0.0\n\
+         srv_content_filtering.Match evil body /EVIL-MARKER/ score=10\n\
+         srv_content_filtering.Profile files block score{{evil>5}}\n\
+         srv_content_filtering.ProfileOption files AnyContentType\n\
+         srv_content_filtering.ProfileAccess files everyone\n"
+    );
+    let file = folder.path().join("c-icap.conf");
+    fs::write(&file, config).unwrap();
+    let mut command = Command::new(program);
+    command.args(["-N", "-D", "-f"]).arg(file);
+    Some(Peer::start(command, folder, address))
+}
+
 /// nginx with these lines in its `server` block.
 pub(crate) fn nginx(program: &Path, server: &str) -> Peer {
     let folder = tempfile::tempdir().unwrap();

@@ -15,6 +15,7 @@ mod fix;
 mod init;
 mod inspect;
 mod keys;
+mod learn;
 mod log;
 mod replay;
 mod run;
@@ -63,6 +64,7 @@ enum Command {
     Contract(contract::Args),
     Explain(explain::Args),
     Inspect(inspect::Args),
+    Learn(learn::Args),
     Completions(completions::Args),
     #[command(hide = true)]
     Docs(docs::Args),
@@ -106,6 +108,7 @@ fn run(command: Command) -> Result {
         Command::Contract(args) => contract::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Learn(args) => learn::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Docs(args) => docs::run(&args),
     }

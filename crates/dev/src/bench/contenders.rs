@@ -25,10 +25,14 @@ pub enum Kind {
     Recorded,
     /// Portcullis with API keys, a contract, limits, security headers and the event log.
     Guarded,
+    /// nginx with ModSecurity and the OWASP Core Rule Set.
+    ModSecurity,
+    /// Portcullis with its inspection alone.
+    Inspecting,
 }
 
 impl Kind {
-    /// All of them; nginx first.
+    /// Those that `cargo dev bench proxy` compares; nginx first.
     pub const ALL: [Kind; 7] =
         [Kind::Nginx, Kind::Haproxy, Kind::Envoy, Kind::Caddy, Kind::Plain, Kind::Recorded, Kind::Guarded];
 
@@ -41,6 +45,8 @@ impl Kind {
             Kind::Plain => "portcullis-plain.yaml",
             Kind::Recorded => "portcullis-recorded.yaml",
             Kind::Guarded => "portcullis-guarded.yaml",
+            Kind::ModSecurity => "modsecurity.conf",
+            Kind::Inspecting => "portcullis-inspect.yaml",
         }
     }
 
@@ -50,17 +56,17 @@ impl Kind {
                 .ok_or_else(|| Failure::new(format!("`{name}` is not installed; run `cargo dev setup`")))
         };
         let mut command = match self {
-            Kind::Nginx => Command::new(find("nginx")?),
+            Kind::Nginx | Kind::ModSecurity => Command::new(find("nginx")?),
             Kind::Haproxy => Command::new(find("haproxy")?),
             Kind::Envoy => Command::new(
                 cache::envoy()
                     .ok_or_else(|| Failure::new("`envoy` is not installed; run `cargo dev setup`"))?,
             ),
             Kind::Caddy => Command::new(find("caddy")?),
-            Kind::Plain | Kind::Recorded | Kind::Guarded => Command::new(portcullis),
+            Kind::Plain | Kind::Recorded | Kind::Guarded | Kind::Inspecting => Command::new(portcullis),
         };
         match self {
-            Kind::Nginx => command.args(["-e", "stderr", "-c"]).arg(config),
+            Kind::Nginx | Kind::ModSecurity => command.args(["-e", "stderr", "-c"]).arg(config),
             Kind::Haproxy => command.args(["-db", "-f"]).arg(config),
             Kind::Envoy => command
                 .args([
@@ -75,7 +81,9 @@ impl Kind {
             Kind::Caddy => {
                 command.env("GOMAXPROCS", threads.to_string()).args(["run", "--config"]).arg(config)
             }
-            Kind::Plain | Kind::Recorded | Kind::Guarded => command.args(["run", "--config"]).arg(config),
+            Kind::Plain | Kind::Recorded | Kind::Guarded | Kind::Inspecting => {
+                command.args(["run", "--config"]).arg(config)
+            }
         };
         Ok(command)
     }

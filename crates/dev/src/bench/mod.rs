@@ -6,6 +6,7 @@ pub mod contract;
 pub mod detection;
 pub mod fix;
 pub mod idle;
+pub mod inspect;
 pub mod load;
 pub mod measure;
 pub mod proxy;

@@ -279,7 +279,7 @@ pub fn api_key(portcullis: &Path, data: &Path) -> Outcome<String> {
 }
 
 /// An answer, and a body to send, of 1 KiB.
-fn body() -> Value {
+pub(super) fn body() -> Value {
     let lines: Vec<Value> = (0..9)
         .map(|n| {
             json!({
@@ -352,10 +352,14 @@ pub fn contract(operations: usize) -> Value {
 }
 
 /// A temporary folder that every contender's user may enter; removed at the end.
-struct Scratch(PathBuf);
+pub(super) struct Scratch(PathBuf);
 
 impl Scratch {
-    fn new() -> Outcome<Self> {
+    pub(super) fn folder(&self) -> &Path {
+        &self.0
+    }
+
+    pub(super) fn new() -> Outcome<Self> {
         let path = std::env::temp_dir().join(format!("portcullis-bench-{}", std::process::id()));
         fs::create_dir_all(&path)?;
         Ok(Self(path))

@@ -5,6 +5,7 @@ pub(crate) mod client;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,6 +18,7 @@ use portcullis_engine::{Answer, Destination, Fields, Lookup, LookupFailure, Look
 use portcullis_guards::Tokens;
 use portcullis_identity::oauth::{Begin, Fetched, Finish, Issuer};
 use portcullis_proxy::{LookupFuture, Lookups as Host, ProxyHandle};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use client::{Client, Outgoing};
@@ -141,6 +143,14 @@ enum Question {
     Http(Outgoing),
     /// The addresses of a name.
     Name(Box<str>),
+    /// The names of an address.
+    Address(IpAddr),
+    /// A protocol of the guard's.
+    Stream {
+        address: Box<str>,
+        messages: Vec<Bytes>,
+        most: u64,
+    },
 }
 
 /// Asks the system's resolver, on a thread that may wait.
@@ -149,6 +159,40 @@ async fn resolve(name: &str) -> Result<Answer, LookupFailure> {
     let found = found.map_err(|error| LookupFailure::Unreachable(format!("`{name}`: {error}").into()))?;
     let lines: Vec<String> = found.map(|address| address.ip().to_string()).collect();
     Ok(Answer { status: http::StatusCode::OK, headers: Fields::new(), body: lines.join("\n").into() })
+}
+
+/// Asks the system's resolver for the name of an address, on a thread that may wait.
+async fn names(address: IpAddr) -> Result<Answer, LookupFailure> {
+    let failed = |why: String| LookupFailure::Unreachable(format!("`{address}`: {why}").into());
+    let found = tokio::task::spawn_blocking(move || dns_lookup::lookup_addr(&address)).await;
+    let name = match found.map_err(|error| failed(error.to_string()))? {
+        Ok(name) => name,
+        // That there is no name is an answer.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(failed(error.to_string())),
+    };
+    // Without a name, the resolver gives the address back.
+    let body = if name.parse::<IpAddr>().is_ok() { String::new() } else { name };
+    Ok(Answer { status: http::StatusCode::OK, headers: Fields::new(), body: body.into() })
+}
+
+/// Sends each message over a connection of its own, and reads what comes back until the other side closes.
+async fn stream(address: &str, messages: &[Bytes], most: u64) -> Result<Answer, LookupFailure> {
+    let failed = |error: std::io::Error| LookupFailure::Unreachable(format!("`{address}`: {error}").into());
+    let mut body = Vec::new();
+    for message in messages {
+        let mut socket = tokio::net::TcpStream::connect(address).await.map_err(failed)?;
+        let (mut from, mut to) = socket.split();
+        let left = most.saturating_sub(body.len() as u64);
+        let mut bounded = (&mut from).take(left + 1);
+        // Who answers before all is sent may not read the rest: what counts is the answer.
+        let (_, read) = tokio::join!(to.write_all(message), bounded.read_to_end(&mut body));
+        read.map_err(failed)?;
+        if body.len() as u64 > most {
+            return Err(LookupFailure::TooLarge);
+        }
+    }
+    Ok(Answer { status: http::StatusCode::OK, headers: Fields::new(), body: body.into() })
 }
 
 impl Service {
@@ -160,6 +204,10 @@ impl Service {
                 Question::Http(Outgoing { method, url, headers, body, most: max_response })
             }
             Destination::Resolve { name } => Question::Name(name),
+            Destination::Names { address } => Question::Address(address),
+            Destination::Stream { address, messages } => {
+                Question::Stream { address, messages, most: max_response }
+            }
             Destination::Keys { issuer } => {
                 // Whatever came of it, the guard looks what is there now.
                 let _ = tokio::time::timeout(timeout, self.keys(&issuer)).await;
@@ -227,6 +275,8 @@ impl Service {
             match question {
                 Question::Http(request) => self.client.send(request).await,
                 Question::Name(name) => resolve(&name).await,
+                Question::Address(address) => names(address).await,
+                Question::Stream { address, messages, most } => stream(&address, &messages, most).await,
             }
         };
         match tokio::time::timeout(timeout, answer).await {
