@@ -178,10 +178,11 @@ fn climbs(view: &View<'_>, clean: &[u8], whole: bool, hits: &mut Hits) {
     if ups > 0 && target && (whole || ups > 1) {
         return add(if view.document { 65 } else { 95 }, "climbs out of its folder to a file of the system");
     }
-    if whole && !view.document {
-        if let Some(why) = odd_start(view.bytes, view.place) {
-            add(72, why);
-        }
+    if whole
+        && !view.document
+        && let Some(why) = odd_start(view.bytes, view.place)
+    {
+        add(72, why);
     }
     if view.document || !whole && (ups < 4 || is_import(clean, at_first)) {
         if ups > 2 && !view.document {

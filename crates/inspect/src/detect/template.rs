@@ -182,7 +182,7 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
         }
         // What is judged whole need not be looked at again, but something may open inside.
         // `${{7*7}}` opens twice, one byte apart.
-        index += if open == &b"${" && at(bytes, index + 2) == b'{' { 1 } else { open.len() };
+        index += if *open == b"${" && at(bytes, index + 2) == b'{' { 1 } else { open.len() };
     }
     let head = trim(bytes);
     if has_any(

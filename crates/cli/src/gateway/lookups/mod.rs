@@ -162,6 +162,10 @@ async fn resolve(name: &str) -> Result<Answer, LookupFailure> {
 }
 
 /// Asks the system's resolver for the name of an address, on a thread that may wait.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "no worker's runtime but that of the lookups, whose threads for waiting are bounded"
+)]
 async fn names(address: IpAddr) -> Result<Answer, LookupFailure> {
     let failed = |why: String| LookupFailure::Unreachable(format!("`{address}`: {why}").into());
     let found = tokio::task::spawn_blocking(move || dns_lookup::lookup_addr(&address)).await;
