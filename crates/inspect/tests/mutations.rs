@@ -24,6 +24,7 @@ impl Random {
     }
 }
 
+#[expect(clippy::indexing_slicing, reason = "every index was drawn from below the length")]
 fn mutated(seed: &[u8], other: &[u8], random: &mut Random) -> Vec<u8> {
     let mut out = seed.to_vec();
     let at = random.below(out.len() + 1);
@@ -60,7 +61,7 @@ fn nothing_panics_and_work_stays_bounded() {
         assert_eq!(verdict, inspect(&value, place), "the same twice");
         assert!(verdict.is_none_or(|verdict| verdict.score <= 100 && verdict.evidence.len() <= 400));
         let steps = steps(&value, place);
-        assert!(steps <= 60_000 + 200 * value.len() as u64, "{steps} steps for {:?}", value);
+        assert!(steps <= 60_000 + 200 * value.len() as u64, "{steps} steps for {value:?}");
         let mut visit = |_: Leaf<'_>| ControlFlow::Continue(());
         for format in
             [Format::Json, Format::Form, Format::Multipart, Format::Xml, Format::GraphQl, Format::Text]
