@@ -48,12 +48,14 @@ pub enum Line {
     GuardedGet,
     /// Portcullis, the same GET of an operation whose answer has a schema, too.
     GuardedAnswer,
+    /// Portcullis, a POST whose body is not described, with everything on.
+    OpenPost,
     /// Portcullis, a POST whose body is validated, with everything on.
     GuardedPost,
 }
 
 impl Line {
-    const ALL: [Line; 10] = [
+    const ALL: [Line; 11] = [
         Line::Nginx,
         Line::NginxPost,
         Line::Haproxy,
@@ -63,6 +65,7 @@ impl Line {
         Line::Recorded,
         Line::GuardedGet,
         Line::GuardedAnswer,
+        Line::OpenPost,
         Line::GuardedPost,
     ];
 
@@ -79,6 +82,7 @@ impl Line {
             Line::Recorded => "Portcullis, plain proxy with its event log",
             Line::GuardedGet => "Portcullis, GET with key, contract, limits, headers, event log",
             Line::GuardedAnswer => "Portcullis, the same GET, its 1 KiB answer validated",
+            Line::OpenPost => "Portcullis, POST 1 KiB not described, everything on",
             Line::GuardedPost => "Portcullis, POST 1 KiB validated, everything on",
         }
     }
@@ -91,7 +95,7 @@ impl Line {
             Line::Caddy => Kind::Caddy,
             Line::Plain => Kind::Plain,
             Line::Recorded => Kind::Recorded,
-            Line::GuardedGet | Line::GuardedAnswer | Line::GuardedPost => Kind::Guarded,
+            Line::GuardedGet | Line::GuardedAnswer | Line::OpenPost | Line::GuardedPost => Kind::Guarded,
         }
     }
 
@@ -184,8 +188,8 @@ impl Setting<'_> {
                 call.path = "/checked/7?expand=owner".into();
                 call.fields.push(("X-API-Key".into(), self.key.into()));
             }
-            Line::GuardedPost => {
-                call.path = "/items".into();
+            Line::GuardedPost | Line::OpenPost => {
+                call.path = if line == Line::OpenPost { "/open" } else { "/items" }.into();
                 call.fields.push(("X-API-Key".into(), self.key.into()));
                 call.body = Some(self.body.to_owned());
             }
@@ -292,7 +296,7 @@ pub(super) fn body() -> Value {
         "comment": "Please leave the parcel with the neighbour if nobody answers the door; ring twice." })
 }
 
-/// A contract of that many operations, among them the three that are called.
+/// A contract of that many operations, among them those that are called.
 pub fn contract(operations: usize) -> Value {
     let line = json!({
         "type": "object", "additionalProperties": false, "required": ["sku", "quantity", "price"],
@@ -325,6 +329,11 @@ pub fn contract(operations: usize) -> Value {
     paths.insert(
         "/items".into(),
         json!({ "post": { "operationId": "createItem", "requestBody": { "required": true, "content": content }, "responses": answer } }),
+    );
+    let open = json!({ "application/json": {} });
+    paths.insert(
+        "/open".into(),
+        json!({ "post": { "operationId": "createOpen", "requestBody": { "required": true, "content": open }, "responses": answer } }),
     );
     paths.insert(
         "/items/{id}".into(),

@@ -70,7 +70,7 @@ pub fn markdown(rows: &[Row], idle: Option<&Idle>, options: &Options) -> String 
             let _ = writeln!(text, "## {title}, {threads} worker {plural}\n");
             text.push_str("| | × nginx | least to greatest | µs a call | calls a second | memory, MiB |\n");
             text.push_str("|---|---:|---:|---:|---:|---:|\n");
-            for row in chosen {
+            for row in &chosen {
                 let (least, greatest) = (extreme(&row.ratios, f64::min), extreme(&row.ratios, f64::max));
                 let _ = writeln!(
                     text,
@@ -83,6 +83,9 @@ pub fn markdown(rows: &[Row], idle: Option<&Idle>, options: &Options) -> String 
                 );
             }
             text.push('\n');
+            if let Some(beside) = posts(&chosen) {
+                let _ = writeln!(text, "{beside}\n");
+            }
         }
     }
     if let Some(idle) = idle {
@@ -98,6 +101,21 @@ pub fn markdown(rows: &[Row], idle: Option<&Idle>, options: &Options) -> String 
         );
     }
     text
+}
+
+/// What the validated POST costs beside the same call elsewhere.
+fn posts(rows: &[&Row]) -> Option<String> {
+    let of = |line: Line| rows.iter().find(|row| row.line == line).map(|row| row.micros.as_slice());
+    let (ours, nginx, open) = (of(Line::GuardedPost)?, of(Line::NginxPost)?, of(Line::OpenPost)?);
+    let pairs = |others: &[f64], how: fn(f64, f64) -> f64| {
+        median(&ours.iter().zip(others).map(|(ours, other)| how(*ours, *other)).collect::<Vec<_>>())
+    };
+    Some(format!(
+        "The validated POST costs {:.2} times what nginx needs for the same POST, and {:.1} µs more than one whose body is \
+         not described.",
+        pairs(nginx, |ours, nginx| ours / nginx),
+        pairs(open, |ours, open| ours - open)
+    ))
 }
 
 fn mebibytes(bytes: u64) -> f64 {
