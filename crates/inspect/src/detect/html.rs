@@ -173,6 +173,22 @@ fn tags(bytes: &[u8], offset: usize, depth: u32, discount: u8, hits: &mut Hits) 
                 continue;
             }
         }
+        // What steals is no example in a text, however long the text around it.
+        if discount > 0
+            && found.closed
+            && !found.closing
+            && contents < 16
+            && found.name.eq_ignore_ascii_case(b"script")
+            && steals(bytes, index)
+        {
+            hits.add(
+                Class::Xss,
+                78,
+                "a script that sends away what the page knows",
+                offset + start,
+                offset + index,
+            );
+        }
         if !found.closed
             && contents < 16
             && found.name.eq_ignore_ascii_case(b"script")
@@ -182,6 +198,19 @@ fn tags(bytes: &[u8], offset: usize, depth: u32, discount: u8, hits: &mut Hits) 
         }
         found.judge(offset + start, offset + index, discount, hits);
     }
+}
+
+/// Whether the script that begins at `index` reads the page's secrets or runs hidden code, and sends or runs it at once.
+fn steals(bytes: &[u8], index: usize) -> bool {
+    let rest = slice(bytes, index, index + 1024);
+    let script = slice(rest, 0, crate::text::find(rest, b"</script").unwrap_or(0));
+    let secret = crate::text::has_any(script, &[b"document.cookie", b"localstorage", b"sessionstorage"]);
+    let away = crate::text::has_any(
+        script,
+        &[b"location", b"fetch(", b".src", b"xmlhttprequest", b"sendbeacon", b"//", b"new image"],
+    );
+    secret && away
+        || crate::text::has_any(script, &[b"eval(atob", b"eval(string.fromcharcode", b"eval(unescape"])
 }
 
 /// What a tag has.

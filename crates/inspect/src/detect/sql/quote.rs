@@ -70,10 +70,23 @@ impl Reading<'_> {
                     Kind::Operator
                         | Kind::Compare
                         | Kind::Pipes
-                        | Kind::Word(Word::Arithmetic | Word::Compare | Word::Logic | Word::Having)
+                        | Kind::Word(
+                            Word::Arithmetic
+                                | Word::Compare
+                                | Word::Logic
+                                | Word::Having
+                                | Word::In
+                                | Word::Is
+                                | Word::Between
+                                | Word::Not
+                                | Word::Limit
+                        )
                 )
             )
-            && self.operand(index + 1).is_some_and(|(_, behind)| self.ends(behind))
+            && self
+                .compared(index)
+                .or_else(|| self.operand(index + 1))
+                .is_some_and(|(_, behind)| self.ends(behind))
         {
             self.add(hits, 74, "goes on with the statement around and hides its rest", index);
         }
