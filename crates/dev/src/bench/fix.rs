@@ -135,7 +135,7 @@ fn page(sections: &[(&str, Vec<Certificate>)]) -> String {
                 "| `{code}` | {} | {severity} | {} | {} |",
                 cell(place),
                 cell(closed),
-                cell(proof)
+                cell(&proof.replace(FOUND_NO_MORE, "gone").replace("gone; there:", "gone:"))
             );
         }
         let known: BTreeSet<&str> = open(first).collect();
@@ -155,6 +155,9 @@ fn open(run: &Certificate) -> impl Iterator<Item = &str> {
         _ => None,
     })
 }
+
+/// What a certificate says of most findings.
+const FOUND_NO_MORE: &str = "the same scan finds it no more";
 
 /// Text in a cell of a table.
 fn cell(text: &str) -> String {
@@ -183,14 +186,17 @@ mod tests {
     fn runs_of_one_application_stand_together() {
         let first = certificate(
             "1",
-            json!([["bola-read GET /a|b", "high", "session", "gone"], ["debug-page", "low", "open", ""]]),
+            json!([
+                ["bola-read GET /a|b", "high", "session", "the same scan finds it no more; there: a/b 2×"],
+                ["debug-page", "low", "open", ""]
+            ]),
         );
         let second = certificate("2", json!([["bola-read GET /a|b", "high", "open", "it came back"]]));
         let page = page(&[("Shop", vec![first, second])]);
         for line in [
             "| 1 | 2 | 50 % | 1 of 2 | 0 of 9 | not tried |",
             "| 2 | 2 | 50 % | 1 of 2 | 0 of 9 | not tried |",
-            "| `bola-read` | GET /a\\|b | high | session | gone |",
+            "| `bola-read` | GET /a\\|b | high | session | gone: a/b 2× |",
             "| `debug-page` |  | low | open |  |",
             "Open in other runs only: `bola-read GET /a|b`.",
         ] {

@@ -67,6 +67,11 @@ impl<'a> Case<'a> {
         }
     }
 
+    /// Whether it is about the body as a whole.
+    pub(super) fn is_about_body(&self) -> bool {
+        self.item.places.first().is_some_and(|place| place.part.as_deref() == Some("body"))
+    }
+
     /// The label of the operation that an exchange of the proof called, where the contract has it.
     pub(super) fn called(&self, exchange: &Exchange) -> Option<String> {
         let url = &exchange.request.url;

@@ -193,6 +193,16 @@ impl<'c> Traffic<'c> {
         sent.filter(|(at, _)| at == place).map(|(_, value)| value.as_str()).collect()
     }
 
+    /// The members that the bodies of all ordinary calls have, outside of arrays.
+    pub(super) fn always<'t>(&'t self, label: &str) -> BTreeSet<&'t str> {
+        let mut calls = self.of(label).filter(|(_, call)| !call.evidence).map(|(_, call)| {
+            let places = call.sent.iter().map(|(at, _)| at.as_str());
+            places.filter(|at| at.starts_with("body./") && !at.contains('*')).collect::<BTreeSet<_>>()
+        });
+        let first = calls.next().unwrap_or_default();
+        calls.fold(first, |all, one| all.intersection(&one).copied().collect())
+    }
+
     /// Whether ordinary calls write the values at a place as texts, even where they are made of digits.
     pub(super) fn has_texts(&self, label: &str, place: &str) -> bool {
         self.of(label).any(|(_, call)| !call.evidence && call.texts.iter().any(|at| at == place))

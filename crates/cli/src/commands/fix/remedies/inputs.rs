@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use portcullis_engine::looks_secret;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::commands::fix::remedy::{Case, Cure, Scope, one};
 use crate::commands::fix::traffic::leaves;
@@ -105,10 +105,18 @@ pub(super) fn types(case: &Case<'_>) -> Vec<Cure> {
         }
         false => {
             let longest = values.iter().map(|value| value.chars().count() * 10).max().unwrap_or(0);
-            json!({ "type": "string", "pattern": READABLE, "maxLength": longest.max(LONGEST) })
+            let mut bound = json!({ "pattern": READABLE, "maxLength": longest.max(LONGEST) });
+            // What type a value has that nobody sent is not known.
+            if let (false, Some(bound)) = (values.is_empty(), bound.as_object_mut()) {
+                bound.insert("type".into(), "string".into());
+            }
+            bound
         }
     };
     let mut cures = bounds(case, bound.clone());
+    if case.is_about_body() {
+        cures.extend(complete(case));
+    }
     // What honest calls always have may be asked for.
     if !values.is_empty() && values.len() >= case.traffic.count(case.label()) {
         if let Some(bound) = bound.as_object_mut() {
@@ -119,6 +127,20 @@ pub(super) fn types(case: &Case<'_>) -> Vec<Cure> {
     cures.extend(characters(case));
     cures.push(Cure::default().and(Scope::All, "mask", json!({ "mode": "enforce", "server_errors": "all" })));
     cures
+}
+
+/// The members that all ordinary bodies have; where too few of them were seen to say so of all members, of one at a time.
+fn complete(case: &Case<'_>) -> Vec<Cure> {
+    let always = case.traffic.always(case.label());
+    let required = |places: &mut dyn Iterator<Item = &str>| -> Cure {
+        let bounds: Map<String, Value> =
+            places.map(|place| (place.to_owned(), one("required", true))).collect();
+        case.here("values", bounds.into())
+    };
+    match case.traffic.count(case.label()) >= ENOUGH && !always.is_empty() {
+        true => vec![required(&mut always.into_iter())],
+        false => always.into_iter().map(|place| required(&mut std::iter::once(place))).collect(),
+    }
 }
 
 /// The engine's own detectors, sharper; then only the characters that ordinary values have.
