@@ -366,12 +366,17 @@ impl Operation {
         named || user_object
     }
 
-    /// Members of the body, by name.
+    /// Members of the body, by name; those of its only member where that is an object (`{"user": {…}}`).
     pub(crate) fn body_members(&self) -> Vec<(String, &Value)> {
         let Some(properties) = self.body.as_ref().and_then(|body| body.schema.get("properties")) else {
             return Vec::new();
         };
-        let members = properties.as_object();
+        let mut members = properties.as_object();
+        if let Some(all) = members.filter(|all| all.len() == 1)
+            && let Some(inner) = all.values().next().and_then(|only| only.get("properties"))
+        {
+            members = inner.as_object();
+        }
         members
             .map(|all| all.iter().map(|(name, schema)| (name.clone(), schema)).collect())
             .unwrap_or_default()
@@ -532,14 +537,35 @@ impl Call {
     /// This call with further members in its body.
     pub(crate) fn with_members(&self, members: &serde_json::Map<String, Value>) -> Self {
         let mut call = self.clone();
-        let body = call.body.get_or_insert_with(|| Value::Object(serde_json::Map::new()));
-        if let Some(object) = body.as_object_mut() {
+        call.body.get_or_insert_with(|| Value::Object(serde_json::Map::new()));
+        if let Some(object) = call.members_mut() {
             for (name, value) in members {
                 object.insert(name.clone(), value.clone());
             }
         }
         call
     }
+
+    /// Members of the body as [`Operation::body_members`] means them.
+    pub(crate) fn members(&self) -> Option<&serde_json::Map<String, Value>> {
+        let all = self.body.as_ref()?.as_object()?;
+        Some(only(all).and_then(|name| all.get(name)?.as_object()).unwrap_or(all))
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn members_mut(&mut self) -> Option<&mut serde_json::Map<String, Value>> {
+        let all = self.body.as_mut()?.as_object_mut()?;
+        match only(all).map(str::to_owned) {
+            Some(name) => all.get_mut(&name)?.as_object_mut(),
+            None => Some(all),
+        }
+    }
+}
+
+/// The name of the only member, where that is an object.
+fn only(members: &serde_json::Map<String, Value>) -> Option<&str> {
+    let (name, value) = members.iter().next().filter(|_| members.len() == 1)?;
+    value.is_object().then_some(name.as_str())
 }
 
 /// Whether a segment is a version: `v1`, `V2`, `v1.3`.
@@ -691,6 +717,15 @@ mod tests {
         ] {
             assert_eq!(operation(method, path).danger(), danger, "{method} {path}");
         }
+    }
+
+    #[test]
+    fn members_may_stand_in_an_envelope() {
+        let mut call = Call { body: Some(serde_json::json!({ "user": { "name": "a" } })), ..Call::default() };
+        call = call.with_members(&serde_json::Map::from_iter([("role".to_owned(), Value::from("x"))]));
+        assert_eq!(call.body, Some(serde_json::json!({ "user": { "name": "a", "role": "x" } })));
+        let plain = Call { body: Some(serde_json::json!({ "a": 1 })), ..Call::default() };
+        assert!(plain.members().is_some_and(|members| members.contains_key("a")));
     }
 
     #[test]

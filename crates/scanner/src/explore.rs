@@ -41,7 +41,7 @@ impl Session<'_> {
             for taste in [Taste::Marked, Taste::Least] {
                 let mut call = self.compose(index, ANONYMOUS, taste);
                 // A registration that asks who one is or what one may do is not given that.
-                if let Some(body) = call.body.as_mut().and_then(Value::as_object_mut) {
+                if let Some(body) = call.members_mut() {
                     for (name, value) in body.iter_mut() {
                         let plain = value.is_string() && !words::has(name, &["role", "roles"]);
                         if plain
@@ -57,10 +57,9 @@ impl Session<'_> {
                 if !exchange.response.ok() || crate::session::says_failure(&exchange.response) {
                     continue;
                 }
-                let body = call.body.clone().unwrap_or_default();
+                let body = call.members().cloned().unwrap_or_default();
                 let member = |wanted: &dyn Fn(&str) -> bool| {
-                    let members = body.as_object().into_iter().flatten();
-                    members
+                    body.iter()
                         .filter(|(name, _)| wanted(name))
                         .find_map(|(_, value)| value.as_str())
                         .map(str::to_owned)

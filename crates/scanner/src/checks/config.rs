@@ -109,11 +109,7 @@ fn origins(cx: &mut Session<'_>, user: usize, sample: &[(usize, crate::api::Call
             // Only a cookie or a password that the browser keeps goes with a call of another site.
             let ambient = !cx.actor(user).cookies.is_empty()
                 || cx.actor(user).headers.iter().any(|(_, value)| value.starts_with("Basic "));
-            let confidence = if credentials && (ambient || user == ANONYMOUS) {
-                Confidence::Confirmed
-            } else {
-                Confidence::Likely
-            };
+            let confidence = if credentials && ambient { Confidence::Confirmed } else { Confidence::Likely };
             let label = cx.operation(*index).label();
             let finding = Finding::new(&CORS, confidence, "", &[&exchange]);
             cx.report(finding.saying(format!("an origin made up for this call may read {label}{}", if credentials { ", cookies included" } else { "" })).proved(

@@ -217,13 +217,13 @@ fn reset(cx: &mut Session<'_>) -> Outcome {
     let Some(name) = cx.actor(actor).username.clone() else { return Ok(()) };
     let mut mail = name.clone();
     if let Some(made) = cx.made.iter().find(|m| m.actor == actor)
-        && let Some(body) = made.call.body.as_ref().and_then(Value::as_object)
+        && let Some(body) = made.call.members()
         && let Some((_, value)) = body.iter().find(|(key, _)| words::contains(key, &["mail"]))
     {
         mail = crate::api::text(value);
     }
     let fill = |call: &mut Call, name: &str, mail: &str| {
-        if let Some(body) = call.body.as_mut().and_then(Value::as_object_mut) {
+        if let Some(body) = call.members_mut() {
             for (key, value) in body.iter_mut() {
                 if words::contains(key, &["mail"]) {
                     *value = Value::String(mail.to_owned());
@@ -361,7 +361,7 @@ fn code_is_short(operation: &Operation, code: &str) -> bool {
 fn guess_codes(cx: &mut Session<'_>, index: usize, call: &Call, code: &str, short: bool) -> Outcome {
     let mut last: Option<Rc<Exchange>> = None;
     let mut password = call.clone();
-    if let Some(body) = password.body.as_mut().and_then(Value::as_object_mut) {
+    if let Some(body) = password.members_mut() {
         for (key, value) in body.iter_mut() {
             if words::is_password(key) {
                 *value = Value::String("Pc-never-set-7Q".to_owned());

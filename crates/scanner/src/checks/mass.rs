@@ -480,7 +480,15 @@ fn compare(
     let mut call = call.clone();
     let mut plain = cx.call(actor, &call)?;
     if !plain.response.ok() || says_failure(&plain.response) {
-        let Some(renamed) = renamed(&call, &object) else { return Ok(Compared::Done) };
+        // What the API calls it elsewhere: in the object itself, or where such objects are made.
+        let elsewhere = cx
+            .api
+            .operations
+            .iter()
+            .filter(|op| op.noun() == operation.noun() || operation.path.starts_with(&op.path));
+        let names = elsewhere.flat_map(|op| op.body_members()).map(|(name, _)| name);
+        let names: Vec<String> = object.keys().cloned().chain(names).collect();
+        let Some(renamed) = renamed(&call, &names) else { return Ok(Compared::Done) };
         call = renamed;
         plain = cx.call(actor, &call)?;
         if !plain.response.ok() || says_failure(&plain.response) {
@@ -521,15 +529,14 @@ fn compare(
     Ok(Compared::Done)
 }
 
-/// A body whose members have the object's own names, where the document has shorter ones: `limit` for `card_limit`.
-fn renamed(call: &Call, object: &Map<String, Value>) -> Option<Call> {
+/// A body whose members have longer names that the API uses elsewhere: `card_limit` where the document says `limit`.
+fn renamed(call: &Call, names: &[String]) -> Option<Call> {
     let body = call.body.as_ref()?.as_object()?;
     let mut changed = false;
     let mut members = Map::new();
     for (name, value) in body {
-        let longer = object.keys().find(|key| {
-            !object.contains_key(name) && words::split(key).ends_with(&words::split(name)) && *key != name
-        });
+        let longer =
+            names.iter().find(|key| words::split(key).ends_with(&words::split(name)) && *key != name);
         changed |= longer.is_some();
         members.insert(longer.unwrap_or(name).clone(), value.clone());
     }

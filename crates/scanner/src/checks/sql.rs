@@ -270,7 +270,7 @@ fn logins(cx: &mut Session<'_>) -> Outcome {
         let wrong = cx.marker();
         let enter = |cx: &mut Session<'_>, user: &str, password: Value| -> Outcome<(bool, Rc<Exchange>)> {
             let mut call = cx.login_call(login, user, "x");
-            if let Some(body) = call.body.as_mut().and_then(Value::as_object_mut) {
+            if let Some(body) = call.members_mut() {
                 for (key, value) in body.iter_mut() {
                     if words::is_password(key) {
                         value.clone_from(&password);

@@ -279,7 +279,13 @@ fn schemes(root: &Value) -> Vec<Scheme> {
                     _ => Place::Header,
                 };
                 let field = string(&scheme, "name").unwrap_or("Authorization").to_owned();
-                schemes.push(Scheme { name: name.clone(), place, field, prefix: String::new() });
+                // What stands before the token is said in words only.
+                let words = string(&scheme, "description").unwrap_or_default();
+                let named = field.eq_ignore_ascii_case("authorization");
+                let prefix =
+                    ["Bearer ", "Token ", "JWT "].into_iter().find(|word| named && words.contains(word));
+                let prefix = prefix.unwrap_or_default().to_owned();
+                schemes.push(Scheme { name: name.clone(), place, field, prefix });
             }
             _ => {}
         }

@@ -180,7 +180,7 @@ impl Session<'_> {
             names.sort_by_key(|name| (words::contains(name, &["mail"]) != mail, !has_own(name)));
             names.truncate(1);
         }
-        if let Some(body) = call.body.as_mut().and_then(Value::as_object_mut) {
+        if let Some(body) = call.members_mut() {
             for (name, value) in body.iter_mut() {
                 if words::is_password(name) {
                     *value = Value::String(password.to_owned());

@@ -210,7 +210,7 @@ impl Session<'_> {
 
     /// After a change of accounts: whoever of ours can no longer log in gets the password that was sent.
     fn repair(&mut self, actor: usize, call: &Call) -> Outcome {
-        let sent = call.body.as_ref().and_then(Value::as_object).and_then(|body| {
+        let sent = call.members().and_then(|body| {
             let password = |(name, value): (&String, &Value)| {
                 (words::is_password(name) && !words::has(name, &["old", "current"])).then(|| text(value))
             };
