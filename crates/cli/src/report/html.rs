@@ -132,7 +132,11 @@ fn summary(report: &Report) -> String {
     let closable =
         report.items.iter().filter(|item| item.state == State::New && item.patch.is_some()).count();
     if closable > 0 {
-        let _ = write!(text, " {closable} of them can be closed at the gateway, without changing the API.");
+        let all = report.items.iter().filter(|item| item.state == State::New).count();
+        let _ = write!(
+            text,
+            " Of all {all} findings {closable} can be closed at the gateway, without changing the API."
+        );
     }
     text
 }

@@ -255,6 +255,7 @@ fn pages(cx: &mut Session<'_>) -> Outcome {
             })
         });
         let sure = named || signs.iter().any(|sign| !ordinary(sign) && text.contains(sign));
+        super::exposure::look(cx, &format!("GET {path}"), ANONYMOUS, &exchange, false);
         let confidence = if sure { Confidence::Confirmed } else { Confidence::Likely };
         let finding = Finding::new(&DEBUG, confidence, format!("GET {path}"), &[&absent, &exchange]);
         cx.report(finding.saying(format!("{path} answers, and shows what it is for")).proved(

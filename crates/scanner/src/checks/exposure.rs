@@ -73,53 +73,56 @@ fn run(cx: &mut Session<'_>) -> Outcome {
     for made in &cx.made {
         seen.push((made.operation, made.actor, made.exchange.clone()));
     }
-    let passwords: Vec<String> =
-        cx.actors.iter().filter_map(|a| a.password.clone()).filter(|p| p.len() > 3).collect();
     for (index, actor, exchange) in seen {
-        let Some(answer) = exchange.response.json() else { continue };
-        if is_document(&answer) {
-            continue;
-        }
-        let target = percent_encoding::percent_decode_str(&exchange.request.target).decode_utf8_lossy();
-        let sent = format!("{target} {}", String::from_utf8_lossy(&exchange.request.body));
         let operation = cx.operation(index);
         // A key is shown to whoever has it made, once; and a log-in gives what it is for.
-        let (label, gives) = (operation.label(), operation.is_login() || !operation.is_get());
-        let mut hits: Vec<(Class, String, bool)> = Vec::new();
-        for (pointer, value) in leaves(&answer) {
-            let Some(class) = classify(&pointer, value, &answer, &passwords) else { continue };
-            let shown = crate::api::text(value);
-            // What one just sent, shown to oneself, is bad style and no leak.
-            if sent.contains(&shown) && shown.len() > 2 || class == Class::Secret && gives {
-                continue;
-            }
-            let name = last_name(&pointer).to_owned();
-            if !hits.iter().any(|(known, n, _)| *known == class && *n == name) {
-                hits.push((class, name, passwords.contains(&shown)));
-            }
-        }
-        for (class, name, known) in hits {
-            let kind = match class {
-                Class::Password => &PASSWORDS,
-                Class::Secret => &SECRETS,
-                Class::Card => &CARDS,
-            };
-            let who = cx.actor(actor).name.clone();
-            let proof = if known {
-                "the value is the very password that an identity of this scan logs in with".to_owned()
-            } else {
-                "the member stands in the answer with a value that is neither empty nor masked, and that the request did not carry".to_owned()
-            };
-            let finding = Finding::new(kind, Confidence::Confirmed, label.clone(), &[&exchange])
-                .at(format!("answer {name}"));
-            cx.report(
-                finding
-                    .saying(format!("`{name}` is in the answer to {who}"))
-                    .proved("an answer without it", proof),
-            );
-        }
+        let gives = operation.is_login() || !operation.is_get();
+        let label = operation.label();
+        look(cx, &label, actor, &exchange, gives);
     }
     Ok(())
+}
+
+/// Reports what one answer holds that nobody should read. `gives` is whether secrets are what it is for.
+pub(super) fn look(cx: &mut Session<'_>, label: &str, actor: usize, exchange: &Rc<Exchange>, gives: bool) {
+    let Some(answer) = exchange.response.json().filter(|answer| !is_document(answer)) else { return };
+    let passwords: Vec<String> =
+        cx.actors.iter().filter_map(|a| a.password.clone()).filter(|p| p.len() > 3).collect();
+    let target = percent_encoding::percent_decode_str(&exchange.request.target).decode_utf8_lossy();
+    let sent = format!("{target} {}", String::from_utf8_lossy(&exchange.request.body));
+    let mut hits: Vec<(Class, String, bool)> = Vec::new();
+    for (pointer, value) in leaves(&answer) {
+        let Some(class) = classify(&pointer, value, &answer, &passwords) else { continue };
+        let shown = crate::api::text(value);
+        // What one just sent, shown to oneself, is bad style and no leak.
+        if sent.contains(&shown) && shown.len() > 2 || class == Class::Secret && gives {
+            continue;
+        }
+        let name = last_name(&pointer).to_owned();
+        if !hits.iter().any(|(known, n, _)| *known == class && *n == name) {
+            hits.push((class, name, passwords.contains(&shown)));
+        }
+    }
+    for (class, name, known) in hits {
+        let kind = match class {
+            Class::Password => &PASSWORDS,
+            Class::Secret => &SECRETS,
+            Class::Card => &CARDS,
+        };
+        let who = cx.actor(actor).name.clone();
+        let proof = if known {
+            "the value is the very password that an identity of this scan logs in with"
+        } else {
+            "the member stands in the answer with a value that is neither empty nor masked, and that the request did not carry"
+        };
+        let finding =
+            Finding::new(kind, Confidence::Confirmed, label, &[exchange]).at(format!("answer {name}"));
+        cx.report(
+            finding
+                .saying(format!("`{name}` is in the answer to {who}"))
+                .proved("an answer without it", proof),
+        );
+    }
 }
 
 /// A description of an API or a schema speaks of passwords without having any.
@@ -158,6 +161,10 @@ fn classify(pointer: &str, value: &Value, answer: &Value, passwords: &[String]) 
     }
     if value.is_string() && passwords.contains(&shown) {
         return Some(Class::Password);
+    }
+    // A shell's working directory bears the name of a password.
+    if matches!(flat.as_str(), "pwd" | "oldpwd") && shown.starts_with(['/', '\\']) {
+        return None;
     }
     // A whole word of a password's name, and a value that is none of a setting (`passwordPolicy`, `passwordUrl`).
     let setting = words::has(
@@ -255,6 +262,8 @@ mod tests {
             ("/card_number", json!("************1111")),
             ("/passport", json!("x1234567")),
             ("/token", json!("abcdefgh")),
+            ("/PWD", json!("/srv/app")),
+            ("/algorithm", json!("pbkdf2_sha256")),
         ] {
             assert!(!class(pointer, value.clone()), "{pointer} {value}");
         }

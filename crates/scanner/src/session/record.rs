@@ -174,12 +174,13 @@ impl Session<'_> {
                     .strip_prefix(maker.path.as_str())
                     .is_some_and(|rest| rest.starts_with("/{") && !rest.contains("}/"))
         });
+        let account = |noun: &str| matches!(noun, "user" | "account" | "member" | "customer");
         let by_noun = || {
             self.operations(|op| {
                 op.method == "DELETE"
                     && op.path.ends_with('}')
                     && op.path_names().len() == 1
-                    && op.noun() == maker.noun()
+                    && (op.noun() == maker.noun() || maker.is_register() && account(&op.noun()))
             })
         };
         found.first().copied().or_else(|| by_noun().first().copied())

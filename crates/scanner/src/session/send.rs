@@ -201,7 +201,7 @@ impl Session<'_> {
             .disposables()
             .into_iter()
             .any(|index| named.iter().any(|(name, value)| is_own(index, name, value)));
-        if removes && ours {
+        if removes && (ours || self.cleaning) {
             return touches;
         }
         // Without a name in it, it is about who calls; an account of nobody's is not there to be hurt.
