@@ -93,7 +93,13 @@ fn cases() -> Vec<Case> {
     };
     let case = |name, bound, path: &str, body: Option<Value>| Case {
         name,
-        call: Call { path: path.into(), fields: fields(), body: body.map(|body| body.to_string()) },
+        call: Call {
+            path: path.into(),
+            fields: fields(),
+            body: body.map(|body| body.to_string()),
+            // Few: an inspected call may take tens of milliseconds, and what waits too long counts as lost.
+            connections: Some(8),
+        },
         bound,
         theirs: Vec::new(),
         ours: Vec::new(),

@@ -23,6 +23,8 @@ pub struct Call {
     pub fields: Vec<(String, String)>,
     /// A JSON body to POST; a GET when there is none.
     pub body: Option<String>,
+    /// Connections that are kept open; [`CONNECTIONS`] where nothing is said.
+    pub connections: Option<u32>,
 }
 
 impl Call {
@@ -44,12 +46,13 @@ pub const CONNECTIONS: u32 = 50;
 
 /// Sends calls as fast as they are answered, over [`CONNECTIONS`] connections, for that many seconds.
 pub fn wrk(address: &str, call: &Call, seconds: u32, folder: &Path) -> Outcome<Done> {
+    let connections = call.connections.unwrap_or(CONNECTIONS);
     let script = folder.join("call.lua");
     std::fs::write(&script, call.lua())?;
     let program = cache::program("wrk").ok_or_else(|| missing("wrk"))?;
     let output = process::run_quietly(
         Command::new(program)
-            .args(["-t1", &format!("-c{CONNECTIONS}"), &format!("-d{seconds}s"), "-s"])
+            .args(["-t1", &format!("-c{connections}"), &format!("-d{seconds}s"), "-s"])
             .arg(&script)
             .arg(format!("http://{address}{}", call.path)),
     )?;
