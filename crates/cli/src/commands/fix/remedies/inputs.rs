@@ -65,6 +65,22 @@ pub(super) fn lengths(case: &Case<'_>) -> Vec<Cure> {
     cures
 }
 
+/// Where a GraphQL call over HTTP has its document (GraphQL over HTTP, "Request Parameters").
+const DOCUMENT: &str = "body./query";
+
+/// Four times the longest document of ordinary clients, then as long as that.
+pub(super) fn documents(case: &Case<'_>) -> Vec<Cure> {
+    let seen = case.traffic.values(case.label(), DOCUMENT);
+    let most = seen.iter().map(|value| value.chars().count()).max().unwrap_or(0).max(100);
+    let bounded = |longest: usize| case.here("values", one(DOCUMENT, json!({ "maxLength": longest })));
+    vec![bounded(most * 4), bounded(most)]
+}
+
+/// One document a call.
+pub(super) fn one_document(case: &Case<'_>) -> Vec<Cure> {
+    vec![case.here("values", one(DOCUMENT, one("required", true)))]
+}
+
 /// Eight characters, or as many as ordinary clients have.
 pub(super) fn passwords(case: &Case<'_>) -> Vec<Cure> {
     let Some(operation) = case.operation() else { return Vec::new() };
