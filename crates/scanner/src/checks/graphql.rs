@@ -25,7 +25,7 @@ static DEPTH: Kind = Kind {
     cwe: 674,
     severity: Severity::Medium,
     fix: "Refuse documents above a depth of ten or so before they are executed.",
-    block: "bounds: the depth of documents in front of the API",
+    block: "values: the length of documents",
 };
 
 static ALIASES: Kind = Kind {
@@ -35,7 +35,7 @@ static ALIASES: Kind = Kind {
     cwe: 770,
     severity: Severity::Medium,
     fix: "Count fields and aliases before a document is executed, and refuse what costs too much.",
-    block: "limit: by cost in front of the API",
+    block: "values: the length of documents",
 };
 
 static BATCH: Kind = Kind {
@@ -45,7 +45,7 @@ static BATCH: Kind = Kind {
     cwe: 799,
     severity: Severity::Medium,
     fix: "Switch batches off, or bound them: a limit of requests counts each call in them.",
-    block: "validate: a body that is no list",
+    block: "values: a document is required, and a list has none",
 };
 
 static SCHEMA: Kind = Kind {
@@ -55,7 +55,7 @@ static SCHEMA: Kind = Kind {
     cwe: 200,
     severity: Severity::Low,
     fix: "Switch introspection off in production, or ask for a credential.",
-    block: "inspect: introspection",
+    block: "nothing: switch it off in the API",
 };
 
 static HINTS: Kind = Kind {
@@ -65,7 +65,7 @@ static HINTS: Kind = Kind {
     cwe: 209,
     severity: Severity::Low,
     fix: "Switch suggestions off: they give the schema away although introspection is off.",
-    block: "mask: errors of the upstream",
+    block: "nothing: switch them off in the API",
 };
 
 /// Aliases in one document, and calls in one request.
