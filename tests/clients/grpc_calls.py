@@ -34,10 +34,11 @@ def serve(port):
             yield b"%d" % n
 
     def forever(request, context):
+        # Nobody comes back to a generator whose message could not be sent: the call itself tells when it is over.
+        context.add_callback(CANCELLED.set)
         while context.is_active():
             yield b"tick"
             time.sleep(0.01)
-        CANCELLED.set()
 
     def cancelled(request, context):
         return b"yes" if CANCELLED.wait(10) else b"no"
