@@ -19,8 +19,8 @@ paths:
       responses: { default: { description: any } }
 components:
   schemas:
+    # Neither says that it is an object: many documents do not.
     Order:
-      type: object
       xml: { name: order }
       additionalProperties: false
       required: [number, lines]
@@ -33,7 +33,6 @@ components:
           xml: { wrapped: true, name: lines }
           items: { allOf: [{ $ref: "#/components/schemas/Line" }], xml: { name: line } }
     Line:
-      type: object
       additionalProperties: false
       required: [sku, quantity]
       properties:

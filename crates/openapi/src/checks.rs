@@ -263,7 +263,7 @@ impl Contract {
         let value = match sent.format() {
             BodyFormat::Json => return self.check_json(schema, body, direction, checks),
             BodyFormat::JsonLines | BodyFormat::JsonSequence
-                if media.item_schema.is_some() || !types.has(Types::STRING) =>
+                if media.item_schema.is_some() || media.parted =>
             {
                 return self.check_sequence(media, sent.format(), body, direction, checks);
             }
@@ -275,22 +275,20 @@ impl Contract {
                 Ok(value) => value,
                 Err(issues) => return report(issues, ViolationKind::MalformedBody),
             },
-            BodyFormat::Xml if media.structured => {
-                match xml_value(&self.schemas, schema, body, checks.limits) {
-                    Ok(value) => value,
-                    Err(Unread::Issues(issues)) => return report(issues, ViolationKind::InvalidBody),
-                    Err(Unread::Fault(Fault::TooComplex)) => {
-                        let expected = "fewer elements, less deeply nested";
-                        return vec![violation(ViolationKind::TooComplexBody, "", expected)];
-                    }
-                    Err(Unread::Fault(Fault::DuplicateKey)) => {
-                        return vec![violation(ViolationKind::DuplicateKey, "", "each attribute once")];
-                    }
-                    Err(Unread::Fault(Fault::Malformed)) => {
-                        return malformed("XML in UTF-8, without a document type and its entities");
-                    }
+            BodyFormat::Xml if media.parted => match xml_value(&self.schemas, schema, body, checks.limits) {
+                Ok(value) => value,
+                Err(Unread::Issues(issues)) => return report(issues, ViolationKind::InvalidBody),
+                Err(Unread::Fault(Fault::TooComplex)) => {
+                    let expected = "fewer elements, less deeply nested";
+                    return vec![violation(ViolationKind::TooComplexBody, "", expected)];
                 }
-            }
+                Err(Unread::Fault(Fault::DuplicateKey)) => {
+                    return vec![violation(ViolationKind::DuplicateKey, "", "each attribute once")];
+                }
+                Err(Unread::Fault(Fault::Malformed)) => {
+                    return malformed("XML in UTF-8, without a document type and its entities");
+                }
+            },
             BodyFormat::Text if schema != SchemaId::ANY && is_text => match std::str::from_utf8(body) {
                 Ok(text) => coerce(&self.schemas, schema, text),
                 Err(_) => return malformed("UTF-8"),

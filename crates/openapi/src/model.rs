@@ -279,6 +279,10 @@ pub struct Media {
     pub(crate) fields: Vec<Parameter>,
     /// Its schema takes no text, so that bytes which are not looked into do not satisfy it.
     pub(crate) structured: bool,
+    /// Its schema takes no text, or describes members or items: a body in a form that has them is read by it.
+    pub(crate) parted: bool,
+    /// Its schema describes one value of a sequence and not the list of them.
+    pub(crate) single: bool,
     /// Its schema takes what a text can stand for: a number, `true`.
     pub(crate) scalar: bool,
 }
@@ -292,6 +296,8 @@ impl Media {
             encoding: Vec::new(),
             fields: Vec::new(),
             structured: false,
+            parted: false,
+            single: false,
             scalar: false,
         }
     }
@@ -315,7 +321,7 @@ impl Media {
     pub fn looks_into(&self, format: BodyFormat) -> bool {
         match format {
             BodyFormat::Opaque => false,
-            BodyFormat::Xml => self.structured,
+            BodyFormat::Xml => self.parted,
             _ => true,
         }
     }

@@ -6,7 +6,7 @@ use crate::contract::Contract;
 use crate::media::BodyFormat;
 use crate::model::Media;
 use crate::report::{MAX_VIOLATIONS, Violation, ViolationKind};
-use crate::schema::{Direction, SchemaId, Types};
+use crate::schema::{Direction, SchemaId};
 
 /// What each text of a sequence starts with (RFC 7464, section 2.2).
 const RECORD_SEPARATOR: u8 = 0x1e;
@@ -23,11 +23,10 @@ impl Contract {
         checks: Checks,
     ) -> Vec<Violation> {
         let whole = media.schema.unwrap_or(SchemaId::ANY);
-        let takes_arrays = self.schemas.types_of(whole).has(Types::ARRAY);
         let (each, together) = match media.item_schema {
             Some(item) => (item, whole),
-            None if takes_arrays => (SchemaId::ANY, whole),
-            None => (whole, SchemaId::ANY),
+            None if media.single => (whole, SchemaId::ANY),
+            None => (SchemaId::ANY, whole),
         };
         let malformed = |expected: &'static str| vec![violation(ViolationKind::MalformedBody, "", expected)];
         let values = match format {

@@ -31,7 +31,7 @@ use crate::model::{In, Info, Media, Method, Operation, SecurityScheme, Version};
 use crate::parameters::{Decoder, fields};
 use crate::problem::{Problem, Severity};
 use crate::routes::{Routes, Template};
-use crate::schema::{Arena, SchemaId, Types};
+use crate::schema::{Arena, Schema, SchemaId, Types};
 use crate::source::Span;
 
 use files::{At, Files, Resolver};
@@ -261,6 +261,11 @@ impl<'d> Builder<'d> {
             media.fields = fields(arena, media);
             let types = media.schema.map_or(Types::ANY, |schema| arena.types_of(schema));
             media.structured = !types.has(Types::STRING);
+            let says =
+                |what: fn(&Schema) -> bool| media.schema.is_some_and(|schema| arena.says(schema, what));
+            let (members, items) = (says(Schema::has_members), says(|schema| schema.array.is_some()));
+            media.parted = media.structured || members || items;
+            media.single = !types.has(Types::ARRAY) || members && !items;
             media.scalar = types.has(Types::NUMBER.with(Types::BOOLEAN));
             roots.extend(media.schemas());
         };
