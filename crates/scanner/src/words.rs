@@ -136,42 +136,10 @@ pub(crate) fn is_login_name(name: &str) -> bool {
 
 /// Whether a member of this name holds a secret or something private to a person.
 pub(crate) fn is_private(name: &str) -> bool {
-    is_password(name)
-        || contains(
-            name,
-            &[
-                "secret",
-                "socialsecurity",
-                "cardnumber",
-                "creditcard",
-                "apikey",
-                "privatekey",
-                "accesstoken",
-                "refreshtoken",
-                "balance",
-                "salary",
-                "birth",
-                "phone",
-                "email",
-                "address",
-                "passport",
-                "taxid",
-                "medical",
-                "diagnosis",
-                "pincode",
-                "resetpin",
-                "resettoken",
-                "routingnumber",
-                "accountnumber",
-                "latitude",
-                "longitude",
-            ],
-        )
+    is_sensitive(name)
+        || contains(name, &["phone", "email", "address", "pincode", "latitude", "longitude"])
         // Short ones as whole words only: `businessName` has no social security number, `province` no vehicle's.
-        || has(
-            name,
-            &["pin", "token", "session", "ssn", "cvv", "cvc", "iban", "dob", "otp", "vin", "hash", "income"],
-        )
+        || has(name, &["pin", "token", "session", "vin", "hash"])
 }
 
 /// Whether a member of this name holds what is private whatever the API is about: contact data and places may be meant
