@@ -481,29 +481,13 @@ impl Arena {
         reaches
     }
 
-    /// The types that a value may have to satisfy a schema: exact for `type`, wide where it is not certain.
     /// Whether it, or one that it applies, says `something`. Many documents describe members without saying that the
     /// value is an object: a body in a form that has members is read by them all the same.
     pub(crate) fn says(&self, id: SchemaId, something: impl Fn(&Schema) -> bool) -> bool {
-        const MOST: usize = 64;
-        let (mut open, mut seen) = (vec![id], Vec::new());
-        while let Some(id) = open.pop() {
-            if seen.contains(&id) || seen.len() >= MOST {
-                continue;
-            }
-            seen.push(id);
-            let schema = self.get(id);
-            if something(schema) {
-                return true;
-            }
-            if let Some(applied) = &schema.applied {
-                let lists = [&applied.all_of, &applied.any_of, &applied.one_of];
-                open.extend(applied.reference.iter().chain(lists.into_iter().flatten()));
-            }
-        }
-        false
+        self.find_within(id, &mut |schema| something(schema).then_some(())).is_some()
     }
 
+    /// The types that a value may have to satisfy a schema: exact for `type`, wide where it is not certain.
     pub(crate) fn types_of(&self, id: SchemaId) -> Types {
         self.types.get(id.0 as usize).copied().unwrap_or_else(|| self.get(id).types)
     }
