@@ -8,6 +8,7 @@ pub mod cache;
 pub mod docs;
 pub mod fuzz;
 pub mod process;
+pub mod release;
 pub mod server;
 pub mod setup;
 pub mod suite;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use portcullis_dev::{Outcome, bench, cache, docs, fuzz, setup, suite, walls};
+use portcullis_dev::{Outcome, bench, cache, docs, fuzz, release, setup, suite, walls};
 
 /// The project's own chores: set-up, tests, fuzzing, reference pages, benchmarks.
 #[derive(Debug, Parser)]
@@ -37,6 +37,13 @@ enum Chore {
         /// How long to run each, in seconds.
         #[arg(long, default_value_t = 60)]
         seconds: u64,
+    },
+    /// Builds the program as it is shipped: whole-program optimisation by a profile of what it does. Takes two long
+    /// builds.
+    Release {
+        /// Where to put it.
+        #[arg(long)]
+        output: Option<PathBuf>,
     },
     /// Compares with other programs on this machine.
     Bench {
@@ -145,6 +152,7 @@ fn dispatch(chore: Chore) -> Outcome {
         Chore::Setup { only } => setup::run(only),
         Chore::Test { filter, no_setup } => suite::run(&filter, !no_setup),
         Chore::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
+        Chore::Release { output } => release::run(output.as_deref()),
         Chore::Bench { what: Bench::Proxy { rounds, seconds, only, dry } } => {
             bench::proxy::run(&bench::proxy::Options { rounds, seconds, only, write: !dry })
         }

@@ -31,14 +31,16 @@ pub fn run_quietly(command: &mut Command) -> Outcome<String> {
     Err(Failure::new(format!("`{shown}` ended with {}:\n  {tail}", output.status)))
 }
 
-/// Builds an executable of the workspace with the `bench` profile and answers its path. `chosen` says which to cargo.
-pub fn build(name: &str, chosen: &[&str]) -> Outcome<PathBuf> {
+/// Builds an executable of the workspace with the `bench` profile and answers its path. `chosen` says which to cargo,
+/// whose environment gets what is `set`.
+pub fn build(name: &str, chosen: &[&str], set: &[(&str, String)]) -> Outcome<PathBuf> {
     eprintln!("building {name} with the bench profile");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = run_quietly(
         Command::new(cargo)
             .args(["build", "--profile", "bench", "--message-format=json"])
             .args(chosen)
+            .envs(set.iter().map(|(name, value)| (name, value)))
             .current_dir(cache::workspace()),
     )?;
     output

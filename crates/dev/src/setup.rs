@@ -20,6 +20,8 @@ pub enum Purpose {
     Test,
     /// The benchmarks against other proxies.
     Bench,
+    /// `cargo dev release`.
+    Release,
 }
 
 /// Which registry's client brings a program.
@@ -35,7 +37,7 @@ pub enum Source {
     Go,
 }
 
-use Purpose::{Bench, Test};
+use Purpose::{Bench, Release, Test};
 
 /// Programs from Debian packages: the program (or a file by its whole path) that shows the packages are there, and the
 /// packages.
@@ -53,6 +55,10 @@ const APT: &[(Purpose, &str, &str)] = &[
     (Test, "c-icap", "c-icap libc-icap-mod-contentfiltering"),
     (Bench, "wrk", "wrk"),
     (Bench, "h2load", "nghttp2-client"),
+    (Release, "nginx", "nginx"),
+    (Release, "openssl", "openssl"),
+    (Release, "wrk", "wrk"),
+    (Release, "h2load", "nghttp2-client"),
     (Bench, "valgrind", "valgrind"),
     (
         Bench,

@@ -179,8 +179,18 @@ pub(crate) fn escape(raw: &[u8]) -> ByteString {
 /// The query with secret-looking values replaced; `None` where there is nothing to replace.
 pub(crate) fn redact(query: &str, listed: &[Box<str>]) -> Option<String> {
     let secret = |name: &str| looks_secret(name) || listed.iter().any(|l| **l == *name);
-    if !query.split('&').any(|pair| secret(name_of(pair))) {
-        return None;
+    // A value is passed over in one go; a name is looked at byte by byte anyway.
+    let mut rest = query;
+    loop {
+        let end = rest.bytes().position(|byte| matches!(byte, b'=' | b'&')).unwrap_or(rest.len());
+        let (name, after) = rest.split_at(end);
+        if secret(name) {
+            break;
+        }
+        match memchr::memchr(b'&', after.as_bytes()).and_then(|at| after.get(at + 1..)) {
+            Some(next) => rest = next,
+            None => return None,
+        }
     }
     let shown = query.split('&').map(|pair| {
         let name = name_of(pair);
@@ -196,50 +206,22 @@ fn name_of(pair: &str) -> &str {
 /// Whether the name of a parameter or a key has a word that secrets go by; an encoded name could spell anything.
 #[must_use]
 pub fn looks_secret(name: &str) -> bool {
-    const WORDS: [&[u8]; 12] = [
-        b"token",
-        b"key",
-        b"secret",
-        b"pass",
-        b"pwd",
-        b"auth",
-        b"sig",
-        b"code",
-        b"session",
-        b"jwt",
-        b"credential",
-        b"otp",
-    ];
-    // One bit for each letter that a word begins with.
-    const FIRST: u32 = {
-        let (mut bits, mut at) = (0, 0);
-        while at < WORDS.len() {
-            #[expect(clippy::indexing_slicing, reason = "within the list; evaluated at compile time")]
-            {
-                bits |= 1 << (WORDS[at][0] - b'a');
-            }
-            at += 1;
-        }
-        bits
-    };
-    let may_begin = |byte: u8| {
-        let letter = (byte | 0x20).wrapping_sub(b'a');
-        letter < 26 && FIRST >> letter & 1 == 1
-    };
-    // The second letter tells most of the rest apart.
-    let begins = |rest: &[u8]| {
-        let [first, second, ..] = rest else { return false };
-        let two = [first | 0x20, second | 0x20];
-        WORDS.iter().any(|word| {
-            word.starts_with(&two)
-                && rest.get(..word.len()).is_some_and(|part| part.eq_ignore_ascii_case(word))
-        })
-    };
     let bytes = name.as_bytes();
-    bytes
-        .iter()
-        .enumerate()
-        .any(|(at, byte)| *byte == b'%' || (may_begin(*byte) && bytes.get(at..).is_some_and(begins)))
+    bytes.iter().enumerate().any(|(at, byte)| {
+        let words: &[&[u8]] = match byte | 0x20 {
+            b'a' => &[b"auth"],
+            b'c' => &[b"code", b"credential"],
+            b'j' => &[b"jwt"],
+            b'k' => &[b"key"],
+            b'o' => &[b"otp"],
+            b'p' => &[b"pass", b"pwd"],
+            b's' => &[b"secret", b"session", b"sig"],
+            b't' => &[b"token"],
+            _ => return *byte == b'%',
+        };
+        let rest = bytes.get(at..).unwrap_or_default();
+        words.iter().any(|word| rest.get(..word.len()).is_some_and(|part| part.eq_ignore_ascii_case(word)))
+    })
 }
 
 #[cfg(test)]

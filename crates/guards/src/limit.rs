@@ -490,9 +490,8 @@ impl Guard for Meters {
         {
             cx.set_response_header(RATELIMIT_POLICY, policy.clone());
             let mut field = Field::<256>::new();
-            if let Some(earlier) = cx.added_response_header(&RATELIMIT).and_then(|value| value.to_str().ok())
-            {
-                field.text(earlier).text(", ");
+            if let Some(earlier) = cx.added_response_header(&RATELIMIT) {
+                field.bytes(earlier.as_bytes()).text(", ");
             }
             field.text("\"").text(&meter.name).text("\";r=").number(u64::from(taken.remaining));
             field.text(";t=").number(taken.reset_ns.div_ceil(SECOND));

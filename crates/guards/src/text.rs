@@ -16,10 +16,14 @@ impl<const N: usize> Field<N> {
     }
 
     pub(crate) fn text(&mut self, text: &str) -> &mut Self {
-        match self.bytes.get_mut(self.length..self.length + text.len()) {
+        self.bytes(text.as_bytes())
+    }
+
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
+        match self.bytes.get_mut(self.length..self.length + bytes.len()) {
             Some(room) => {
-                room.copy_from_slice(text.as_bytes());
-                self.length += text.len();
+                room.copy_from_slice(bytes);
+                self.length += bytes.len();
             }
             None => self.full = true,
         }
@@ -39,8 +43,7 @@ impl<const N: usize> Field<N> {
                 break;
             }
         }
-        let text = std::str::from_utf8(digits.get(start..).unwrap_or_default()).unwrap_or_default();
-        self.text(text)
+        self.bytes(digits.get(start..).unwrap_or_default())
     }
 
     pub(crate) fn value(&self) -> Option<HeaderValue> {

@@ -46,7 +46,7 @@ pub fn run(options: &Options) -> Outcome {
     let documents = sample(&root, options)?;
     let program = match &options.program {
         Some(program) => program.clone(),
-        None => process::build("portcullis", &["--workspace", "--bin", "portcullis"])?,
+        None => process::build("portcullis", &["--workspace", "--bin", "portcullis"], &[])?,
     };
     let folder = cache::folder().join("bench-audit");
     fs::create_dir_all(&folder)?;

@@ -43,7 +43,7 @@ pub fn run(options: &Options) -> Outcome {
         serde_json::from_str::<Value>(line)
             .map_err(|error| Failure::new(format!("a contender wrote no result: {error}")))
     };
-    let ours = measure(Command::new(process::build("peers", &["--workspace", "--example", "peers"])?))?;
+    let ours = measure(Command::new(process::build("peers", &["--workspace", "--example", "peers"], &[])?))?;
     let mut node = Command::new(cache::program("node").unwrap_or_else(|| "node".into()));
     node.arg(folder.join("peers.mjs")).arg(cache::node());
     let theirs = measure(node)?;

@@ -42,7 +42,7 @@ pub fn run(options: &Options) -> Outcome {
     if !missing.is_empty() {
         eprintln!("missing: {}", missing.join("\nmissing: "));
     }
-    let portcullis = proxy::build()?;
+    let portcullis = proxy::build()?.program;
     let scratch = proxy::Scratch::new()?;
     let folder = scratch.folder();
     let upstream = contenders::upstream("{}", folder)?;
@@ -83,6 +83,11 @@ pub fn run(options: &Options) -> Outcome {
         eprintln!("written to {}", path.display());
     }
     Ok(())
+}
+
+/// The calls alone.
+pub(crate) fn calls() -> impl Iterator<Item = Call> {
+    cases().into_iter().map(|case| case.call)
 }
 
 fn cases() -> Vec<Case> {

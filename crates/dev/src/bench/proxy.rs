@@ -11,6 +11,7 @@ use super::contenders::{self, Kind, Running};
 use super::load::{self, Call, Done};
 use super::report::{self, Row};
 use super::{idle, measure};
+use crate::release::{self, Built};
 use crate::setup::{self, Purpose};
 use crate::{Failure, Outcome, cache, process};
 
@@ -131,7 +132,8 @@ pub fn run(options: &Options) -> Outcome {
         })
         .collect();
     let ours = wanted.iter().any(|line| line.name().starts_with("Portcullis"));
-    let portcullis = if ours { build()? } else { PathBuf::new() };
+    let built = if ours { build()? } else { Built::default() };
+    let portcullis = built.program;
     let scratch = Scratch::new()?;
     let folder = scratch.0.as_path();
     contenders::certificate(folder)?;
@@ -160,7 +162,7 @@ pub fn run(options: &Options) -> Outcome {
         }
     }
     let idle = if ours { Some(idle::measure(&portcullis, &upstream, folder)?) } else { None };
-    let text = report::markdown(&rows, idle.as_ref(), options);
+    let text = report::markdown(&rows, idle.as_ref(), built.guided, options);
     println!("{text}");
     if options.write && options.only.is_none() {
         let path = cache::workspace().join("docs/benchmarks.md");
@@ -258,12 +260,12 @@ fn compare(
     Ok(rows.into_values().collect())
 }
 
-/// Builds the gateway with the `bench` profile and answers its path.
-pub fn build() -> Outcome<PathBuf> {
-    if let Some(given) = std::env::var_os("PORTCULLIS_BIN") {
-        return Ok(given.into());
+/// The gateway to measure: the one that is given in `PORTCULLIS_BIN`, or as it is shipped.
+pub fn build() -> Outcome<Built> {
+    match std::env::var_os("PORTCULLIS_BIN") {
+        Some(given) => Ok(Built { program: given.into(), guided: None }),
+        None => release::build(),
     }
-    process::build("portcullis", &["--package", "portcullis", "--bin", "portcullis"])
 }
 
 /// A new API key, as the gateway's own command makes it.
@@ -283,7 +285,7 @@ pub fn api_key(portcullis: &Path, data: &Path) -> Outcome<String> {
 }
 
 /// An answer, and a body to send, of 1 KiB.
-pub(super) fn body() -> Value {
+pub(crate) fn body() -> Value {
     let lines: Vec<Value> = (0..9)
         .map(|n| {
             json!({
@@ -361,14 +363,14 @@ pub fn contract(operations: usize) -> Value {
 }
 
 /// A temporary folder that every contender's user may enter; removed at the end.
-pub(super) struct Scratch(PathBuf);
+pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
-    pub(super) fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         &self.0
     }
 
-    pub(super) fn new() -> Outcome<Self> {
+    pub(crate) fn new() -> Outcome<Self> {
         let path = std::env::temp_dir().join(format!("portcullis-bench-{}", std::process::id()));
         fs::create_dir_all(&path)?;
         Ok(Self(path))

@@ -43,8 +43,8 @@ enum Plan {
 /// So many characters of a class.
 #[derive(Debug)]
 struct Run {
-    /// A bit for each character of ASCII.
-    ascii: [u64; 2],
+    /// A bit for each byte that is a character of ASCII: none of the upper half.
+    ascii: [u8; 32],
     ranges: Box<[(char, char)]>,
     min: u32,
     max: Option<u32>,
@@ -211,23 +211,28 @@ fn runs_match(runs: &[Run], text: &str) -> bool {
 
 impl Run {
     fn of(class: &ClassUnicode, min: u32, max: Option<u32>) -> Self {
-        let (mut low, mut high) = (0_u64, 0_u64);
+        let mut ascii = [0; 32];
         for range in class.ranges() {
             for code in u32::from(range.start())..=u32::from(range.end()).min(127) {
-                let word = if code < 64 { &mut low } else { &mut high };
-                *word |= 1 << (code & 63);
+                if let Some(bits) = ascii.get_mut(code as usize / 8) {
+                    *bits |= 1 << (code % 8);
+                }
             }
         }
-        let ascii = [low, high];
         let ranges = class.ranges().iter().map(|range| (range.start(), range.end())).collect();
         Self { ascii, ranges, min, max }
     }
 
+    /// Whether a byte is a character of ASCII that belongs.
+    #[inline(always)]
+    #[expect(clippy::indexing_slicing, reason = "an eighth of a byte is below 32")]
+    fn has_byte(&self, byte: u8) -> bool {
+        self.ascii[usize::from(byte / 8)] >> (byte % 8) & 1 == 1
+    }
+
     fn has(&self, char: char) -> bool {
-        let code = u32::from(char);
-        if code < 128 {
-            let [low, high] = self.ascii;
-            return if code < 64 { low } else { high } >> (code & 63) & 1 == 1;
+        if let Ok(byte @ 0..128) = u8::try_from(char) {
+            return self.has_byte(byte);
         }
         let after = self.ranges.partition_point(|(start, _)| *start <= char);
         after.checked_sub(1).and_then(|at| self.ranges.get(at)).is_some_and(|(_, end)| char <= *end)
@@ -237,13 +242,9 @@ impl Run {
     #[inline]
     fn take<'t>(&self, text: &'t str) -> Option<&'t str> {
         let max = self.max.map_or(usize::MAX, |max| max as usize);
-        let [low, high] = self.ascii;
         // Characters of ASCII are bytes.
-        let plain = text.bytes().take(max).take_while(|byte| {
-            let word = if byte & 64 == 0 { low } else { high };
-            *byte < 128 && word >> (byte & 63) & 1 == 1
-        });
-        let count = plain.count();
+        let most = text.as_bytes().get(..max).unwrap_or(text.as_bytes());
+        let count = most.iter().position(|byte| !self.has_byte(*byte)).unwrap_or(most.len());
         let rest = text.get(count..)?;
         if count < max && rest.bytes().next().is_some_and(|byte| byte >= 128) {
             return self.take_any(rest, count, max);
