@@ -3,7 +3,9 @@
 use std::fmt;
 use std::hash::Hasher;
 
-use aws_lc_rs::{constant_time, hmac};
+use aws_lc_rs::constant_time;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
 use zeroize::Zeroize;
 
 /// A secret as it is kept: HMAC-SHA256 (RFC 2104) under the [`Pepper`]. Worthless without the pepper.
@@ -30,26 +32,27 @@ impl fmt::Debug for Digest {
 
 /// The 32-byte key of all digests. Kept apart from them (a file or the environment, never the database), so
 /// that a stolen database names no key. Never printed; wiped from memory when dropped.
+///
+/// It is asked on every call, for a few dozen bytes: what is kept is the state behind the key's block, which this
+/// implementation copies, where `aws-lc-rs` makes and wipes a context for half of the time.
 #[derive(Clone)]
-pub struct Pepper(hmac::Key);
+pub struct Pepper(Hmac<Sha256>);
 
 impl Pepper {
     /// A pepper of 32 random bytes. This copy of them is wiped.
     pub fn new(mut bytes: [u8; 32]) -> Pepper {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, &bytes);
+        let mut block = hmac::digest::Key::<Hmac<Sha256>>::default();
+        block.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
+        // The key is padded with zeros to a block (RFC 2104 section 2).
+        let state = Hmac::new(&block);
         bytes.zeroize();
-        Pepper(key)
+        block.as_mut_slice().zeroize();
+        Pepper(state)
     }
 
     /// What is kept of `secret`.
     pub fn digest(&self, secret: impl AsRef<[u8]>) -> Digest {
-        let tag = hmac::sign(&self.0, secret.as_ref());
-        let mut digest = [0; 32];
-        // An HMAC-SHA256 tag has 32 bytes; were it shorter, the rest would stay zero and match nothing issued.
-        for (to, from) in digest.iter_mut().zip(tag.as_ref()) {
-            *to = *from;
-        }
-        Digest(digest)
+        Digest(self.0.clone().chain_update(secret.as_ref()).finalize().into_bytes().into())
     }
 }
 

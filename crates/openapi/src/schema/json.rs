@@ -120,12 +120,18 @@ impl<'b> Lexer<'b> {
         true
     }
 
-    /// Takes a string, its opening quote being next.
+    /// Takes a string, its opening quote being next after white space.
     #[inline(always)]
     pub(crate) fn string(&mut self) -> Result<Text<'b>, Fault> {
         if self.peek() != b'"' {
             return Err(Fault::Malformed);
         }
+        self.quoted()
+    }
+
+    /// Takes a string whose opening quote stands at the place itself.
+    #[inline(always)]
+    pub(crate) fn quoted(&mut self) -> Result<Text<'b>, Fault> {
         let start = self.at + 1;
         let end = start + plain(self.bytes().get(start..).unwrap_or_default());
         if self.bytes().get(end) == Some(&b'"') {

@@ -413,18 +413,36 @@ impl<'a, 'b> Pass<'a, 'b> {
     /// Reads a value against one schema that applies no other to it.
     #[inline]
     pub(super) fn single(&mut self, schema: &'a Schema, path: &Path<'_>) -> Passed {
+        if self.leaf(schema)? { Ok(()) } else { self.container(schema, path) }
+    }
+
+    /// Reads a scalar against one schema; `false` if an object or an array is next, which is left. Most values are
+    /// scalars: what is read for them stands in line, without a call.
+    #[inline(always)]
+    fn leaf(&mut self, schema: &Schema) -> Result<bool, Stop> {
         match self.lexer.peek() {
-            b'"' => self.text(schema),
-            b'{' | b'[' => self.container(schema, path),
+            b'"' => self.text(schema)?,
+            b'{' | b'[' => return Ok(false),
             b'-' | b'0'..=b'9' => {
                 self.count()?;
                 let num = self.lexer.number()?;
-                self.demand(number_fits(schema, num))
+                self.demand(number_fits(schema, num))?;
             }
-            _ => self.scalar(&[schema]),
+            _ => self.scalar(&[schema])?,
         }
+        Ok(true)
     }
 
+    /// [`Pass::leaf`] by a plan; `false` also where that takes more than one schema.
+    #[inline(always)]
+    fn planned_leaf(&mut self, plan: Plan) -> Result<bool, Stop> {
+        if !plan.single || plan.id == SchemaId::ANY {
+            return Ok(false);
+        }
+        self.leaf(self.arena.get(plan.id))
+    }
+
+    #[inline(never)]
     fn container(&mut self, schema: &'a Schema, path: &Path<'_>) -> Passed {
         let is_object = self.lexer.peek() == b'{';
         let kind = if is_object { Types::OBJECT } else { Types::ARRAY };
@@ -445,9 +463,11 @@ impl<'a, 'b> Pass<'a, 'b> {
         }
     }
 
+    /// Reads a text, its opening quote being next.
+    #[inline(always)]
     fn text(&mut self, schema: &Schema) -> Passed {
         self.count()?;
-        let text = self.lexer.string()?;
+        let text = self.lexer.quoted()?;
         let fits = self.text_fits(schema, text);
         self.demand(fits)
     }
@@ -584,11 +604,12 @@ impl<'a, 'b> Pass<'a, 'b> {
             }
             let unwanted = match (entry, index) {
                 (Some(entry), Some(index)) if entry.described && rules.patterns.is_empty() => {
-                    let name = rules.properties.get(index).map_or("", |property| &*property.name);
-                    let path = Path::Key(path, name);
+                    let name = || rules.properties.get(index).map_or("", |property| &*property.name);
                     let wrong = entry.goes_wrong_way(direction);
-                    let unwanted = wrong && self.report(&path, ExtraKind::WrongDirection);
-                    self.planned(entry.plan, &path)?;
+                    let unwanted = wrong && self.report(&Path::Key(path, name()), ExtraKind::WrongDirection);
+                    if !self.planned_leaf(entry.plan)? {
+                        self.planned(entry.plan, &Path::Key(path, name()))?;
+                    }
                     unwanted
                 }
                 _ => {
