@@ -129,7 +129,7 @@ impl Protection for Bots {
             if scanners.refusals == 0 {
                 return Err(Fault::new("/scanners/refusals", "expected a number above 0"));
             }
-            parts.push(Part::new(Stage::Admit, Gate));
+            parts.push(Part::new(Stage::Admit, Gate(scanners)));
             parts.push(Part::new(Stage::Shape, Watch(scanners)));
         }
         if config.crawlers != GuardMode::Off {
@@ -156,7 +156,7 @@ impl Protection for Bots {
 
 /// Refuses who was found to be a scanner.
 #[derive(Debug)]
-struct Gate;
+struct Gate(Scanners);
 
 impl Guard for Gate {
     fn hooks(&self) -> Hooks {
@@ -166,11 +166,10 @@ impl Guard for Gate {
     fn request_head(&self, cx: &mut Cx<'_>) -> Result<Verdict, GuardError> {
         let memory = &cx.state.memory;
         let mark = memory.mark("bots blocked", client(cx.facts.client));
-        if memory.age(mark, cx.now).is_none() {
-            return Ok(Verdict::Pass);
-        }
+        let Some(age) = memory.age(mark, cx.now) else { return Ok(Verdict::Pass) };
+        let left = nanos(self.0.block).saturating_sub(age).div_ceil(1_000_000_000);
         let denial = Denial::new(&BOT_SCANNER, "the client met too many different refusals");
-        Ok(denial.header(header::RETRY_AFTER, HeaderValue::from_static("60")).into())
+        Ok(denial.header(header::RETRY_AFTER, HeaderValue::from(left.max(1))).into())
     }
 }
 
@@ -191,7 +190,6 @@ impl Guard for Watch {
             return Ok(Verdict::Pass);
         }
         let client = client(cx.facts.client);
-        let nanos = |period: Period| u64::try_from(period.0.as_nanos()).unwrap_or(u64::MAX);
         let memory = &cx.state.memory;
         let met = memory.mark("bots met", (client, cx.request.path(), status));
         if !memory.claim(met, nanos(self.0.within), cx.now) {
@@ -205,6 +203,10 @@ impl Guard for Watch {
         }
         Ok(Verdict::Pass)
     }
+}
+
+fn nanos(period: Period) -> u64 {
+    u64::try_from(period.0.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// One client: an address, of IPv6 its /64.

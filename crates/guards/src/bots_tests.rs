@@ -63,5 +63,9 @@ fn scanners_are_known_by_what_they_meet() {
     }
     assert_eq!(get("/pages/1", 200), "bot-scanner");
     assert_eq!(get("/pages/1", 9 * 60_000), "bot-scanner");
+    let mut late = call("GET", "/pages/1");
+    late.at_ms = 9 * 60_000 + 30_000;
+    // It was shut out 104 ms after the start, for ten minutes.
+    assert_eq!(send(&engine, &late).header("retry-after"), Some("31"));
     assert_eq!(get("/pages/1", 11 * 60_000), "permitted");
 }

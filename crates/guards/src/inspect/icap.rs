@@ -18,8 +18,8 @@ pub(super) struct Scanner {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Said {
     Clean,
-    /// It found something; what, in its own words.
-    Found(String),
+    /// It found something in one of the files, by its place among them; what, in its own words.
+    Found(usize, String),
 }
 
 /// The port of ICAP (RFC 3507, section 4.2).
@@ -76,17 +76,19 @@ impl Scanner {
 /// read, since then nobody has looked.
 pub(super) fn read(answers: &[u8], files: &[&[u8]]) -> Result<Said, &'static str> {
     let mut rest = answers;
-    for file in files {
-        let (said, behind) = read_one(rest, file)?;
-        if said != Said::Clean {
-            return Ok(said);
+    for (at, file) in files.iter().enumerate() {
+        let (found, behind) = read_one(rest, file)?;
+        if let Some(what) = found {
+            return Ok(Said::Found(at, what));
         }
         rest = behind;
     }
     Ok(Said::Clean)
 }
 
-fn read_one<'a>(answer: &'a [u8], file: &[u8]) -> Result<(Said, &'a [u8]), &'static str> {
+/// What was found in one file, if anything, and what follows its answer.
+fn read_one<'a>(answer: &'a [u8], file: &[u8]) -> Result<(Option<String>, &'a [u8]), &'static str> {
+    const BLOCKED: &str = "the scanner blocks it";
     const UNREADABLE: &str = "an answer that is no ICAP";
     let (head, rest) = head(answer).ok_or(UNREADABLE)?;
     let mut lines = head.split("\r\n");
@@ -97,25 +99,25 @@ fn read_one<'a>(answer: &'a [u8], file: &[u8]) -> Result<(Said, &'a [u8]), &'sta
     };
     let named = ["X-Infection-Found", "X-Virus-ID", "X-Violations-Found"].into_iter().find_map(field);
     if let Some(named) = named {
-        return Ok((Said::Found(plain(named)), rest));
+        return Ok((Some(plain(named)), rest));
     }
     match status.get(..3) {
-        Some("204") => return Ok((Said::Clean, rest)),
+        Some("204") => return Ok((None, rest)),
         Some("200" | "201") => {}
         Some("404") => return Err("there is no such service"),
         _ => return Err("an answer other than 200 and 204"),
     }
     let encapsulated = field("Encapsulated").ok_or(UNREADABLE)?;
     if encapsulated.starts_with("null-body") {
-        return Ok((Said::Found("the scanner blocks it".into()), rest));
+        return Ok((Some(BLOCKED.into()), rest));
     }
     let (inner, body) = self::head(rest).ok_or(UNREADABLE)?;
     if !encapsulated.contains("res-body") {
-        return Ok((Said::Found("the scanner blocks it".into()), body));
+        return Ok((Some(BLOCKED.into()), body));
     }
     let (sent_back, behind) = chunks(body).ok_or(UNREADABLE)?;
     let kept = inner.starts_with("HTTP/1.") && inner.get(8..12) == Some(" 200") && sent_back == file;
-    Ok((if kept { Said::Clean } else { Said::Found("the scanner blocks it".into()) }, behind))
+    Ok(((!kept).then(|| BLOCKED.into()), behind))
 }
 
 /// A head, without the empty line that ends it, and what follows.
@@ -177,9 +179,9 @@ mod tests {
         assert_eq!(said(clean, &[b"hello"]), Ok(Said::Clean));
         assert_eq!(said(kept, &[b"hello"]), Ok(Said::Clean));
         assert_eq!(said(&format!("{kept}{clean}"), &[b"hello", b"x"]), Ok(Said::Clean));
-        assert!(matches!(said(kept, &[b"other"]), Ok(Said::Found(_))));
-        assert!(matches!(said(&format!("{clean}{blocked}"), &[b"a", b"hello"]), Ok(Said::Found(_))));
-        assert_eq!(said(named, &[b"a"]), Ok(Said::Found("Type=0; Threat=Eicar;".into())));
+        assert!(matches!(said(kept, &[b"other"]), Ok(Said::Found(0, _))));
+        assert!(matches!(said(&format!("{clean}{blocked}"), &[b"a", b"hello"]), Ok(Said::Found(1, _))));
+        assert_eq!(said(named, &[b"a"]), Ok(Said::Found(0, "Type=0; Threat=Eicar;".into())));
         // One answer too few, a service that is not there, an answer that breaks off, no answer.
         for (answers, files) in [
             (clean, &[&b"a"[..], b"b"][..]),

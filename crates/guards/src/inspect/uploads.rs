@@ -155,8 +155,8 @@ impl Uploads {
         };
         match said {
             Ok(Said::Clean) => None,
-            Ok(Said::Found(what)) => {
-                if let Some(part) = files.first() {
+            Ok(Said::Found(at, what)) => {
+                if let Some(part) = files.get(at) {
                     let why = format!("a scanner's finding: {what}");
                     self.find(part, &why, self.mode == GuardMode::Enforce, found);
                 }
