@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -155,11 +155,19 @@ fn from_events(args: &Args) -> Result<Vec<Proposal>> {
                 let seen = fields.entry((event.operation.clone(), field.to_owned())).or_default();
                 let taught = seen.classes.entry(class).or_default();
                 taught.count += 1;
-                taught.clients.insert(event.client);
+                taught.clients.insert(client(event.client));
             }
         }
     }
     Ok(propose(fields, |_, taught| taught.count >= args.least && taught.clients.len() >= args.clients))
+}
+
+/// One client: whoever has an address of an IPv6 /64 has them all.
+fn client(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) & !u128::from(u64::MAX)).into(),
+        address => address,
+    }
 }
 
 fn operation(contract: &Contract, method: &str, target: &str) -> Option<String> {
@@ -250,7 +258,7 @@ mod tests {
 
     fn seen(values: usize, classes: &[(Class, usize, &[&str])]) -> Seen {
         let classes = classes.iter().map(|(class, count, clients)| {
-            let clients = clients.iter().map(|client| client.parse().unwrap()).collect();
+            let clients = clients.iter().map(|address| client(address.parse().unwrap())).collect();
             (*class, Taught { count: *count, clients })
         });
         Seen { values, classes: classes.collect() }
@@ -285,6 +293,7 @@ mod tests {
             propose(fields, |_, taught| taught.count >= 3 && taught.clients.len() >= 3).len()
         };
         assert_eq!(from(&["192.0.2.1"]), 0);
+        assert_eq!(from(&["192.0.2.1", "2001:db8::1", "2001:db8::2", "2001:db8::3", "::ffff:192.0.2.1"]), 0);
         assert_eq!(from(&["192.0.2.1", "192.0.2.2", "2001:db8::1"]), 1);
     }
 }
