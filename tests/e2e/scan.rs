@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
 
 use serde_json::{Value, json};
 
@@ -62,11 +63,12 @@ fn log_in(shop: SocketAddr, name: &str, password: &str) {
     assert_eq!(status, 200, "{name} no longer logs in: {answer}");
 }
 
+fn key(item: &Value) -> String {
+    let (operation, part) = place(item);
+    format!("{} {operation} {part}", item["code"].as_str().unwrap())
+}
+
 fn keys(report: &Value) -> BTreeSet<String> {
-    let key = |item: &Value| {
-        let (operation, part) = place(item);
-        format!("{} {operation} {part}", item["code"].as_str().unwrap())
-    };
     items(report).iter().filter(|item| item["confidence"] == "confirmed").map(key).collect()
 }
 
@@ -74,6 +76,7 @@ fn keys(report: &Value) -> BTreeSet<String> {
 fn every_seeded_weakness_of_the_weak_shop_is_found() {
     let server = peers::shop(false);
     let shop = server.address;
+    let before = stock(shop);
     let (code, report) = scan(&contract(), shop, &["--destructive"]);
     assert_eq!(code, Some(1));
     let seeded: Vec<Value> =
@@ -92,6 +95,59 @@ fn every_seeded_weakness_of_the_weak_shop_is_found() {
     for (name, password) in PEOPLE {
         log_in(shop, name, password);
     }
+    // What was made is gone or listed.
+    let after = stock(shop);
+    let listed = |by: &str| {
+        let start = format!("made and not removed: {by} ");
+        let notes = report["notes"].as_array().unwrap().iter().filter_map(Value::as_str);
+        notes.filter(|note| note.starts_with(&start)).count() as u64
+    };
+    assert_eq!(after.0 - before.0, listed("POST /v2/register"), "{:?}", report["notes"]);
+    assert_eq!(after.1 - before.1, listed("POST /v2/orders"), "{:?}", report["notes"]);
+
+    // A shop that knows nothing of the scan: what was found is there, and in the fixed twin it is not.
+    let (weak, fixed) = (peers::shop(false), peers::shop(true));
+    assert_eq!(repeated(&report, weak.address), keys(&report));
+    assert_eq!(repeated(&report, fixed.address), BTreeSet::new());
+}
+
+/// Runs the scripts of all confirmed findings against a shop; the keys of those that say that it is there.
+fn repeated(report: &Value, shop: SocketAddr) -> BTreeSet<String> {
+    let confirmed: Vec<&Value> =
+        items(report).iter().filter(|item| item["confidence"] == "confirmed").collect();
+    let there = Mutex::new(BTreeSet::new());
+    std::thread::scope(|scope| {
+        for turn in 0..3 {
+            let (there, confirmed) = (&there, &confirmed);
+            scope.spawn(move || {
+                for item in confirmed.iter().skip(turn).step_by(3) {
+                    let script = item["evidence"]["script"].as_str().unwrap();
+                    let mut shell = Command::new("sh");
+                    shell.args(["-c", script]).env("TARGET", format!("http://{shop}"));
+                    for (name, password) in PEOPLE {
+                        shell.env(format!("{}_PASSWORD", name.to_uppercase()), password);
+                    }
+                    if shell.output().unwrap().status.success() {
+                        there.lock().unwrap().insert(key(item));
+                    }
+                }
+            });
+        }
+    });
+    there.into_inner().unwrap()
+}
+
+/// How many users and orders the shop has.
+fn stock(shop: SocketAddr) -> (u64, u64) {
+    let (name, password) = PEOPLE[2];
+    let body = json!({ "username": name, "password": password }).to_string();
+    let url = format!("http://{shop}/v2/login");
+    let (_, answer) = curl(&["-H", "content-type: application/json", "-d", &body, &url]);
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    let token = format!("authorization: Bearer {}", answer["token"].as_str().unwrap());
+    let (_, stats) = curl(&["-H", &token, &format!("http://{shop}/v2/admin/stats")]);
+    let stats: Value = serde_json::from_str(&stats).unwrap();
+    (stats["users"].as_u64().unwrap(), stats["orders"].as_u64().unwrap())
 }
 
 #[test]

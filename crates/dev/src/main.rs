@@ -110,6 +110,28 @@ enum Bench {
         #[arg(long)]
         dry: bool,
     },
+    /// What the tester finds in applications that are weak on purpose, beside Schemathesis and OFFAT; writes a section of
+    /// docs/scan.md.
+    Scan {
+        /// A folder with clones of the applications: VAmPI, vuln-bank. Without it: the demonstration shop alone.
+        #[arg(long)]
+        apps: Option<PathBuf>,
+        /// Only applications whose title contains this; writes no page.
+        #[arg(long)]
+        only: Option<String>,
+        /// How often Portcullis scans each, every time with another seed.
+        #[arg(long, default_value_t = 1)]
+        runs: u64,
+        /// The program to measure; built with the bench profile when not given.
+        #[arg(long)]
+        program: Option<PathBuf>,
+        /// Without the other tools; writes no page.
+        #[arg(long)]
+        alone: bool,
+        /// Only print, do not write the page.
+        #[arg(long)]
+        dry: bool,
+    },
     /// What inspection costs, beside nginx with ModSecurity and the OWASP Core Rule Set; writes
     /// docs/inspection-benchmarks.md.
     Inspect {
@@ -167,6 +189,10 @@ fn dispatch(chore: Chore) -> Outcome {
         }
         Chore::Bench { what: Bench::Audit { documents, largest, program, dry } } => {
             bench::audit::run(&bench::audit::Options { documents, largest, program, write: !dry })
+        }
+        Chore::Bench { what: Bench::Scan { apps, only, runs, program, alone, dry } } => {
+            let write = !dry && !alone && only.is_none();
+            bench::scan::run(&bench::scan::Options { apps, only, runs, program, peers: !alone, write })
         }
         Chore::Bench { what: Bench::Fix { certificates, dry } } => {
             bench::fix::run(&bench::fix::Options { certificates, write: !dry })

@@ -60,6 +60,8 @@ const APT: &[(Purpose, &str, &str)] = &[
     (Release, "wrk", "wrk"),
     (Release, "h2load", "nghttp2-client"),
     (Bench, "valgrind", "valgrind"),
+    (Bench, "bwrap", "bubblewrap"),
+    (Bench, "pg_createcluster", "postgresql"),
     (
         Bench,
         "/usr/lib/nginx/modules/ngx_http_modsecurity_module.so",

@@ -3,6 +3,8 @@
 use portcullis_engine::{Owasp, Severity};
 
 use crate::http::Exchange;
+use crate::pool::{last_name, leaves};
+use crate::reproduce::Reproduction;
 
 /// What kind of weakness a finding is. One `static` each, beside the check that raises it.
 #[derive(Debug, PartialEq, Eq)]
@@ -64,6 +66,55 @@ pub struct Finding {
     pub proof: String,
     /// The exchanges in order, secrets left in: who writes them out masks them.
     pub evidence: Vec<Exchange>,
+    /// How it is repeated; empty as long as nobody asked.
+    pub recipe: Reproduction,
+    /// Whether the last answer alone tells, and the others are there to compare with.
+    last_tells: bool,
+    /// What answers have to show, beside what every finding's do.
+    pub(crate) signs: Vec<Sign>,
+}
+
+/// What an answer shows when a finding is there, by the index of its call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sign {
+    /// A status of this hundred.
+    Status(usize, u16),
+    /// A text in head or body.
+    Has(usize, String),
+    /// No such text.
+    Lacks(usize, String),
+    /// Bodies that differ, beside what always does.
+    Differ(usize, usize),
+    /// The first takes so many times as long as the second.
+    Slower(usize, usize, u32),
+    /// A call-back arrived under this word.
+    Called(String),
+    /// Of a call that goes out several times at one moment, at least so many succeed.
+    Together(usize, usize),
+}
+
+impl Sign {
+    /// The text in it.
+    pub(crate) fn text_mut(&mut self) -> Option<&mut String> {
+        match self {
+            Self::Has(_, text) | Self::Lacks(_, text) | Self::Called(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The same of calls that stand elsewhere.
+    fn moved(&self, places: &[usize]) -> Option<Self> {
+        let at = |index: &usize| places.get(*index).copied();
+        Some(match self {
+            Self::Status(index, class) => Self::Status(at(index)?, *class),
+            Self::Has(index, text) => Self::Has(at(index)?, text.clone()),
+            Self::Lacks(index, text) => Self::Lacks(at(index)?, text.clone()),
+            Self::Differ(one, other) => Self::Differ(at(one)?, at(other)?),
+            Self::Slower(one, other, times) => Self::Slower(at(one)?, at(other)?, *times),
+            Self::Called(text) => Self::Called(text.clone()),
+            Self::Together(index, least) => Self::Together(at(index)?, *least),
+        })
+    }
 }
 
 impl Finding {
@@ -83,7 +134,83 @@ impl Finding {
             expected: String::new(),
             proof: String::new(),
             evidence: evidence.iter().map(|exchange| exchange.as_ref().clone()).collect(),
+            recipe: Reproduction::default(),
+            last_tells: false,
+            signs: Vec::new(),
         }
+    }
+
+    /// Says that the last answer alone tells: what the others are depends on what else is there.
+    pub(crate) fn last_tells(mut self) -> Self {
+        self.last_tells = true;
+        self
+    }
+
+    /// Says what an answer has to show for the finding to be there.
+    pub(crate) fn shows(mut self, sign: Sign) -> Self {
+        self.signs.push(sign);
+        self
+    }
+
+    /// Says that an exchange of the evidence, the last, is one of several equal ones at one moment, of which more than one
+    /// succeeded.
+    pub(crate) fn at_once(mut self, index: usize, calls: usize) -> Self {
+        self.evidence.truncate(index + 1);
+        if let Some(exchange) = self.evidence.get_mut(index) {
+            exchange.together = true;
+        }
+        self.times(index, calls).shows(Sign::Together(index, 2))
+    }
+
+    /// All signs: the statuses, what a read shows of what was sent before, the member that the finding is about; by the
+    /// places of the exchanges among the calls that repeat it.
+    pub(crate) fn signs(&self, places: &[usize]) -> Vec<Sign> {
+        let mut signs: Vec<Sign> = Vec::new();
+        for (index, exchange) in self.evidence.iter().enumerate() {
+            let skipped = self.last_tells && index + 1 < self.evidence.len();
+            if exchange.response.status != 0 && !exchange.together && !skipped {
+                signs.push(Sign::Status(index, exchange.response.status / 100));
+            }
+        }
+        let member = self.parameter.as_deref().and_then(|part| part.strip_prefix("answer "));
+        if let Some(member) = member {
+            let name = format!("\"{}\"", last_name(member));
+            let shown = self.evidence.iter().rposition(|one| one.response.text().contains(&name));
+            signs.extend(shown.map(|index| Sign::Has(index, name)));
+        }
+        signs.extend(self.kept());
+        signs.extend(self.signs.iter().cloned());
+        signs.iter().filter_map(|sign| sign.moved(places)).collect()
+    }
+
+    /// Values that one call sent and the answer to a later one shows.
+    fn kept(&self) -> Vec<Sign> {
+        let mut signs = Vec::new();
+        if self.last_tells {
+            return signs;
+        }
+        let part = self.parameter.as_deref().and_then(|part| part.strip_prefix("body "));
+        for (sent, call) in self.evidence.iter().enumerate() {
+            let Ok(body) = serde_json::from_slice(&call.request.body) else { continue };
+            for (pointer, value) in leaves(&body) {
+                let text = crate::api::text(value);
+                let telling = part == Some(pointer.as_str()) || text.starts_with("pc");
+                if !telling || !(1..=40).contains(&text.len()) {
+                    continue;
+                }
+                let name = last_name(&pointer);
+                let shown = [format!("\"{name}\":{value}"), format!("\"{name}\": {value}")];
+                for (index, later) in self.evidence.iter().enumerate().skip(sent + 1) {
+                    let answer = later.response.text();
+                    if later.request != call.request
+                        && let Some(shown) = shown.iter().find(|shown| answer.contains(shown.as_str()))
+                    {
+                        signs.push(Sign::Has(index, shown.clone()));
+                    }
+                }
+            }
+        }
+        signs
     }
 
     /// Says that one exchange of the evidence stands for several equal ones in a row.

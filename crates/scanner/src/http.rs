@@ -146,6 +146,8 @@ pub struct Exchange {
     pub response: Response,
     /// How often in a row it was sent, as far as evidence goes; the answer is the last one's.
     pub times: u32,
+    /// Whether it went out together with others, as far as evidence goes.
+    pub together: bool,
 }
 
 fn find<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {

@@ -15,6 +15,7 @@ mod journal;
 mod jwt;
 mod pool;
 mod random;
+mod reproduce;
 mod session;
 mod values;
 mod words;
@@ -23,10 +24,11 @@ use std::time::Duration;
 
 pub use api::{Api, Auth, Body, Danger, Media, Operation, Param, Place, Scheme};
 pub use checks::{CHECKS, Check};
-pub use finding::{Confidence, Finding, Kind};
+pub use finding::{Confidence, Finding, Kind, Sign};
 pub use http::{Exchange, Request, Response, Target};
 pub use identity::{Credential, Csrf, Identity, Recipe, Role};
 pub use input::read;
+pub use reproduce::{Capture, Reproduction, Source, Step};
 pub use session::{Options, Progress};
 
 use session::{Session, Stop};
@@ -99,6 +101,7 @@ pub fn scan(api: Api, options: &Options, watch: &mut dyn FnMut(&Progress)) -> Re
     let reached = (0..total)
         .filter(|index| session.baselines.iter().any(|((known, _), found)| known == index && found.is_some()))
         .count();
+    session.add_recipes();
     let mut findings = std::mem::take(&mut session.findings);
     findings.sort_by(|a, b| {
         b.confidence

@@ -257,7 +257,11 @@ fn item(question: &Question, answer: &Outcome, url: &str) -> Item {
         severity: question.severity,
         confidence: Confidence::Confirmed,
         places: vec![Place { part: Some(url.to_owned()), ..Place::default() }],
-        evidence: Evidence { proof: answer.seen.clone(), exchanges: answer.exchanges.clone(), excerpt: None },
+        evidence: Evidence {
+            proof: answer.seen.clone(),
+            exchanges: answer.exchanges.clone(),
+            ..Evidence::default()
+        },
         fix: answer.way.clone(),
         patch: question.gateway.map(|text| Patch { text: text.into(), yaml: None }),
         points: None,

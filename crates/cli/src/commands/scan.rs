@@ -8,7 +8,10 @@ use portcullis_scanner::{self as scanner, CHECKS, Confidence, Finding, Identity,
 use time::OffsetDateTime;
 
 use crate::exit::{Failure, Result};
-use crate::report::{self, Evidence, Header, Item, Output, Patch, Place, Report, Rule, Secret, State};
+use crate::report::{
+    self, Evidence, Header, Item, Output, Patch, Place, Report, Reproduction, Rule, Secret, Sign, Source,
+    State, Step,
+};
 use crate::term::{self, Table};
 
 /// Test your own running API for the OWASP API Security Top 10, with proof
@@ -293,7 +296,8 @@ fn item(finding: &Finding, options: &Options, now: OffsetDateTime) -> Item {
         evidence: Evidence {
             proof: finding.proof.clone(),
             exchanges: finding.evidence.iter().map(|one| exchange(one, finding, options, now)).collect(),
-            excerpt: None,
+            reproduction: reproduction(finding, options),
+            ..Evidence::default()
         },
         fix: kind.fix.into(),
         patch: Some(Patch { text: kind.block.into(), yaml: None }),
@@ -301,6 +305,78 @@ fn item(finding: &Finding, options: &Options, now: OffsetDateTime) -> Item {
         fingerprint: Item::fingerprint_of(kind.code, &finding.key()),
         state: State::New,
     }
+}
+
+/// How a finding is repeated, for the script of the report.
+fn reproduction(finding: &Finding, options: &Options) -> Option<Box<Reproduction>> {
+    let recipe = &finding.recipe;
+    if recipe.steps.is_empty() {
+        return None;
+    }
+    let step = |step: &scanner::Step| Step {
+        label: format!("as {}: {} {}", step.actor, step.request.method, step.request.path()),
+        request: report::Request {
+            method: step.request.method.clone(),
+            url: step.request.target.clone(),
+            headers: step.request.headers.iter().map(|(name, value)| Header::new(name, value)).collect(),
+            body: report::Body::of_at_most(&step.request.body, usize::MAX),
+        },
+        times: step.times,
+        together: step.together,
+        captures: step
+            .captures
+            .iter()
+            .map(|capture| {
+                let source = match &capture.from {
+                    scanner::Source::Member(name, nth) => Source::Member(name.clone(), *nth),
+                    scanner::Source::Cookie(name) => Source::Cookie(name.clone()),
+                };
+                (capture.variable.clone(), source)
+            })
+            .collect(),
+        evidence: step.evidence,
+    };
+    Some(Box::new(Reproduction {
+        steps: recipe.steps.iter().map(step).collect(),
+        words: recipe.words.clone(),
+        passwords: recipe.passwords.clone(),
+        signs: recipe.signs.iter().map(sign).collect(),
+        target: options.target.url(""),
+        calls_back: recipe.calls_back,
+    }))
+}
+
+/// A sign in words and as a test of the script. Calls are counted from 1 there.
+fn sign(sign: &scanner::Sign) -> Sign {
+    use scanner::Sign as Of;
+    let n = |index: &usize| (index + 1).to_string();
+    let (words, test) = match sign {
+        Of::Status(index, class) => (
+            format!("call {} answers {class}xx", n(index)),
+            vec!["class".into(), n(index), class.to_string()],
+        ),
+        Of::Has(index, text) => {
+            (format!("the answer to call {} shows it", n(index)), vec!["has".into(), n(index), text.clone()])
+        }
+        Of::Lacks(index, text) => (
+            format!("the answer to call {} lacks it", n(index)),
+            vec!["lacks".into(), n(index), text.clone()],
+        ),
+        Of::Differ(one, other) => (
+            format!("the answers to calls {} and {} differ", n(one), n(other)),
+            vec!["differ".into(), n(one), n(other)],
+        ),
+        Of::Slower(one, other, times) => (
+            format!("call {} takes more than {times} times as long as call {}", n(one), n(other)),
+            vec!["slower".into(), n(one), n(other), times.to_string()],
+        ),
+        Of::Called(word) => ("the call-back arrived".to_owned(), vec!["called".into(), word.clone()]),
+        Of::Together(index, least) => (
+            format!("{least} or more of the calls {} succeed", n(index)),
+            vec!["together".into(), n(index), least.to_string()],
+        ),
+    };
+    Sign { words, test }
 }
 
 fn exchange(

@@ -204,12 +204,16 @@ fn finding(out: &mut String, report: &Report, item: &Item) {
     evidence(out, item);
     if let Some(script) = item.script() {
         let _ = writeln!(out, "<h3>Reproduce</h3>");
-        let names =
-            redact::variables(&Report { items: vec![item.clone()], ..Report::new("", "", report.started) });
-        if !names.is_empty() {
-            let list: Vec<String> =
-                names.iter().map(|name| format!("<code>{}</code>", escaped(name))).collect();
-            let _ = writeln!(out, "<p class=\"quiet\">Set {} first.</p>", list.join(", "));
+        if item.evidence.script.is_none() {
+            let names = redact::variables(&Report {
+                items: vec![item.clone()],
+                ..Report::new("", "", report.started)
+            });
+            if !names.is_empty() {
+                let list: Vec<String> =
+                    names.iter().map(|name| format!("<code>{}</code>", escaped(name))).collect();
+                let _ = writeln!(out, "<p class=\"quiet\">Set {} first.</p>", list.join(", "));
+            }
         }
         let har = har::log(&report.version, std::slice::from_ref(item));
         let har = percent_encoding::utf8_percent_encode(&har, percent_encoding::NON_ALPHANUMERIC);

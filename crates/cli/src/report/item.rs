@@ -58,6 +58,9 @@ impl Item {
 
     /// A shell script that shows it again, where there are requests. Secrets are shell variables.
     pub(crate) fn script(&self) -> Option<String> {
+        if self.evidence.script.is_some() {
+            return self.evidence.script.clone();
+        }
         if self.evidence.exchanges.is_empty() {
             return None;
         }
@@ -226,6 +229,12 @@ pub(crate) struct Evidence {
     pub(crate) exchanges: Vec<Exchange>,
     /// Lines of a file or other text that shows it.
     pub(crate) excerpt: Option<String>,
+    /// A shell script that repeats it from nothing, and says whether it is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) script: Option<String>,
+    /// What the script is made from.
+    #[serde(skip)]
+    pub(crate) reproduction: Option<Box<super::reproduce::Reproduction>>,
 }
 
 /// A request that was sent, and what came back.
@@ -316,10 +325,15 @@ impl Body {
 
     /// A body, cut to [`Body::KEPT`] bytes; text where it is UTF-8.
     pub(crate) fn of(bytes: &[u8]) -> Option<Body> {
+        Self::of_at_most(bytes, Self::KEPT)
+    }
+
+    /// A body, cut to so many bytes.
+    pub(crate) fn of_at_most(bytes: &[u8], most: usize) -> Option<Body> {
         if bytes.is_empty() {
             return None;
         }
-        let kept = bytes.get(..Self::KEPT).unwrap_or(bytes);
+        let kept = bytes.get(..most).unwrap_or(bytes);
         let text = match std::str::from_utf8(kept) {
             Ok(text) => Some(text),
             // A character that the cut went through.
@@ -379,7 +393,13 @@ impl Request {
 
     /// A cURL command that sends it again; marks of secrets become shell variables.
     pub(crate) fn curl(&self) -> String {
-        let mut command = String::from("curl -sS -i --path-as-is");
+        self.curl_with("", &quoted)
+    }
+
+    /// The same with more options, and with another way to quote texts.
+    pub(super) fn curl_with(&self, options: &str, quoted: &dyn Fn(&str) -> String) -> String {
+        let mut command = format!("curl -sS -i --path-as-is {options}");
+        command.truncate(command.trim_end().len());
         let has_body = self.body.is_some();
         match self.method.as_str() {
             "GET" if !has_body => {}
@@ -438,7 +458,7 @@ fn push_rest(text: &mut String, headers: &[Header], body: Option<&Body>) {
 
 /// Text in single quotes for a POSIX shell; marks of secrets (see [`super::redact`]) become variables in double
 /// quotes.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let mut out = String::from("'");
     for (piece, variable) in super::redact::pieces(text) {
         match variable {

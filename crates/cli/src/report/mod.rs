@@ -20,6 +20,7 @@ mod junit;
 mod markdown;
 mod output;
 mod redact;
+mod reproduce;
 mod sarif;
 mod terminal;
 #[cfg(test)]
@@ -34,6 +35,7 @@ pub(crate) use item::{
     State, owasp_id,
 };
 pub(crate) use output::{Form, Output, save};
+pub(crate) use reproduce::{Reproduction, Sign, Source, Step};
 
 /// Everything that one run of a command found.
 #[derive(Debug, Clone, Serialize, Deserialize)]

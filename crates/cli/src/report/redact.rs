@@ -32,9 +32,6 @@ impl Report {
         }
         // A secret that contains another one goes first.
         secrets.sort_by_key(|(value, _)| std::cmp::Reverse(value.len()));
-        if secrets.is_empty() {
-            return;
-        }
         let clean = |text: &mut String| {
             for (value, mark) in &secrets {
                 if let Cow::Owned(replaced) = replaced(text, value, mark) {
@@ -67,6 +64,17 @@ impl Report {
                 if let Some(response) = &mut exchange.response {
                     clean_rest(&mut response.headers, &mut response.body);
                 }
+            }
+        }
+        for item in &mut self.items {
+            if let Some(mut reproduction) = item.evidence.reproduction.take() {
+                for step in &mut reproduction.steps {
+                    clean(&mut step.label);
+                    clean(&mut step.request.url);
+                    clean_rest(&mut step.request.headers, &mut step.request.body);
+                }
+                reproduction.signs.iter_mut().flat_map(|sign| &mut sign.test).for_each(clean);
+                item.evidence.script = Some(reproduction.script(&format!("{} {}", item.code, item.place())));
             }
         }
         self.secrets.iter_mut().for_each(|secret| secret.value.clear());

@@ -86,6 +86,7 @@ fn full() -> Report {
             millis: 3.2,
             times: 1,
         }],
+        ..Evidence::default()
     };
     found.patch = Some(Patch { text: "Binds it.".into(), yaml: Some("policies: []".into()) });
     report.items.push(item("low-one", Severity::Low, Confidence::Confirmed));

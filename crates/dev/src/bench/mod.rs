@@ -11,3 +11,4 @@ pub mod load;
 pub mod measure;
 pub mod proxy;
 pub mod report;
+pub mod scan;

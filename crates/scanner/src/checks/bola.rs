@@ -143,16 +143,17 @@ fn read_one(cx: &mut Session<'_>, index: usize, owner: usize, other: Option<usiz
                 (true, true) => Confidence::Likely,
                 _ => Confidence::Suspected,
             };
-            cx.report(Finding {
-                kind: &NO_AUTHENTICATION,
-                confidence,
-                operation: operation.label(),
-                parameter: None,
-                summary: format!("{} gives {} to anyone who knows or guesses the id", operation.label(), list(&telling, &proof)),
-                expected: "401 without a credential".to_owned(),
-                proof: "the owner and a caller without any credential got the same private members, and another id gives another answer".to_owned(),
-                evidence: vec![mine.as_ref().clone(), nobody.as_ref().clone()],
-            });
+            let summary = format!(
+                "{} gives {} to anyone who knows or guesses the id",
+                operation.label(),
+                list(&telling, &proof)
+            );
+            let finding = Finding::new(&NO_AUTHENTICATION, confidence, operation.label(), &[&mine, &nobody])
+                .saying(summary);
+            cx.report(finding.proved(
+                "401 without a credential",
+                "the owner and a caller without any credential got the same private members, and another id gives another answer",
+            ));
             continue;
         }
         let Some(other) = other else { continue };
@@ -190,26 +191,22 @@ fn read_one(cx: &mut Session<'_>, index: usize, owner: usize, other: Option<usiz
             Confidence::Suspected
         };
         let (a, b) = (cx.actor(owner).name.clone(), cx.actor(other).name.clone());
-        cx.report(Finding {
-            kind: &BOLA_READ,
-            confidence,
-            operation: operation.label(),
-            parameter: None,
-            summary: format!("{b} reads what belongs to {a}: {}", list(&[], &proof)),
-            expected: "403 or 404 for everyone but the owner".to_owned(),
-            proof: format!(
-                "{b} got the same values as {a}{}; without a credential the answer is {}",
-                if apart {
-                    format!("; the list that shows it to {a} does not show it to {b}")
-                } else if own_id {
-                    format!(", under an id that {b}'s own lists do not show")
-                } else {
-                    ", some of which were shown to nobody else anywhere".to_owned()
-                },
-                nobody.response.status
-            ),
-            evidence: evidence(&[&mine, &theirs, &nobody], &lists),
-        });
+        let shown = if apart {
+            format!("; the list that shows it to {a} does not show it to {b}")
+        } else if own_id {
+            format!(", under an id that {b}'s own lists do not show")
+        } else {
+            ", some of which were shown to nobody else anywhere".to_owned()
+        };
+        let status = nobody.response.status;
+        let mut finding = Finding::new(&BOLA_READ, confidence, operation.label(), &[])
+            .saying(format!("{b} reads what belongs to {a}: {}", list(&[], &proof)))
+            .proved(
+                "403 or 404 for everyone but the owner",
+                format!("{b} got the same values as {a}{shown}; without a credential the answer is {status}"),
+            );
+        finding.evidence = evidence(&[&mine, &theirs, &nobody], &lists);
+        cx.report(finding);
     }
     Ok(())
 }

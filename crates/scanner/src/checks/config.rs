@@ -5,7 +5,7 @@ use std::rc::Rc;
 use portcullis_engine::{Owasp, Severity};
 
 use super::Check;
-use crate::finding::{Confidence, Finding, Kind};
+use crate::finding::{Confidence, Finding, Kind, Sign};
 use crate::http::{Exchange, Request};
 use crate::session::{ANONYMOUS, Outcome, Session};
 
@@ -111,7 +111,8 @@ fn origins(cx: &mut Session<'_>, user: usize, sample: &[(usize, crate::api::Call
                 || cx.actor(user).headers.iter().any(|(_, value)| value.starts_with("Basic "));
             let confidence = if credentials && ambient { Confidence::Confirmed } else { Confidence::Likely };
             let label = cx.operation(*index).label();
-            let finding = Finding::new(&CORS, confidence, "", &[&exchange]);
+            let finding = Finding::new(&CORS, confidence, "", &[&exchange])
+                .shows(Sign::Has(0, format!("access-control-allow-origin: {origin}")));
             cx.report(finding.saying(format!("an origin made up for this call may read {label}{}", if credentials { ", cookies included" } else { "" })).proved(
                 "no `Access-Control-Allow-Origin` for an origin that is on no list",
                 "the answer allows the very origin that the request named, and nobody can have listed it",
@@ -130,7 +131,8 @@ fn headers(cx: &mut Session<'_>, user: usize, sample: &[(usize, crate::api::Call
     if let Some((_, _, exchange)) = with_body.first()
         && with_body.iter().all(|(_, _, e)| e.response.header("x-content-type-options").is_none())
     {
-        let finding = Finding::new(&HEADERS, Confidence::Confirmed, "", &[exchange]);
+        let finding = Finding::new(&HEADERS, Confidence::Confirmed, "", &[exchange])
+            .shows(Sign::Lacks(0, "x-content-type-options".to_owned()));
         cx.report(
             finding
                 .proved("the field on every answer", format!("none of {} answers has it", with_body.len())),
@@ -143,8 +145,9 @@ fn headers(cx: &mut Session<'_>, user: usize, sample: &[(usize, crate::api::Call
             versioned.then(|| (value.to_owned(), exchange.clone()))
         });
         if let Some((value, exchange)) = found {
-            let finding =
-                Finding::new(&BANNER, Confidence::Confirmed, "", &[&exchange]).at(format!("header {name}"));
+            let finding = Finding::new(&BANNER, Confidence::Confirmed, "", &[&exchange])
+                .at(format!("header {name}"))
+                .shows(Sign::Has(0, format!("{name}: {value}")));
             cx.report(
                 finding
                     .saying(format!("`{name}: {value}`"))
@@ -168,7 +171,8 @@ fn headers(cx: &mut Session<'_>, user: usize, sample: &[(usize, crate::api::Call
             let nobody = cx.call(ANONYMOUS, call)?;
             if matches!(nobody.response.status, 401 | 403) {
                 let label = cx.operation(*index).label();
-                let finding = Finding::new(&CACHE, Confidence::Confirmed, label, &[exchange, &nobody]);
+                let finding = Finding::new(&CACHE, Confidence::Confirmed, label, &[exchange, &nobody])
+                    .shows(Sign::Has(0, format!("cache-control: {control}")));
                 cx.report(
                     finding
                         .saying(format!("`cache-control: {control}` on an answer that needs a credential"))

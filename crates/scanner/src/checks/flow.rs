@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::Check;
 use crate::api::{Danger, Place};
-use crate::finding::{Confidence, Finding, Kind};
+use crate::finding::{Confidence, Finding, Kind, Sign};
 use crate::session::{Outcome, Session, says_failure};
 use crate::words;
 
@@ -288,7 +288,8 @@ fn uploads(cx: &mut Session<'_>) -> Outcome {
             if served.response.text().contains(&marker) {
                 let runs = served.response.is_html() && !attachment;
                 let confidence = if runs { Confidence::Confirmed } else { Confidence::Likely };
-                let finding = Finding::new(&UPLOAD, confidence, operation.label(), &[&sent, &served]);
+                let finding = Finding::new(&UPLOAD, confidence, operation.label(), &[&sent, &served])
+                    .shows(Sign::Has(1, "text/html".to_owned()));
                 cx.report(
                     finding
                         .saying("a page with a script was taken in the place of a file, and is served")

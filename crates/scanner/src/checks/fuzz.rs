@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::Check;
 use crate::api::{Call, Danger, Place, Slot};
-use crate::finding::{Confidence, Finding, Kind};
+use crate::finding::{Confidence, Finding, Kind, Sign};
 use crate::http::Exchange;
 use crate::session::{Outcome, Session};
 
@@ -184,7 +184,9 @@ fn bodies(cx: &mut Session<'_>, actor: usize, call: &Call, control: &Rc<Exchange
         let again = cx.send(actor, request)?;
         if crashed(&again) {
             let label = cx.operation(call.operation).label();
-            let finding = Finding::new(&CRASH, Confidence::Confirmed, label, &[control, &again]).at("body");
+            let finding = Finding::new(&CRASH, Confidence::Confirmed, label, &[control, &again])
+                .at("body")
+                .last_tells();
             cx.report(
                 finding
                     .saying(format!("a body that is {what} is a server error ({})", again.response.status))
@@ -242,7 +244,8 @@ fn report(
     } else {
         format!("`{}`", smallest.1.request.target)
     };
-    let finding = Finding::new(&CRASH, Confidence::Confirmed, label, &[control, &smallest.1]).at(part);
+    let finding =
+        Finding::new(&CRASH, Confidence::Confirmed, label, &[control, &smallest.1]).at(part).last_tells();
     cx.report(finding.saying(format!("{what} is a server error ({})", smallest.1.response.status)).proved(
         "400",
         "repeated with the same result, and made as small as it still fails; the well-formed call is no server error",
@@ -260,7 +263,8 @@ fn verbose(cx: &mut Session<'_>) {
             continue;
         }
         known.push((label.clone(), found.clone()));
-        let finding = Finding::new(&VERBOSE, Confidence::Confirmed, label, &[&exchange]);
+        let finding = Finding::new(&VERBOSE, Confidence::Confirmed, label, &[&exchange])
+            .shows(Sign::Has(0, found.clone()));
         cx.report(finding.saying(format!("an error holds `{found}`")).proved(
             "a plain error with a reference",
             "the text is one that a program's runtime or database writes, and no API by itself",

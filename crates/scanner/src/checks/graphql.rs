@@ -6,7 +6,7 @@ use portcullis_engine::{Owasp, Severity};
 use serde_json::{Value, json};
 
 use super::Check;
-use crate::finding::{Confidence, Finding, Kind};
+use crate::finding::{Confidence, Finding, Kind, Sign};
 use crate::http::{Exchange, Request};
 use crate::session::{ANONYMOUS, Outcome, Session};
 
@@ -139,7 +139,9 @@ fn served(cx: &mut Session<'_>, path: &str) -> Outcome {
         .json()
         .and_then(|answer| Some(answer.pointer("/data/__schema/types")?.as_array()?.len()));
     if let Some(types) = types.filter(|types| *types > 0) {
-        let finding = Finding::new(&SCHEMA, Confidence::Confirmed, label.clone(), &[&nobody]);
+        let finding = Finding::new(&SCHEMA, Confidence::Confirmed, label.clone(), &[&nobody])
+            .shows(Sign::Has(0, "\"__schema\"".to_owned()))
+            .shows(Sign::Has(0, "\"types\"".to_owned()));
         cx.report(
             finding
                 .saying(format!("a caller without a credential reads {types} types"))
@@ -176,7 +178,8 @@ fn hints(cx: &mut Session<'_>, path: &str, label: &str) -> Outcome {
     let wrong = ask(cx, ANONYMOUS, path, &json!({ "query": "{ __typenam }" }))?;
     let text = wrong.response.text();
     if text.contains("Did you mean") && text.contains("__typename") {
-        let finding = Finding::new(&HINTS, Confidence::Confirmed, label, &[&wrong]);
+        let finding = Finding::new(&HINTS, Confidence::Confirmed, label, &[&wrong])
+            .shows(Sign::Has(0, "Did you mean".to_owned()));
         cx.report(finding.saying("the error for a name that is nearly right names the right one").proved(
             "an error without suggestions",
             "a letter was left out, and the answer gives the whole name",

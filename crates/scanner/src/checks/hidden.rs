@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::Check;
 use super::bola::BOLA_READ;
 use crate::api::{Danger, Place, Slot, text};
-use crate::finding::{Confidence, Finding};
+use crate::finding::{Confidence, Finding, Sign};
 use crate::pool::{last_name, leaves};
 use crate::session::{Outcome, Session, says_failure};
 use crate::words;
@@ -95,7 +95,8 @@ fn run(cx: &mut Session<'_>) -> Outcome {
             let names: Vec<String> = leaked.iter().take(3).map(|(name, _)| format!("`{name}`")).collect();
             let label = cx.operation(index).label();
             let finding =
-                Finding::new(&BOLA_READ, Confidence::Confirmed, label, &[&mine.exchange, &control, &attack]);
+                Finding::new(&BOLA_READ, Confidence::Confirmed, label, &[&mine.exchange, &control, &attack])
+                    .shows(Sign::Differ(1, 2));
             cx.report(
                 finding
                     .at(slot.label())

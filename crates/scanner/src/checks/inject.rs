@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::Check;
 use crate::api::{Call, Danger, Place, Slot};
-use crate::finding::{Confidence, Finding, Kind};
+use crate::finding::{Confidence, Finding, Kind, Sign};
 use crate::session::{Outcome, Session};
 use crate::words;
 
@@ -187,6 +187,7 @@ fn computed(cx: &mut Session<'_>, actor: usize, call: &Call, slot: &Slot) -> Out
     ];
     for (form, kind, make) in forms {
         let mut evidence = Vec::new();
+        let mut products = Vec::new();
         let mut holds = true;
         for _ in 0..2 {
             let (a, b) = (1000 + cx.random.between(0, 8999), 1000 + cx.random.between(0, 8999));
@@ -194,6 +195,7 @@ fn computed(cx: &mut Session<'_>, actor: usize, call: &Call, slot: &Slot) -> Out
                 cx.call(actor, &call.with(slot, Value::String(format!("{value}{}", make(a, b)))))?;
             holds &= exchange.response.text().contains(&(a * b).to_string());
             evidence.push(exchange);
+            products.push((a * b).to_string());
             if !holds {
                 break;
             }
@@ -204,9 +206,12 @@ fn computed(cx: &mut Session<'_>, actor: usize, call: &Call, slot: &Slot) -> Out
                 Kind2::Command => &COMMAND,
             };
             let label = cx.operation(call.operation).label();
-            let finding =
+            let mut finding =
                 Finding::new(kind, Confidence::Confirmed, label, &evidence.iter().collect::<Vec<_>>())
                     .at(slot.label());
+            for (index, product) in products.into_iter().enumerate() {
+                finding = finding.shows(Sign::Has(index, product));
+            }
             cx.report(finding.saying(format!("`{form}` in {} is evaluated", slot.label())).proved(
                 "the text as it was sent, or a refusal",
                 "two products of random numbers came back computed; the numbers, not the products, were sent",
@@ -232,8 +237,9 @@ fn markup(cx: &mut Session<'_>, actor: usize, call: &Call, slot: &Slot) -> Outco
     let exchange = cx.call(actor, &call.with(slot, Value::String(payload)))?;
     let label = cx.operation(call.operation).label();
     if exchange.response.header(&format!("x-{marker}")).is_some() {
-        let finding =
-            Finding::new(&HEADER, Confidence::Confirmed, label.clone(), &[&exchange]).at(slot.label());
+        let finding = Finding::new(&HEADER, Confidence::Confirmed, label.clone(), &[&exchange])
+            .at(slot.label())
+            .shows(Sign::Has(0, format!("x-{marker}: 1")));
         cx.report(
             finding
                 .saying(format!("a line break in {} starts a header field of the answer", slot.label()))
@@ -245,7 +251,10 @@ fn markup(cx: &mut Session<'_>, actor: usize, call: &Call, slot: &Slot) -> Outco
     }
     // Only a page can run it: JSON shown as JSON is no page.
     if exchange.response.runs_scripts() && exchange.response.text().contains(&format!("<i {marker}>")) {
-        let finding = Finding::new(&SCRIPT, Confidence::Confirmed, label, &[&exchange]).at(slot.label());
+        let finding = Finding::new(&SCRIPT, Confidence::Confirmed, label, &[&exchange])
+            .at(slot.label())
+            .shows(Sign::Has(0, "text/html".to_owned()))
+            .shows(Sign::Has(0, format!("<i {marker}>")));
         cx.report(finding.saying(format!("a tag in {} stands in a page as a tag", slot.label())).proved(
             "the tag escaped, or an answer that is no page",
             "the answer is `text/html` and has the tag, made for this call, unescaped",
@@ -282,8 +291,9 @@ fn files(cx: &mut Session<'_>, actor: usize, call: &Call, slot: &Slot) -> Outcom
                 return Ok(());
             }
             let label = cx.operation(call.operation).label();
-            let finding =
-                Finding::new(&PATH, Confidence::Confirmed, label, &[&exchange, &control]).at(slot.label());
+            let finding = Finding::new(&PATH, Confidence::Confirmed, label, &[&exchange, &control])
+                .at(slot.label())
+                .shows(Sign::Differ(0, 1));
             cx.report(finding.saying(format!("{} reads a file of the system", slot.label())).proved(
                 "400 or 404",
                 "the answer holds what only that file holds; a name beside it that does not exist gives another answer",

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::Check;
 use crate::api::{Call, Operation};
-use crate::finding::{Confidence, Finding, Kind};
+use crate::finding::{Confidence, Finding, Kind, Sign};
 use crate::http::Exchange;
 use crate::session::{ANONYMOUS, Outcome, Session, find_token};
 use crate::values::Taste;
@@ -137,7 +137,8 @@ fn enumeration(cx: &mut Session<'_>, login: usize) -> Outcome {
     if stable && differ {
         let label = cx.operation(login).label();
         let finding =
-            Finding::new(&ENUMERATION, Confidence::Confirmed, label, &evidence.iter().collect::<Vec<_>>());
+            Finding::new(&ENUMERATION, Confidence::Confirmed, label, &evidence.iter().collect::<Vec<_>>())
+                .shows(Sign::Differ(0, 1));
         cx.report(finding.saying("the log-in answers otherwise for a name that exists").proved(
             "the same answer for both",
             "the difference is the same in two rounds with fresh names and passwords; the names themselves are not compared",
@@ -338,8 +339,9 @@ fn leak(cx: &mut Session<'_>, index: usize, asked: &Rc<Exchange>) {
     });
     if let Some((pointer, _)) = leaked {
         let label = cx.operation(index).label();
-        let finding =
-            Finding::new(&RESET_LEAK, Confidence::Confirmed, label, &[asked]).at(format!("body {pointer}"));
+        let finding = Finding::new(&RESET_LEAK, Confidence::Confirmed, label, &[asked])
+            .at(format!("body {pointer}"))
+            .shows(Sign::Has(0, format!("\"{}\"", crate::pool::last_name(&pointer))));
         cx.report(
             finding.saying("whoever asks for a new password for anybody gets the code in the answer").proved(
                 "an answer without the code",
@@ -396,7 +398,8 @@ fn guess_codes(cx: &mut Session<'_>, index: usize, call: &Call, code: &str, shor
         };
         let finding = Finding::new(&RESET_GUESS, confidence, label, &[&last])
             .times(0, TRIES)
-            .at(format!("body /{code}"));
+            .at(format!("body /{code}"))
+            .shows(Sign::Lacks(0, " 429".to_owned()));
         cx.report(finding.saying(format!("{TRIES} wrong codes in a row were each answered{}", if short { ", and a code is short enough to try all" } else { "" })).proved(
             "429, or the code dies after a few wrong tries",
             "an identity of the scan's own was tried; none of the answers was 429 or spoke of a limit",

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::Check;
 use super::sql::{NOSQL, shape};
 use crate::api::{Call, Danger, Place, Slot};
-use crate::finding::{Confidence, Finding, Kind};
+use crate::finding::{Confidence, Finding, Kind, Sign};
 use crate::http::Exchange;
 use crate::session::{Outcome, Session, says_failure};
 use crate::words;
@@ -130,7 +130,8 @@ fn conditions(cx: &mut Session<'_>, actor: usize, call: &Call, slot: &Slot) -> O
             continue;
         }
         let label = cx.operation(call.operation).label();
-        let finding = Finding::new(kind, Confidence::Confirmed, label, &evidence.iter().collect::<Vec<_>>());
+        let finding = Finding::new(kind, Confidence::Confirmed, label, &evidence.iter().collect::<Vec<_>>())
+            .shows(Sign::Differ(1, 2));
         cx.report(finding.at(slot.label()).saying(format!("conditions in {} are evaluated by {what}", slot.label())).proved(
             "all of them are values that match nothing",
             "in three rounds with fresh words a true condition answers like the plain value and a false one does not; a text of the same shape that is no condition does not either",
@@ -173,8 +174,9 @@ fn operators(cx: &mut Session<'_>, actor: usize, call: &Call, slot: &Slot) -> Ou
         return Ok(());
     }
     let label = cx.operation(call.operation).label();
-    let finding =
-        Finding::new(&NOSQL, Confidence::Confirmed, label, &[&plain, &equal, &unequal]).at(slot.label());
+    let finding = Finding::new(&NOSQL, Confidence::Confirmed, label, &[&plain, &equal, &unequal])
+        .at(slot.label())
+        .shows(Sign::Differ(1, 2));
     cx.report(finding.saying(format!("`$ne` in the place of {} finds what no value names", slot.label())).proved(
         "400: the value is a string",
         "`$eq` with a word answers like the word itself, `$ne` with the same word does not; in two rounds with fresh words",

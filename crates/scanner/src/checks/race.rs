@@ -118,8 +118,8 @@ fn spending(cx: &mut Session<'_>) -> Outcome {
         }
         let label = cx.operation(index).label();
         let mut evidence = vec![&paid, &refused, &shown];
-        evidence.extend(passed.iter().take(2));
-        let finding = Finding::new(&RACE_KIND, Confidence::Confirmed, label, &evidence);
+        evidence.extend(passed.first());
+        let finding = Finding::new(&RACE_KIND, Confidence::Confirmed, label, &evidence).at_once(3, AT_ONCE);
         cx.report(
             finding
                 .saying(format!("{} of {AT_ONCE} calls at once each spent all of {other}", passed.len()))
@@ -192,8 +192,9 @@ fn once(cx: &mut Session<'_>) -> Outcome {
             let confidence =
                 if differ(&passed, &operation.noun()) { Confidence::Confirmed } else { Confidence::Likely };
             let mut evidence = vec![&first, &again];
-            evidence.extend(passed.iter().take(2));
-            let finding = Finding::new(&RACE_KIND, confidence, operation.label(), &evidence);
+            evidence.extend(passed.first());
+            let finding =
+                Finding::new(&RACE_KIND, confidence, operation.label(), &evidence).at_once(2, AT_ONCE);
             cx.report(finding.saying(format!("{} of {AT_ONCE} equal calls at once were each taken", passed.len())).proved(
                 "one success, the others refused",
                 "the same call made twice, one after the other, is refused the second time; the answers to those made at once name different objects",

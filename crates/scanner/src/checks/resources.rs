@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::Check;
 use crate::api::{Call, Danger, Place, Slot};
-use crate::finding::{Confidence, Finding, Kind};
+use crate::finding::{Confidence, Finding, Kind, Sign};
 use crate::session::{Outcome, Session, says_failure};
 use crate::words;
 
@@ -128,7 +128,9 @@ fn pages(cx: &mut Session<'_>) -> Outcome {
             } else {
                 Confidence::Likely
             };
-            let finding = Finding::new(&PAGE, confidence, operation.label(), &[&one, &huge]).at(slot.label());
+            let finding = Finding::new(&PAGE, confidence, operation.label(), &[&one, &huge])
+                .at(slot.label())
+                .shows(if echoed { Sign::Has(1, "100000007".to_owned()) } else { Sign::Differ(0, 1) });
             cx.report(finding.saying(format!("`{}=100000007` is accepted and gives {many_count} items", param.name)).proved(
                 match most {
                     Some(most) => format!("400, or a page of at most {most}"),
@@ -357,7 +359,7 @@ fn grows(
     let mut long = None;
     for length in [20, 24, 26, 28, 30] {
         let (taken, _) = time(cx, bad(length))?;
-        if taken > floor * 15 && taken > Duration::from_millis(120) {
+        if taken > floor * 5 && taken > Duration::from_millis(60) {
             long = Some(length);
             break;
         }
@@ -390,7 +392,8 @@ fn grows(
     let shown: Vec<String> = times.iter().map(|t| format!("{} ms", t.as_millis())).collect();
     let label = cx.operation(call.operation).label();
     let finding = Finding::new(&REGEX, Confidence::Confirmed, label, &evidence.iter().collect::<Vec<_>>())
-        .at(slot.label());
+        .at(slot.label())
+        .shows(Sign::Slower(2, 3, 3));
     cx.report(finding.saying(format!("two characters more in {} double the time or worse: {}", slot.label(), shown.join(", "))).proved(
         "time that does not depend on what the text is",
         format!("the growth holds step after step, and a text of the same length that matches takes {} ms", calm.as_millis()),

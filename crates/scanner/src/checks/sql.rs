@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::Check;
 use crate::api::{Call, Danger, Place, Slot};
-use crate::finding::{Confidence, Finding, Kind};
+use crate::finding::{Confidence, Finding, Kind, Sign};
 use crate::http::Exchange;
 use crate::session::{ANONYMOUS, Outcome, Session, find_token, says_failure};
 use crate::values::Taste;
@@ -147,7 +147,8 @@ fn probe(cx: &mut Session<'_>, actor: usize, call: &Call, slot: &Slot, writes: b
             let said = syntax_error(&text).unwrap_or_else(|| said.to_owned());
             if baseline && (differs || syntax_error(&text).is_some()) {
                 let finding = Finding::new(&INJECTION, Confidence::Confirmed, label, &[&broken, &healed])
-                    .at(slot.label());
+                    .at(slot.label())
+                    .shows(Sign::Has(0, said.clone()));
                 cx.report(finding.saying(format!("a quote in {} breaks a query: `{said}`", slot.label())).proved(
                     "the quote is data like any other character",
                     if differs { "one quote breaks the query, two (an escaped quote) do not, and the plain value does not either" } else { "the database names its syntax error for the quote, and none for the plain value" },
@@ -252,7 +253,8 @@ fn boolean(
             let label = cx.operation(call.operation).label();
             let finding =
                 Finding::new(&INJECTION, Confidence::Confirmed, label, &evidence.iter().collect::<Vec<_>>())
-                    .at(slot.label());
+                    .at(slot.label())
+                    .shows(Sign::Differ(1, 2));
             return Ok(Some(finding.saying(format!("conditions in {} are evaluated by a database", slot.label())).proved(
                 "all of them are values that match nothing",
                 "in three rounds with fresh numbers a true condition answers like the plain value and a false one does not; a text of the same shape that is no condition does not either",

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::Check;
 use crate::api::{Danger, Slot};
 use crate::callback::CONTENT;
-use crate::finding::{Confidence, Finding, Kind};
+use crate::finding::{Confidence, Finding, Kind, Sign};
 use crate::session::{Outcome, Session};
 use crate::words;
 
@@ -93,7 +93,9 @@ fn run(cx: &mut Session<'_>) -> Outcome {
                 let shown = exchange.response.text().contains(CONTENT);
                 let finding =
                     Finding::new(&REQUEST_FORGERY, Confidence::Confirmed, operation.label(), &[&exchange])
-                        .at(slot.label());
+                        .at(slot.label())
+                        .last_tells()
+                        .shows(Sign::Called(probe.clone()));
                 let summary = if shown {
                     "the API fetched an address of ours on loopback and showed what it found"
                 } else {

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::Check;
 use crate::api::{Danger, Place};
-use crate::finding::{Confidence, Finding, Kind};
+use crate::finding::{Confidence, Finding, Kind, Sign};
 use crate::session::{Outcome, Session, says_failure};
 
 /// The check.
@@ -73,8 +73,9 @@ fn run(cx: &mut Session<'_>) -> Outcome {
                 continue;
             }
             let label = cx.operation(index).label();
-            let finding =
-                Finding::new(&SCRIPT, Confidence::Confirmed, label, &[&sent, &page]).at(slot.label());
+            let finding = Finding::new(&SCRIPT, Confidence::Confirmed, label, &[&sent, &page])
+                .at(slot.label())
+                .shows(Sign::Has(1, "text/html".to_owned()));
             cx.report(finding.saying(format!("a tag that was kept by {} stands in a page as a tag", operation.label())).proved(
                 "the tag escaped, or an answer that is no page",
                 "to a caller that asks for HTML the answer is `text/html` and has the tag, made for this call, unescaped",

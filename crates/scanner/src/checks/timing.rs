@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::Check;
 use super::sql::INJECTION;
 use crate::api::{Call, Danger, Place, Slot};
-use crate::finding::{Confidence, Finding};
+use crate::finding::{Confidence, Finding, Sign};
 use crate::http::Exchange;
 use crate::session::{Outcome, Session};
 use crate::words;
@@ -104,7 +104,9 @@ fn waits(cx: &mut Session<'_>, actor: usize, call: &Call, slot: &Slot) -> Outcom
         let label = cx.operation(call.operation).label();
         let evidence: Vec<&Rc<Exchange>> =
             none.first().into_iter().chain(some.first()).chain(more.first()).collect();
-        let finding = Finding::new(&INJECTION, Confidence::Confirmed, label, &evidence).at(slot.label());
+        let finding = Finding::new(&INJECTION, Confidence::Confirmed, label, &evidence)
+            .at(slot.label())
+            .shows(Sign::Slower(2, 0, 3));
         cx.report(finding.saying(format!("a database ({name}) waits as long as {} says", slot.label())).proved(
             "no answer later than the others",
             format!(

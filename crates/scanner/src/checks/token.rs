@@ -80,6 +80,9 @@ static LOGOUT: Kind = Kind {
     block: "short token lives; revocation by `jti`",
 };
 
+/// Seconds that a forged token lives: as long as somebody may take to look at the report.
+const FORGED_LIFE: i64 = 30 * 24 * 3600;
+
 fn run(cx: &mut Session<'_>) -> Outcome {
     let candidates: Vec<usize> =
         cx.users().into_iter().chain(cx.admin()).filter(|a| cx.actor(*a).token.is_some()).collect();
@@ -145,9 +148,16 @@ fn forge(
     }
     let mut claims = token.claims.clone();
     claims.insert("pc".to_owned(), Value::String(marker));
+    // Whoever makes a token says how long it lives.
+    if claims.contains_key("exp") {
+        claims.insert(
+            "exp".to_owned(),
+            Value::from(time::OffsetDateTime::now_utc().unix_timestamp() + FORGED_LIFE),
+        );
+    }
     let own = cx.actor(actor).token.clone().unwrap_or_default();
     let forgeries =
-        [token.with_broken_signature(), token.with_claims_unsigned(&claims), token.without_signature()];
+        [token.with_claims_unsigned(&claims), token.with_broken_signature(), token.without_signature()];
     let mut believed = None;
     // The token that was handed out is no forgery: one that never had a signature has none to lose.
     for forgery in forgeries.iter().filter(|forgery| **forgery != own) {

@@ -155,6 +155,8 @@ pub(crate) struct Session<'a> {
     pub(crate) made: Vec<Made>,
     /// Whatever was made, known to a check or not.
     created: Vec<Made>,
+    /// Answers from which values were learned, in order.
+    pub(crate) history: Vec<Rc<Exchange>>,
     /// What the clean-up could not remove.
     pub(crate) left: Vec<String>,
     cleaning: bool,
@@ -200,6 +202,7 @@ impl<'a> Session<'a> {
             pool: Pool::default(),
             made: Vec::new(),
             created: Vec::new(),
+            history: Vec::new(),
             left: Vec::new(),
             cleaning: false,
             findings: Vec::new(),

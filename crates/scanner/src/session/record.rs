@@ -99,7 +99,8 @@ impl Session<'_> {
             let noun = noun_before(self.operation(remover), &last_parameter(self.operation(remover)));
             calls.extend(self.call_for(remover, one, &noun));
         }
-        let own = operation.is_register() && self.actor(one.actor).origin == Origin::Disposable;
+        // Whoever called may have registered somebody else.
+        let own = operation.is_register() && self.registered(one) == Some(one.actor);
         if own {
             // An account may take itself out.
             let leavers = self.operations(|op| {
@@ -158,9 +159,8 @@ impl Session<'_> {
             telling(&["username", "login", "email"])
                 .or_else(|| telling(&["name", "title", "slug", "code", "subject"]))
         };
-        let user = self.actor(one.actor).username.clone();
-        let account =
-            user.filter(|_| operation.is_register() && self.actor(one.actor).origin == Origin::Disposable);
+        let registered = self.registered(one).filter(|_| operation.is_register());
+        let account = registered.and_then(|account| self.actor(account).username.clone());
         let known = account.map(|user| format!(" (user `{user}`)")).or_else(|| id.or_else(named));
         format!("{}{} by {}", operation.label(), known.unwrap_or_default(), self.actor(one.actor).name)
     }

@@ -11,6 +11,10 @@ use crate::http::{Exchange, Request, Response};
 use crate::identity::Origin;
 use crate::words;
 
+/// Answers that are remembered, and bytes of the largest of them.
+const REMEMBERED: usize = 10_000;
+const TOLD: usize = 128 << 10;
+
 impl Session<'_> {
     fn admit(&mut self) -> Outcome {
         let owed = if self.cleaning { 0 } else { self.owed() };
@@ -52,8 +56,12 @@ impl Session<'_> {
             std::thread::sleep(Duration::from_millis(250));
         }
         let name = self.actor(actor).name.clone();
-        let exchange = Rc::new(Exchange { actor: name, request, response, times: 1 });
+        let exchange = Rc::new(Exchange { actor: name, request, response, times: 1, together: false });
         self.record(actor, &exchange);
+        let tells = exchange.response.status < 400 && exchange.response.body.len() <= TOLD;
+        if tells && self.history.len() < REMEMBERED {
+            self.history.push(exchange.clone());
+        }
         exchange
     }
 
@@ -155,6 +163,7 @@ impl Session<'_> {
                 request,
                 response,
                 times: 1,
+                together: false,
             }));
         }
         let exchange = self.send(actor, request)?;

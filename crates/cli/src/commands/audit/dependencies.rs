@@ -156,7 +156,7 @@ fn item(file: &str, flaw: &Vulnerable<'_>) -> Item {
         severity: if flaw.exploited { Severity::Critical } else { severity },
         confidence: Confidence::Confirmed,
         places: vec![Place { part: Some(named.clone()), file: Some(file.to_owned()), ..Place::default() }],
-        evidence: Evidence { proof, exchanges: Vec::new(), excerpt: None },
+        evidence: Evidence { proof, exchanges: Vec::new(), ..Evidence::default() },
         fix,
         patch: None,
         points: None,
