@@ -49,7 +49,7 @@ pub fn run(options: &Options) -> Outcome {
     }
     let program = match &options.program {
         Some(program) => program.canonicalize()?,
-        None => process::build("portcullis", &["--workspace", "--bin", "portcullis"])?,
+        None => process::build("portcullis", &["--workspace", "--bin", "portcullis"], &[])?,
     };
     let folder = cache::folder().join("bench-scan");
     fs::create_dir_all(&folder)?;

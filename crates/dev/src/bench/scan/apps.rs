@@ -58,7 +58,7 @@ impl App {
         let Some(name) = &start.folder else {
             let program = match portcullis.with_file_name("portcullis-demo") {
                 beside if beside.is_file() => beside,
-                _ => process::build("portcullis-demo", &["--workspace", "--bin", "portcullis-demo"])?,
+                _ => process::build("portcullis-demo", &["--workspace", "--bin", "portcullis-demo"], &[])?,
             };
             return Ok(Some(App { start: start.clone(), files: None, program, folder: folder.to_owned() }));
         };
