@@ -135,30 +135,76 @@ fn caddy_in_a_bad_and_a_good_configuration() {
     );
 
     let address = free_address();
-    let fields: String = SECURITY.iter().map(|(name, value)| format!("  {name} \"{value}\"\n")).collect();
-    let site = format!(
-        "https://localhost:{} {{\n bind 127.0.0.1\n tls {pem} {key}\n header {{\n{fields}  -Server\n  -Via\n  defer\n }}\n \
-         reverse_proxy {} {{\n  @failed status 4xx 5xx\n  handle_response @failed {{\n   respond \"bad request\" 400\n  }}\n }}\n}}\n",
-        address.port(),
-        api.address
+    let redirecting = start(
+        &format!(
+            "http://127.0.0.1:{} {{\n bind 127.0.0.1\n redir https://localhost{{uri}} permanent\n}}\n",
+            address.port()
+        ),
+        address,
     );
-    let _good = start(&site, address);
-    let answers = ask(&format!("https://localhost:{}", address.port()), Some(&certificate.path()));
-    assert_eq!(
-        (answers[0].as_str(), answers[3].as_str(), answers[4].as_str()),
-        ("yes", "yes", "yes"),
-        "{answers:?}"
-    );
-    assert!(audit(address.port(), &certificate.path()).is_empty(), "a transport as it should be");
+    assert_eq!(ask(&format!("http://{}", redirecting.address), None)[0], "could not tell");
+
+    let masked =
+        " {\n  @failed status 4xx 5xx\n  handle_response @failed {\n   respond \"bad request\" 400\n  }\n }";
+    let bare = "  -Server\n  -Via\n";
+    let with = |change: Option<(&str, &str)>| -> String {
+        let value = |name: &str, value: &'static str| match change {
+            Some((changed, other)) if changed == name => other.to_owned(),
+            _ => value.to_owned(),
+        };
+        let fields = SECURITY.iter().map(|(name, usual)| (name, value(name, usual)));
+        fields
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(name, value)| format!("  {name} \"{value}\"\n"))
+            .collect()
+    };
+    let hsts = "Strict-Transport-Security";
+    // What differs from the good configuration, and the answers on transport, errors and headers.
+    let cases = [
+        ("as it should be", with(None), bare, masked, ["yes", "yes", "yes"]),
+        ("no HSTS", with(Some((hsts, ""))), bare, masked, ["yes", "yes", "no"]),
+        ("HSTS that ends at once", with(Some((hsts, "max-age=0"))), bare, masked, ["yes", "yes", "no"]),
+        (
+            "types may be guessed",
+            with(Some(("X-Content-Type-Options", ""))),
+            bare,
+            masked,
+            ["yes", "yes", "no"],
+        ),
+        ("a version", with(None), "  Server \"Caddy/2.8.4\"\n  -Via\n", masked, ["yes", "yes", "no"]),
+        ("stack traces", with(None), bare, "", ["yes", "no", "yes"]),
+    ];
+    for (name, fields, removed, masked, expected) in cases {
+        let address = free_address();
+        let site = format!(
+            "https://localhost:{} {{\n bind 127.0.0.1\n tls {pem} {key}\n header {{\n{fields}{removed}  defer\n }}\n \
+             reverse_proxy {}{masked}\n}}\n",
+            address.port(),
+            api.address
+        );
+        let _server = start(&site, address);
+        let answers = ask(&format!("https://localhost:{}", address.port()), Some(&certificate.path()));
+        assert_eq!([&*answers[0], &*answers[3], &*answers[4]], expected, "{name}: {answers:?}");
+        if expected == ["yes"; 3] {
+            assert!(audit(address.port(), &certificate.path()).is_empty(), "a transport as it should be");
+        }
+    }
 }
 
-/// Envoy before `api`: over TLS with these certificate and key, and with further filters and settings.
-fn envoy(program: &Path, api: SocketAddr, tls: Option<(String, String)>, filters: &str, more: &str) -> Peer {
+/// What Envoy's TLS has: certificate, key, and which versions and suites it speaks.
+struct Tls<'a> {
+    pem: &'a str,
+    key: &'a str,
+    params: &'a str,
+}
+
+/// Envoy before `api`: over TLS, and with further filters and settings.
+fn envoy(program: &Path, api: SocketAddr, tls: Option<&Tls<'_>>, filters: &str, more: &str) -> Peer {
     let address = free_address();
-    let socket = tls.map_or_else(String::new, |(pem, key)| {
+    let socket = tls.map_or_else(String::new, |Tls { pem, key, params }| {
         format!(
             "transport_socket: {{ name: tls, typed_config: {{ '@type': type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext, \
-             common_tls_context: {{ tls_params: {{ tls_minimum_protocol_version: TLSv1_2 }}, \
+             common_tls_context: {{ tls_params: {{ {params} }}, \
              tls_certificates: [{{ certificate_chain: {{ filename: '{pem}' }}, private_key: {{ filename: '{key}' }} }}] }} }} }}, "
         )
     });
@@ -199,29 +245,51 @@ fn envoy_in_a_bad_and_a_good_configuration() {
     let certificate = Certificate::make();
     let pem = certificate.path().display().to_string();
     let key = certificate.path().with_file_name("key.pem").display().to_string();
-    let fields: String = SECURITY
-        .iter()
-        .map(|(name, value)| format!("h:headers():replace('{}', \"{value}\") ", name.to_lowercase()))
-        .collect();
-    let script = format!(
-        "function envoy_on_response(h) {fields} h:headers():remove('server') \
-         if tonumber(h:headers():get(':status')) >= 400 then h:body(true):setBytes('bad request') \
-         h:headers():replace(':status', '400') h:headers():replace('content-type', 'text/plain') end end"
-    );
-    let lua = format!(
-        "{{ name: lua, typed_config: {{ '@type': type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua, \
-         default_source_code: {{ inline_string: {} }} }} }},",
-        serde_json::Value::String(script)
-    );
-    let more = "server_header_transformation: PASS_THROUGH,";
-    let good = envoy(&program, api.address, Some((pem, key)), &lua, more);
-    let answers = ask(&format!("https://localhost:{}", good.address.port()), Some(&certificate.path()));
-    assert_eq!(
-        (answers[0].as_str(), answers[3].as_str(), answers[4].as_str()),
-        ("yes", "yes", "yes"),
-        "{answers:?}"
-    );
-    assert!(audit(good.address.port(), &certificate.path()).is_empty(), "a transport as it should be");
+    let fields = |without: &str| -> String {
+        let kept = SECURITY.iter().filter(|(name, _)| *name != without);
+        kept.map(|(name, value)| format!("h:headers():replace('{}', \"{value}\") ", name.to_lowercase()))
+            .collect()
+    };
+    let mask = "if tonumber(h:headers():get(':status')) >= 400 then h:body(true):setBytes('bad request') \
+                h:headers():replace(':status', '400') h:headers():replace('content-type', 'text/plain') end";
+    let quiet = "h:headers():remove('server')";
+    let modern = "tls_minimum_protocol_version: TLSv1_2";
+    let old = "tls_minimum_protocol_version: TLSv1_0, tls_maximum_protocol_version: TLSv1_2, \
+               cipher_suites: [ECDHE-RSA-AES128-GCM-SHA256, ECDHE-ECDSA-AES128-GCM-SHA256, ECDHE-RSA-AES128-SHA, \
+               ECDHE-ECDSA-AES128-SHA, AES128-SHA]";
+    // What differs from the good configuration, and the answers on transport, errors and headers.
+    let cases = [
+        ("as it should be", modern, fields(""), quiet, mask, ["yes", "yes", "yes"]),
+        ("TLS 1.0", old, fields(""), quiet, mask, ["no", "yes", "yes"]),
+        ("no HSTS", modern, fields("Strict-Transport-Security"), quiet, mask, ["yes", "yes", "no"]),
+        ("framing", modern, fields("Content-Security-Policy"), quiet, mask, ["yes", "yes", "no"]),
+        (
+            "a version",
+            modern,
+            fields(""),
+            "h:headers():replace('server', 'envoy/1.40.0')",
+            mask,
+            ["yes", "yes", "no"],
+        ),
+        ("stack traces", modern, fields(""), quiet, "", ["yes", "no", "yes"]),
+    ];
+    for (name, params, fields, server, mask, expected) in cases {
+        let script = format!("function envoy_on_response(h) {fields} {server} {mask} end");
+        let lua = format!(
+            "{{ name: lua, typed_config: {{ '@type': type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua, \
+             default_source_code: {{ inline_string: {} }} }} }},",
+            serde_json::Value::String(script)
+        );
+        let tls = Tls { pem: &pem, key: &key, params };
+        let more = "server_header_transformation: PASS_THROUGH,";
+        let server = envoy(&program, api.address, Some(&tls), &lua, more);
+        let answers = ask(&format!("https://localhost:{}", server.address.port()), Some(&certificate.path()));
+        assert_eq!([&*answers[0], &*answers[3], &*answers[4]], expected, "{name}: {answers:?}");
+        if expected == ["yes"; 3] {
+            let found = audit(server.address.port(), &certificate.path());
+            assert!(found.is_empty(), "a transport as it should be: {found:?}");
+        }
+    }
 }
 
 #[test]

@@ -63,6 +63,39 @@ fn hostile_files_are_named_and_cost_little() {
 }
 
 #[test]
+fn hostile_advisories_and_folders_are_named_and_cost_little() {
+    let Some(python) = needs("hostile_advisories_and_folders_are_named_and_cost_little", "python3") else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let make = "import json, os, zipfile\n\
+        os.mkdir('project')\n\
+        with open('project/openapi.json', 'wb') as file: file.write(b'{\"openapi\": \"3.0.3\",\\n'); file.truncate(1 << 30)\n\
+        for name in ['huge.json', 'huge.zip']:\n with open(name, 'wb') as file: file.truncate(1 << 30)\n\
+        flaw = json.dumps({'id': 'T-1', 'affected': [{'package': {'ecosystem': 'npm', 'name': 'a'}}]})\n\
+        with zipfile.ZipFile('whole.zip', 'w', zipfile.ZIP_DEFLATED) as archive:\n for at in range(500): archive.writestr(f'{at}.json', flaw)\n\
+        with open('cut.zip', 'wb') as file: data = open('whole.zip', 'rb').read(); file.write(data[:len(data) // 2])\n\
+        with zipfile.ZipFile('swells.zip', 'w', zipfile.ZIP_DEFLATED) as archive: archive.writestr('1.json', b'[' + b' ' * (1 << 28))\n\
+        lock = {'lockfileVersion': 3, 'packages': {'': {}, 'node_modules/a': {'version': '1.0.0'}}}\n\
+        json.dump(lock, open('package-lock.json', 'w'))\n";
+    let made = Command::new(&python).current_dir(folder.path()).args(["-c", make]).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let advised =
+        |name: &str| measured(&python, folder.path(), &["audit", "package-lock.json", "--advisories", name]);
+    let (code, said, mib) = measured(&python, folder.path(), &["audit", "project"]);
+    assert!(code == 2 && said.contains("openapi.json") && mib < 100, "{code} {mib} MiB {said}");
+    for name in ["huge.json", "huge.zip", "cut.zip"] {
+        let (code, said, mib) = advised(name);
+        assert!(code == 2 && said.contains(name) && mib < 100, "{name}: {code} {mib} MiB {said}");
+    }
+    // What cannot be read inside an archive leaves the audit incomplete: nobody is told that all is well.
+    let (code, said, mib) = advised("swells.zip");
+    assert!(code == 3 && said.contains("swells.zip") && mib < 200, "{code} {mib} MiB {said}");
+    let (code, said, _) = advised("whole.zip");
+    assert!(code == 1 && said.contains("T-1"), "{code} {said}");
+}
+
+#[test]
 fn references_that_go_in_circles_end() {
     let Some(python) = needs("references_that_go_in_circles_end", "python3") else { return };
     let folder = tempfile::tempdir().unwrap();

@@ -42,6 +42,7 @@ mod inspection;
 #[cfg(test)]
 mod objects;
 #[cfg(test)]
+mod policy_audit;
 mod program;
 #[cfg(test)]
 mod proxying;

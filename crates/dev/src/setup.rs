@@ -99,22 +99,38 @@ const NODE: &[(Purpose, &str)] = &[
     (Bench, "@stoplight/prism-cli@5.16.0"),
 ];
 
-/// Programs built from Go modules: the program and its package path.
-const GO: &[(Purpose, &str, &str)] = &[(Test, "h2spec", "github.com/summerwind/h2spec/cmd/h2spec")];
+/// A program built from a Go module.
+struct GoProgram {
+    purpose: Purpose,
+    name: &'static str,
+    package: &'static str,
+    /// The Go that it needs at least, and the modules that it is built from, each with its version.
+    go: &'static str,
+    modules: &'static [&'static str],
+}
 
-/// The versions that the programs in [`GO`] are built from: old enough for the Go of a stable distribution.
-const GO_MOD: &str = "\
-module portcullis.invalid/tools
-
-go 1.19
-
-require (
-	github.com/fatih/color v1.15.0
-	github.com/spf13/cobra v1.7.0
-	github.com/summerwind/h2spec v2.2.1+incompatible
-	golang.org/x/net v0.17.0
-)
-";
+/// Programs built from Go modules. Those of the tests are old enough for the Go of a stable distribution.
+const GO: &[GoProgram] = &[
+    GoProgram {
+        purpose: Test,
+        name: "h2spec",
+        package: "github.com/summerwind/h2spec/cmd/h2spec",
+        go: "1.19",
+        modules: &[
+            "github.com/fatih/color v1.15.0",
+            "github.com/spf13/cobra v1.7.0",
+            "github.com/summerwind/h2spec v2.2.1+incompatible",
+            "golang.org/x/net v0.17.0",
+        ],
+    },
+    GoProgram {
+        purpose: Bench,
+        name: "vacuum",
+        package: "github.com/daveshanley/vacuum",
+        go: "1.23.0",
+        modules: &["github.com/daveshanley/vacuum v0.16.0"],
+    },
+];
 
 /// Go modules whose files (not programs) a test reads: an API document that its own project keeps.
 const GO_SOURCES: &[(Purpose, &str)] = &[(Test, "github.com/prometheus/alertmanager@v0.25.0")];
@@ -290,27 +306,36 @@ fn node(purposes: &[Purpose], missing: &mut Vec<String>) {
 
 fn go(purposes: &[Purpose], missing: &mut Vec<String>) {
     let folder = cache::folder().join("go");
-    for (_, program, module) in GO.iter().filter(|(purpose, ..)| purposes.contains(purpose)) {
-        if cache::go_bin().join(program).is_file() {
+    for GoProgram { name, package, go, modules, .. } in
+        GO.iter().filter(|program| purposes.contains(&program.purpose))
+    {
+        if cache::go_bin().join(name).is_file() {
             continue;
         }
-        eprintln!("building {program} from its Go module");
-        let installed = fs::create_dir_all(&folder)
-            .and_then(|()| fs::write(folder.join("go.mod"), GO_MOD))
+        eprintln!("building {name} from its Go module");
+        // Each in a module of its own: what one needs does not raise the versions of another.
+        let own = folder.join("build").join(name);
+        let module = format!(
+            "module portcullis.invalid/{name}\n\ngo {go}\n\nrequire (\n\t{}\n)\n",
+            modules.join("\n\t")
+        );
+        let installed = fs::create_dir_all(&own)
+            .and_then(|()| fs::write(own.join("go.mod"), module))
             .map_err(Failure::from)
             .and_then(|()| {
                 process::run_quietly(
                     Command::new("go")
-                        .args(["install", module])
+                        .args(["install", package])
                         .env("GOBIN", cache::go_bin())
                         .env("GOFLAGS", "-mod=mod -modcacherw")
-                        .current_dir(&folder),
+                        .current_dir(&own),
                 )
             });
         if let Err(error) = installed {
             missing.push(format!(
-                "{program}: install with `GOBIN={} go install {module}@latest` ({error})",
-                cache::go_bin().display()
+                "{name}: install with `GOBIN={} go install {package}` in `{}` ({error})",
+                cache::go_bin().display(),
+                own.display()
             ));
         }
     }

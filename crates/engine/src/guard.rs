@@ -55,6 +55,17 @@ pub struct Hooks {
     pub response_body: bool,
 }
 
+/// What a guard is there for, as far as a report of the policy tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It refuses, or changes what it sees.
+    Refuses,
+    /// It refuses callers that an object does not belong to.
+    ComparesObjects,
+    /// It learns for another guard, and refuses in no mode.
+    Learns,
+}
+
 /// What a guard needs of a body, asked once its head passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum BodyNeed {
@@ -251,6 +262,11 @@ impl Cx<'_> {
 pub trait Guard: Debug + Send + Sync {
     /// Which methods do something.
     fn hooks(&self) -> Hooks;
+
+    /// What it is there for; only reports ask.
+    fn role(&self) -> Role {
+        Role::Refuses
+    }
 
     /// Judges the request's head.
     fn request_head(&self, _cx: &mut Cx<'_>) -> Result<Verdict, GuardError> {

@@ -50,7 +50,7 @@ pub use denial::{Denial, LocalReply, ProblemError};
 pub use engine::{Destinations, Engine, EngineBuilder, EngineHandle, EngineRef, EngineWatch, Settings};
 pub use facts::{Claims, CredentialKind, Facts, Principal};
 pub use fields::{FieldName, Fields};
-pub use guard::{BodyNeed, Cx, Finding, Guard, GuardError, Hooks, Stage, Verdict};
+pub use guard::{BodyNeed, Cx, Finding, Guard, GuardError, Hooks, Role, Stage, Verdict};
 pub use head::{
     BodyLength, ClientCertificate, Connection, ExchangeId, Now, Origin, Request, RequestHead, ResponseHead,
     Scheme,

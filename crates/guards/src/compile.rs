@@ -6,9 +6,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use http::Method;
-use portcullis_engine::{Engine, FailMode, Mode, OperationInfo, Plan, Planned, Settings, Stage, State};
+use portcullis_engine::{Engine, FailMode, Mode, OperationInfo, Plan, Planned, Role, Settings, Stage, State};
 use portcullis_identity::KeyRingHandle;
-use portcullis_openapi::{Contract, Operation};
+use portcullis_openapi::{Contract, Operation, Security};
 
 use crate::REGISTRY;
 use crate::authenticate::{Credentials, Tokens};
@@ -52,6 +52,8 @@ pub struct OperationReport {
     pub template: Arc<str>,
     /// Who may call it.
     pub access: Access,
+    /// Whether the contract demands credentials, whatever a policy says.
+    pub demands: bool,
     /// Its guards in the order in which they run.
     pub guards: Vec<GuardReport>,
     /// What the contract says of it that cannot be enforced.
@@ -82,6 +84,8 @@ pub struct GuardReport {
     pub mode: Mode,
     /// What happens when it fails.
     pub on_error: FailMode,
+    /// What it is there for.
+    pub role: Role,
 }
 
 impl Report {
@@ -155,6 +159,10 @@ pub(crate) fn compile_behind(
             template,
             // Without the guard, the configuration opened it.
             access: run.shared.access.take().unwrap_or(Access::OpenByPolicy),
+            demands: match &operation.security {
+                Security::AnyOf(any) => !any.is_empty() && any.iter().all(|needed| !needed.all_of.is_empty()),
+                Security::Absent => false,
+            },
             guards: describe(&plan),
             unenforced: operation.unenforced.iter().map(ToString::to_string).collect(),
         });
@@ -292,6 +300,7 @@ fn describe(plan: &Plan) -> Vec<GuardReport> {
         stage: planned.stage,
         mode: planned.mode,
         on_error: planned.on_error,
+        role: planned.guard.role(),
     };
     plan.guards().iter().map(report).collect()
 }

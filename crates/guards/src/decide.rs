@@ -39,7 +39,7 @@ use std::time::Duration;
 use http::{HeaderValue, header};
 use portcullis_engine::{
     Body, BodyNeed, Code, Cx, Denial, Destination, Fields, Guard, GuardError, Hooks, Lookup, LookupFailure,
-    Period, Stage, Verdict,
+    Period, Role, Stage, Verdict,
 };
 use portcullis_identity::jose::Thumbprint;
 use portcullis_identity::oauth::check_address;
@@ -341,6 +341,10 @@ impl Asking {
 }
 
 impl Guard for Asking {
+    fn role(&self) -> Role {
+        Role::ComparesObjects
+    }
+
     fn hooks(&self) -> Hooks {
         Hooks { request_head: true, request_body: self.in_body, ..Hooks::default() }
     }

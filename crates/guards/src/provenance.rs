@@ -30,7 +30,7 @@ use std::collections::BTreeMap;
 use http::header;
 use portcullis_engine::memory::{Mark, Memory};
 use portcullis_engine::{
-    Body, BodyNeed, Code, Cx, Denial, Guard, GuardError, Hooks, MediaType, Period, Stage, Verdict,
+    Body, BodyNeed, Code, Cx, Denial, Guard, GuardError, Hooks, MediaType, Period, Role, Stage, Verdict,
 };
 use portcullis_openapi::{BodyLimits, Edit, Selector};
 use schemars::JsonSchema;
@@ -183,6 +183,10 @@ impl Show {
 }
 
 impl Guard for Show {
+    fn role(&self) -> Role {
+        Role::Learns
+    }
+
     fn hooks(&self) -> Hooks {
         Hooks { response_head: true, response_body: true, ..Hooks::default() }
     }
@@ -262,6 +266,10 @@ fn refused(needed: &Needed, why: &str) -> Denial {
 }
 
 impl Guard for Need {
+    fn role(&self) -> Role {
+        Role::ComparesObjects
+    }
+
     fn hooks(&self) -> Hooks {
         let body = self.needed.iter().any(|needed| needed.spot.is_in_body());
         Hooks { request_head: true, request_body: body, ..Hooks::default() }

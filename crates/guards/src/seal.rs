@@ -41,7 +41,7 @@ use std::sync::Arc;
 
 use http::header::{self, HeaderName, HeaderValue};
 use portcullis_engine::{
-    Body, BodyNeed, Code, Cx, Denial, Guard, GuardError, Hooks, MediaType, Stage, Verdict,
+    Body, BodyNeed, Code, Cx, Denial, Guard, GuardError, Hooks, MediaType, Role, Stage, Verdict,
 };
 use portcullis_identity::DataKeys;
 use portcullis_openapi::{
@@ -367,6 +367,10 @@ impl Values for OpeningValues<'_> {
 }
 
 impl Guard for Opening {
+    fn role(&self) -> Role {
+        Role::ComparesObjects
+    }
+
     fn hooks(&self) -> Hooks {
         Hooks { request_head: true, request_body: true, ..Hooks::default() }
     }

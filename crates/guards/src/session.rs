@@ -37,7 +37,7 @@ use http::header;
 use portcullis_engine::memory::{Mark, Memory};
 use portcullis_engine::{
     Body, BodyNeed, Claims, Code, CredentialKind, Cx, Denial, Guard, GuardError, Hooks, MediaType, Period,
-    Principal, Stage, Verdict,
+    Principal, Role, Stage, Verdict,
 };
 use portcullis_openapi::{In, SchemeKind, Security};
 use schemars::JsonSchema;
@@ -230,6 +230,10 @@ impl Needed {
 }
 
 impl Guard for Needed {
+    fn role(&self) -> Role {
+        if self.strict || self.closes { Role::Refuses } else { Role::Learns }
+    }
+
     fn hooks(&self) -> Hooks {
         Hooks { request_head: true, response_head: self.closes, ..Hooks::default() }
     }
@@ -384,6 +388,10 @@ impl Claims for User {
 }
 
 impl Guard for Opens {
+    fn role(&self) -> Role {
+        Role::Learns
+    }
+
     fn hooks(&self) -> Hooks {
         Hooks { response_head: true, response_body: true, ..Hooks::default() }
     }

@@ -87,7 +87,7 @@ impl Advisories {
         let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
         if extension == "zip" {
             let mut archive = zip::ZipArchive::new(BufReader::new(file))
-                .map_err(|e| error(format!("no ZIP archive: {e}")))?;
+                .map_err(|e| error(format!("no whole ZIP archive: {e}; fetch it again")))?;
             for at in 0..archive.len() {
                 let mut entry = archive.by_index(at).map_err(|e| error(e.to_string()))?;
                 let inner = entry.name().map(|name| name.into_owned()).unwrap_or_default();
@@ -107,9 +107,13 @@ impl Advisories {
         }
         let mut bytes = Vec::new();
         let most = MAX_ADVISORY * 16;
+        let large = || error("larger than 256 MiB; give a ZIP archive or a folder instead".to_owned());
+        if file.metadata().is_ok_and(|about| about.len() > most) {
+            return Err(large());
+        }
         let read = file.take(most + 1).read_to_end(&mut bytes).map_err(|e| error(e.to_string()))?;
         if read as u64 > most {
-            return Err(error("larger than 256 MiB; give a ZIP archive or a folder instead".to_owned()));
+            return Err(large());
         }
         let name = path.display().to_string();
         if extension == "jsonl" {

@@ -114,6 +114,7 @@ pub fn audit<'a>(inventory: &'a Inventory, advisories: &Advisories) -> Audit<'a>
             let cvss = advisory.cvss(package);
             let band = match &cvss {
                 Some((score, _)) => Band::of_score(*score),
+                None if advisory.is_notice(package) => Band::Low,
                 None => advisory.severity_word().map_or(Band::Unknown, Band::of_word),
             };
             let names: Vec<String> =

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::inventory::Package;
@@ -39,8 +39,17 @@ pub struct Severity {
     /// `CVSS_V2`, `CVSS_V3`, `CVSS_V4` or another measure.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The vector.
+    /// The vector; a broken one costs the score, not the advisory.
+    #[serde(deserialize_with = "text")]
     pub score: String,
+}
+
+/// A text; what is none is empty.
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::String(text) => text,
+        _ => String::new(),
+    })
 }
 
 /// One package of an advisory.
@@ -55,6 +64,8 @@ pub struct Affected {
     pub versions: Vec<String>,
     /// CVSS vectors for this package.
     pub severity: Vec<Severity>,
+    /// What the database adds; RustSec says here what is no flaw (`informational`).
+    pub database_specific: Value,
 }
 
 /// A package as an advisory names it.
@@ -163,6 +174,16 @@ impl Advisory {
         })
     }
 
+    /// Whether it only tells of `package` that nobody looks after it, or something else to know: no flaw.
+    pub fn is_notice(&self, package: &Package) -> bool {
+        let name = package.ecosystem.canonical_name(&package.name);
+        let mut own = self.affected.iter().filter(|affected| affected.is_about(package.ecosystem, &name));
+        own.any(|affected| {
+            let kind = affected.database_specific.get("informational").and_then(Value::as_str);
+            matches!(kind, Some("unmaintained" | "notice"))
+        })
+    }
+
     /// The word of the database where there is no vector, such as `HIGH`.
     pub fn severity_word(&self) -> Option<&str> {
         self.database_specific.get("severity").and_then(Value::as_str)
@@ -176,6 +197,20 @@ fn later(ecosystem: Ecosystem, a: Option<String>, b: Option<String>) -> Option<S
         Ok(Ordering::Less) => Some(b),
         _ => Some(a),
     }
+}
+
+/// Whether a version that is listed one by one is `version`. PyPI has many spellings of one; OSV writes Go's versions
+/// without their `v`, and Composer takes both for one.
+fn names_same(ecosystem: Ecosystem, listed: &str, version: &str) -> bool {
+    let bare = |text| str::strip_prefix(text, 'v').unwrap_or(text);
+    listed == version
+        || match ecosystem {
+            Ecosystem::PyPi => {
+                compare(ecosystem, beside(ecosystem, version, listed), listed) == Ok(Ordering::Equal)
+            }
+            Ecosystem::Go | Ecosystem::Packagist => bare(listed) == bare(version),
+            _ => false,
+        }
 }
 
 impl Affected {
@@ -192,12 +227,7 @@ impl Affected {
             .filter(|range| matches!(range.kind.as_str(), "SEMVER" | "ECOSYSTEM"))
             .collect();
         let version = &package.version;
-        let is_listed = |listed: &String| {
-            let ecosystem = package.ecosystem;
-            let same =
-                || compare(ecosystem, beside(ecosystem, version, listed), listed) == Ok(Ordering::Equal);
-            listed == version || (ecosystem == Ecosystem::PyPi && same())
-        };
+        let is_listed = |listed: &String| names_same(package.ecosystem, listed, version);
         let listed = self.versions.iter().any(is_listed);
         // Neither versions nor ranges: all of it, as for a malicious package.
         if self.versions.is_empty() && self.ranges.is_empty() {
@@ -237,10 +267,11 @@ impl Affected {
 }
 
 impl Range {
-    /// Goes through the events in the order of their versions; the last one at or below `version` decides.
+    /// Goes through the events in the order of their versions, and at one version as they stand: `fixed` before
+    /// `introduced` joins two ranges, the other way round one is empty. The last one at or below `version` decides.
     fn holds(&self, ecosystem: Ecosystem, version: &str) -> Result<bool, BadVersion> {
         let mut inside = false;
-        let mut deciding: Option<(&str, u8)> = None;
+        let mut deciding: Option<(&str, bool)> = None;
         let mut limits = self.events.iter().filter_map(|event| event.limit.as_deref()).peekable();
         if limits.peek().is_some() {
             let mut below = false;
@@ -252,33 +283,28 @@ impl Range {
             }
         }
         for event in &self.events {
-            // At one version: first what begins, then what ends.
-            let (at, opens, rank) = match event {
-                Event { introduced: Some(at), .. } => (at.as_str(), true, 0),
-                Event { fixed: Some(at), .. } => (at.as_str(), false, 1),
-                Event { last_affected: Some(at), .. } => (at.as_str(), false, 2),
+            let (at, opens, last) = match event {
+                Event { introduced: Some(at), .. } => (at.as_str(), true, false),
+                Event { fixed: Some(at), .. } => (at.as_str(), false, false),
+                Event { last_affected: Some(at), .. } => (at.as_str(), false, true),
                 _ => continue,
             };
             let order = match opens && at == "0" {
                 true => Ordering::Greater,
                 false => compare(ecosystem, beside(ecosystem, version, at), at)?,
             };
-            let reached = if rank == 2 { order == Ordering::Greater } else { order != Ordering::Less };
+            let reached = if last { order == Ordering::Greater } else { order != Ordering::Less };
             if !reached {
                 continue;
             }
             let later = match deciding {
                 None => true,
                 Some(_) if opens && at == "0" => false,
-                Some(("0", 0)) => true,
-                Some((known, known_rank)) => match compare(ecosystem, at, known)? {
-                    Ordering::Greater => true,
-                    Ordering::Equal => rank > known_rank,
-                    Ordering::Less => false,
-                },
+                Some(("0", true)) => true,
+                Some((known, _)) => compare(ecosystem, at, known)? != Ordering::Less,
             };
             if later {
-                deciding = Some((at, rank));
+                deciding = Some((at, opens));
                 inside = opens;
             }
         }

@@ -54,6 +54,19 @@ fn ranges_begin_and_end_where_they_say() {
         );
     }
 
+    // At one version they come as they stand: two ranges that touch are one, one that ends where it begins is empty.
+    let touching = ranged(
+        "npm",
+        json!([
+            { "introduced": "0" }, { "fixed": "1.0.3" }, { "introduced": "1.0.3" }, { "fixed": "2.0.0" }
+        ]),
+    );
+    assert_eq!(fixed(&touching, Ecosystem::Npm, "1.0.3"), yes("2.0.0"));
+    assert_eq!(fixed(&touching, Ecosystem::Npm, "1.1.1"), yes("2.0.0"));
+    let empty = ranged("npm", json!([{ "introduced": "1.0.0" }, { "fixed": "1.0.0" }]));
+    assert_eq!(fixed(&empty, Ecosystem::Npm, "1.0.0"), Answer::No);
+    assert_eq!(fixed(&empty, Ecosystem::Npm, "1.2.0"), Answer::No);
+
     let last = ranged("PyPI", json!([{ "introduced": "1.0" }, { "last_affected": "1.5" }]));
     assert_eq!(fixed(&last, Ecosystem::PyPi, "1.5.0"), Answer::Yes { fixed: None });
     assert_eq!(fixed(&last, Ecosystem::PyPi, "1.5.post1"), Answer::No);
@@ -208,4 +221,57 @@ fn a_folder_a_zip_and_the_catalogue_of_exploited_flaws() {
     let path: Vec<&str> = audit.vulnerable[0].path.iter().map(|package| package.name.as_str()).collect();
     assert_eq!(path, ["top", "deep"]);
     assert!(advisories.read(&folder.path().join("absent")).is_err());
+}
+
+#[test]
+fn listed_versions_are_found_in_the_spelling_of_lock_files() {
+    for (ecosystem, listed, version) in [
+        ("Go", "1.2.3", "v1.2.3"),
+        ("Go", "2.0.0+incompatible", "v2.0.0+incompatible"),
+        ("Packagist", "v1.7.0", "1.7.0"),
+        ("PyPI", "1.0.0a1", "1.0.0-alpha.1"),
+        ("npm", "1.2.3", "1.2.3"),
+    ] {
+        let known = advisory(json!({ "id": "T-2", "affected": [{
+            "package": { "ecosystem": ecosystem, "name": "thing" }, "versions": [listed] }] }));
+        let ecosystem: Ecosystem = ecosystem.parse().unwrap();
+        assert_eq!(fixed(&known, ecosystem, version), Answer::Yes { fixed: None }, "{ecosystem} {version}");
+        assert_eq!(fixed(&known, ecosystem, "9.9.9"), Answer::No, "{ecosystem}");
+    }
+}
+
+#[test]
+fn a_broken_score_does_not_hide_the_flaw() {
+    let long = format!("CVSS:4.0/{}", "AV:N/".repeat(50_000));
+    for score in [
+        json!(null),
+        json!(9.8),
+        json!(["9.8"]),
+        json!("CVSS:3.1/AV:Z"),
+        json!("NaN"),
+        json!(""),
+        json!(long),
+    ] {
+        let known = advisory(json!({ "id": "T-3", "severity": [{ "type": "CVSS_V3", "score": score }],
+            "affected": [{ "package": { "ecosystem": "npm", "name": "thing" } }] }));
+        assert_eq!(fixed(&known, Ecosystem::Npm, "1.0.0"), Answer::Yes { fixed: None });
+        assert_eq!(known.cvss(&package(Ecosystem::Npm, "thing", "1.0.0")), None);
+    }
+}
+
+#[test]
+fn that_nobody_looks_after_a_package_is_low() {
+    for (informational, band) in
+        [(json!("unmaintained"), Band::Low), (json!(null), Band::Unknown), (json!("unsound"), Band::Unknown)]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let known = json!({ "id": "RUSTSEC-1", "affected": [{ "package": { "ecosystem": "crates.io", "name": "thing" },
+            "database_specific": { "informational": informational } }] });
+        fs::write(folder.path().join("one.json"), known.to_string()).unwrap();
+        let mut inventory = Inventory::default();
+        inventory.add(package(Ecosystem::CratesIo, "thing", "1.0.0"), false);
+        let mut advisories = Advisories::for_packages([&inventory]);
+        advisories.read(folder.path()).unwrap();
+        assert_eq!(audit(&inventory, &advisories).vulnerable.first().map(|flaw| flaw.band), Some(band));
+    }
 }

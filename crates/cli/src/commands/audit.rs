@@ -94,6 +94,29 @@ pub(crate) fn run(args: &Args) -> Result {
     args.output.finish(report, now)
 }
 
+/// Reads a file of at most `most` bytes; of a larger one, or one without end, nothing is kept.
+///
+/// # Errors
+/// If it cannot be read or is larger.
+pub(crate) fn read_file(path: &Path, most: u64) -> Result<Vec<u8>> {
+    let unreadable =
+        |error: std::io::Error| Failure::Usage(format!("`{}` cannot be read: {error}", path.display()));
+    let large = |size: String| {
+        Failure::Usage(format!("`{}` has {size} bytes, expected at most {most}", path.display()))
+    };
+    let file = File::open(path).map_err(unreadable)?;
+    let size = file.metadata().map_err(unreadable)?.len();
+    if size > most {
+        return Err(large(size.to_string()));
+    }
+    let mut bytes = Vec::new();
+    file.take(most + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    match bytes.len() as u64 > most {
+        true => Err(large(format!("more than {most}"))),
+        false => Ok(bytes),
+    }
+}
+
 /// What the paths lead to, by kind.
 #[derive(Debug, Default)]
 struct Found {
@@ -118,13 +141,6 @@ impl Found {
                 )));
             }
             return Ok(());
-        }
-        if metadata.len() > MAX_BYTES {
-            return Err(Failure::Usage(format!(
-                "`{}` has {} bytes, expected at most {MAX_BYTES}",
-                path.display(),
-                metadata.len()
-            )));
         }
         if is_policy(path) {
             self.policies.push(path.to_owned());

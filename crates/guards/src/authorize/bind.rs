@@ -5,7 +5,9 @@ use std::ops::ControlFlow;
 
 use http::header::{self, HeaderName};
 use portcullis_engine::body::parse_json;
-use portcullis_engine::{Body, BodyNeed, Bounds, Cx, Denial, Guard, GuardError, Hooks, MediaType, Verdict};
+use portcullis_engine::{
+    Body, BodyNeed, Bounds, Cx, Denial, Guard, GuardError, Hooks, MediaType, Role, Verdict,
+};
 use portcullis_inspect::Place as Part;
 use portcullis_inspect::leaves::{self, Format, Leaf, Name};
 use portcullis_openapi::LenientName;
@@ -221,6 +223,10 @@ fn verdict(result: Result<(), Denial>) -> Verdict {
 }
 
 impl Guard for Bound {
+    fn role(&self) -> Role {
+        Role::ComparesObjects
+    }
+
     fn hooks(&self) -> Hooks {
         Hooks { request_head: true, request_body: true, ..Hooks::default() }
     }

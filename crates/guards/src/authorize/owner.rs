@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::{Method, StatusCode, header};
-use portcullis_engine::{Body, BodyNeed, Cx, Denial, Guard, GuardError, Hooks, LookupFailure, Verdict};
+use portcullis_engine::{Body, BodyNeed, Cx, Denial, Guard, GuardError, Hooks, LookupFailure, Role, Verdict};
 use portcullis_openapi::Operation;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -156,6 +156,10 @@ fn refused(reason: &'static str) -> Verdict {
 }
 
 impl Guard for Owned {
+    fn role(&self) -> Role {
+        Role::ComparesObjects
+    }
+
     fn hooks(&self) -> Hooks {
         let reads = self.read.is_none();
         Hooks { request_head: true, response_head: reads, response_body: reads, request_body: false }

@@ -24,7 +24,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<Inventory, ReadError> {
         }
         let name = line.split([' ', '!']).next().unwrap_or(line);
         match (section, indent) {
-            ("GEM", 4) => {
+            // A gem from a Git repository is judged by the version that it calls itself.
+            ("GEM" | "GIT", 4) => {
                 let version = line.split_once(" (").and_then(|(_, rest)| rest.strip_suffix(')'));
                 let Some(version) = version else { continue };
                 // What follows the hyphen is a platform, such as `x86_64-linux`.
@@ -38,8 +39,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<Inventory, ReadError> {
                 this = Some(id);
                 by_name.entry(name).or_default().push(id);
             }
-            ("GEM", 6) => needs.extend(this.map(|this| (this, name))),
-            ("GIT" | "PATH", 4) => {
+            ("GEM" | "GIT", 6) => needs.extend(this.map(|this| (this, name))),
+            ("PATH", 4) => {
                 inventory.note(format!("`{name}` does not come from a gem server: not judged"));
             }
             ("DEPENDENCIES", 2) => direct.push(name),

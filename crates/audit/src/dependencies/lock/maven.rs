@@ -1,5 +1,6 @@
 //! `pom.xml`: what it names itself, its properties filled in. What a parent or an import decides is not in the
-//! file; a resolved list (`gradle.lockfile`, a CycloneDX SBOM) has it.
+//! file; a resolved list (`gradle.lockfile`, a CycloneDX SBOM) has it. A parent's managed versions are those that its
+//! modules get.
 
 use std::collections::HashMap;
 
@@ -24,6 +25,8 @@ struct Project {
     dependencies: Vec<Dependency>,
     managed: Vec<Dependency>,
     has_parent: bool,
+    /// `packaging` is `pom`: the parent of others.
+    is_parent: bool,
     found: bool,
 }
 
@@ -65,6 +68,18 @@ pub(super) fn read(bytes: &[u8]) -> Result<Inventory, ReadError> {
         };
         let id = inventory.add(package, scope == "test");
         inventory.direct(id);
+    }
+    if project.is_parent {
+        for managed in project.managed.iter().filter(|managed| managed.scope != "import") {
+            let fill = |text: &str| fill(text, &project.properties);
+            let version = fill(&managed.version);
+            if version.is_empty() || version.contains(['$', '[', '(', ',']) {
+                continue;
+            }
+            let name = format!("{}:{}", fill(&managed.group), fill(&managed.artifact));
+            let package = Package { ecosystem: Ecosystem::Maven, name, version };
+            inventory.add(package, managed.scope == "test");
+        }
     }
     Ok(inventory)
 }
@@ -131,6 +146,7 @@ fn end(project: &mut Project, path: &[String], text: &str, current: &mut Depende
     match path.as_slice() {
         ["project"] => project.found = true,
         ["project", "parent"] => project.has_parent = true,
+        ["project", "packaging"] => project.is_parent = text == "pom",
         ["project", field @ ("version" | "groupId" | "artifactId")] => {
             // The project's own coordinates win over the parent's.
             for name in [format!("project.{field}"), format!("pom.{field}")] {

@@ -51,6 +51,33 @@ source = "git+https://example.com/b#abc"
 }
 
 #[test]
+fn yarn_lock_with_quoted_keys() {
+    let inventory = read_as(
+        "yarn.lock",
+        "# yarn lockfile v1\r\n\r\n\"@s/a@^1\":\r\n  \"resolved\" \"https://example.com/a\"\r\n  \"version\" \"1.2.0\"\r\n  \
+         dependencies:\r\n    \"b\" \"^2\"\r\n\r\nb@^2:\r\n  version \"2.0.1\"\r\n\r\nc@^3:\r\n  resolved \"x\"\r\n",
+    );
+    assert_eq!(seen(&inventory), ["@s/a@1.2.0 <- @s/a", "b@2.0.1 <- @s/a/b"]);
+    assert_eq!(inventory.notes(), ["`c` has no version: not judged"]);
+}
+
+#[test]
+fn a_parent_pom_is_judged_by_what_it_manages() {
+    let pom = |packaging: &str| {
+        format!(
+            "<project><groupId>g</groupId><artifactId>own</artifactId><version>1</version>{packaging}\
+             <properties><v>2.1</v></properties><dependencyManagement><dependencies>\
+             <dependency><groupId>g</groupId><artifactId>a</artifactId><version>${{v}}</version></dependency>\
+             <dependency><groupId>g</groupId><artifactId>bom</artifactId><version>3</version><type>pom</type>\
+             <scope>import</scope></dependency></dependencies></dependencyManagement></project>"
+        )
+    };
+    let parent = read_as("pom.xml", &pom("<packaging>pom</packaging>"));
+    assert_eq!(seen(&parent), ["g:a@2.1 <- g:a"]);
+    assert!(seen(&read_as("pom.xml", &pom(""))).is_empty(), "managed is not used");
+}
+
+#[test]
 fn package_lock_of_every_version() {
     let flat = read_as(
         "package-lock.json",
@@ -198,7 +225,7 @@ fn java_php_ruby_and_dotnet() {
         "Gemfile.lock",
         "GIT\n  remote: https://example.com/g.git\n  specs:\n    g (0.1)\n\nGEM\n  remote: https://example.com/\n  specs:\n    a (1.0.0)\n      b (>= 1)\n    b (1.5.0-x86_64-linux)\n\nPLATFORMS\n  ruby\n\nDEPENDENCIES\n  a\n  g!\n",
     );
-    assert_eq!(seen(&bundler), ["a@1.0.0 <- a", "b@1.5.0 <- a/b"]);
+    assert_eq!(seen(&bundler), ["a@1.0.0 <- a", "b@1.5.0 <- a/b", "g@0.1 <- g"]);
     let nuget = read_as(
         "packages.lock.json",
         r#"{ "version": 1, "dependencies": { "net8.0": { "A": { "type": "Direct", "resolved": "1.0.0", "dependencies": { "b": "2.0.0" } }, "B": { "type": "Transitive", "resolved": "2.0.0" }, "own": { "type": "Project" } } } }"#,

@@ -13,7 +13,9 @@ pub(super) fn read(bytes: &[u8]) -> Result<Inventory, ReadError> {
     if lock.contains("\n__metadata:") || lock.starts_with("__metadata:") {
         return berry(bytes);
     }
-    if !lock.contains("yarn lockfile v1") && !lock.lines().any(|line| line.starts_with("  version ")) {
+    if !lock.contains("yarn lockfile v1")
+        && !lock.lines().any(|line| line.starts_with("  version ") || line.starts_with("  \"version\" "))
+    {
         return Err(ReadError::new(
             "neither `# yarn lockfile v1` nor `__metadata` in it: expected a yarn.lock",
         ));
@@ -43,8 +45,12 @@ fn classic(lock: &str) -> Inventory {
         }
         let Some(entry) = entries.last_mut() else { continue };
         if indent <= 2 {
-            in_needs = matches!(line, "dependencies:" | "optionalDependencies:");
-            if let Some(version) = line.strip_prefix("version ") {
+            // Some tools quote the keys too.
+            in_needs =
+                matches!(unquoted(line.trim_end_matches(':')), "dependencies" | "optionalDependencies");
+            if let Some((key, version)) = line.split_once(' ')
+                && unquoted(key) == "version"
+            {
                 entry.version = unquoted(version.trim());
             }
         } else if in_needs && let Some((name, range)) = line.split_once(' ') {
@@ -114,6 +120,10 @@ fn index<'a>(entries: &[Entry<'a>], inventory: &mut Inventory) -> HashMap<&'a st
     let mut by_descriptor = HashMap::new();
     for entry in entries {
         let Some(first) = entry.descriptors.first() else { continue };
+        if entry.version.is_empty() {
+            inventory.note(format!("`{}` has no version: not judged", name(first)));
+            continue;
+        }
         let package = Package {
             ecosystem: Ecosystem::Npm,
             name: name(first).to_owned(),

@@ -101,9 +101,7 @@ pub(super) fn collect(
 }
 
 fn read(path: &Path, edits: bool, now: OffsetDateTime) -> Result<Audit> {
-    let unreadable =
-        |error: std::io::Error| Failure::Usage(format!("`{}` cannot be read: {error}", path.display()));
-    let bytes = std::fs::read(path).map_err(unreadable)?;
+    let bytes = super::read_file(path, super::MAX_BYTES)?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let options =

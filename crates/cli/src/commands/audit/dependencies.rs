@@ -1,7 +1,5 @@
 //! Lock files and SBOMs in a report: known vulnerabilities, each with its way into the project and its fix.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use portcullis_audit::dependencies::{Advisories, Band, Inventory, Vulnerable, audit, lock};
@@ -42,13 +40,7 @@ pub(crate) fn is_lock(path: &Path) -> bool {
 /// If it cannot be read, is too large, or is of another kind.
 pub(crate) fn read(path: &Path) -> Result<Inventory> {
     let wrong = |what: String| Failure::Usage(format!("{}: {what}", path.display()));
-    let file = File::open(path).map_err(|error| wrong(error.to_string()))?;
-    let mut bytes = Vec::new();
-    let read =
-        file.take(lock::MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| wrong(error.to_string()))?;
-    if read as u64 > lock::MAX_BYTES {
-        return Err(wrong(format!("larger than {} MiB", lock::MAX_BYTES >> 20)));
-    }
+    let bytes = super::read_file(path, lock::MAX_BYTES)?;
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     lock::read(name, &bytes).map_err(|error| wrong(error.to_string()))
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use portcullis_engine::{FailMode, Mode, Owasp, Stage, State as Counters};
+use portcullis_engine::{FailMode, Mode, Owasp, Role, Stage, State as Counters};
 use portcullis_guards::{Access, OperationReport, Report as Compiled};
 use time::{Date, OffsetDateTime};
 
@@ -63,8 +63,9 @@ const CHECKS: &[Check] = &[
     Check {
         code: "policy-object-unbound",
         title: "nothing compares an object's owner with the caller",
-        page: "Operations on one object (a parameter in the path) for which the gateway demands credentials and no \
-               `authorize` guard: whoever may call may name any object.",
+        page: "Operations on one object (a parameter in the path) for which the gateway demands credentials, and nothing \
+               that compares the object with the caller (`authorize.bind` or `authorize.owner`, `provenance.needs`, \
+               `seal`, `decide`) in enforce mode: whoever may call may name any object.",
         owasp: Owasp::Api1,
         cwe: 639,
         severity: Severity::Medium,
@@ -75,20 +76,29 @@ const CHECKS: &[Check] = &[
         hits: |one| {
             one.template.contains('{')
                 && matches!(one.access, Access::Credentials(_))
-                && !one.guards.iter().any(|guard| guard.name == "authorize")
+                && !one
+                    .guards
+                    .iter()
+                    .any(|guard| guard.role == Role::ComparesObjects && guard.mode == Mode::Enforce)
         },
     },
     Check {
         code: "policy-monitor",
         title: "a guard only watches",
-        page: "Guards in monitor mode refuse nothing: what they would have stopped went through.",
+        page: "Guards in monitor mode refuse nothing: what they would have stopped went through. A guard of which a part \
+               only watches unless it is asked for, such as the check of answers, is not meant.",
         owasp: Owasp::Api8,
         cwe: 693,
         severity: Severity::Medium,
         fix: "Look at what they would have refused (`portcullis log`), then set `mode: enforce`.",
         yaml: Some("mode: enforce\n"),
         hits: |one| {
-            one.guards.iter().any(|guard| guard.mode == Mode::Monitor && guard.stage != Stage::Observe)
+            one.guards.iter().any(|guard| {
+                guard.mode == Mode::Monitor
+                    && guard.stage != Stage::Observe
+                    && guard.role != Role::Learns
+                    && !enforced(one, guard.name)
+            })
         },
     },
     Check {
@@ -114,6 +124,26 @@ const CHECKS: &[Check] = &[
         fix: "Set `validate: { mode: enforce }`.",
         yaml: Some("validate: { mode: enforce }\n"),
         hits: |one| !enforced(one, "validate"),
+    },
+    Check {
+        code: "policy-security-overruled",
+        title: "the policy opens what the contract protects",
+        page: "Operations for which the contract demands credentials, and a policy says `public: true` or switches \
+               `authenticate` off or to monitor.",
+        owasp: Owasp::Api2,
+        cwe: 306,
+        severity: Severity::High,
+        fix: "Take `public: true` out of the policy; if anyone may call it, say `security: []` in the contract.",
+        yaml: None,
+        hits: |one| {
+            one.demands
+                && match one.access {
+                    Access::OpenByPolicy => true,
+                    // A scheme that is left to the API is open here by the contract.
+                    Access::OpenByContract | Access::OpenBySilence => false,
+                    Access::Credentials(_) => !enforced(one, "authenticate"),
+                }
+        },
     },
     Check {
         code: "policy-contract-ahead",

@@ -310,7 +310,7 @@ fn sized(bytes: &[u8]) -> Vec<u8> {
     [&length.to_be_bytes()[..], bytes].concat()
 }
 
-fn max_age(value: &str) -> Option<u64> {
+pub(crate) fn max_age(value: &str) -> Option<u64> {
     let directive = value.split(';').map(str::trim).find_map(|one| {
         let (name, age) = one.split_once('=')?;
         name.trim().eq_ignore_ascii_case("max-age").then_some(age)

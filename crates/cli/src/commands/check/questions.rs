@@ -416,8 +416,15 @@ fn headers(probe: &Probe<'_>, _: &mut Report) -> Result<Outcome> {
     if private && !has("cache-control", &uncached) {
         wrong.push("private data may be cached (`Cache-Control: no-store`)".into());
     }
-    if probe.endpoint.tls && answer.header("strict-transport-security").is_none() {
-        wrong.push("`Strict-Transport-Security` is missing".into());
+    if probe.endpoint.tls {
+        match answer.header("strict-transport-security") {
+            None => wrong.push("`Strict-Transport-Security` is missing".into()),
+            // RFC 6797 section 6.1.1: zero takes the host off the browser's list.
+            Some(value) if transport::max_age(value).is_none_or(|seconds| seconds == 0) => {
+                wrong.push("`Strict-Transport-Security` has no `max-age` that lasts".into());
+            }
+            Some(_) => {}
+        }
     }
     let version = |value: &str| value.contains('/') && value.bytes().any(|byte| byte.is_ascii_digit());
     if has("server", &version)

@@ -19,6 +19,7 @@ use portcullis_openapi::Contract;
 use portcullis_watch::Recording;
 use time::{Duration, OffsetDateTime};
 
+use super::audit;
 use super::scan::Scanning;
 use crate::config::{self, Config, DEFAULT_FILE, Overrides};
 use crate::control::{self, Ask};
@@ -287,11 +288,7 @@ fn counts(item: &Item) -> bool {
 
 fn read_report(path: &Path) -> Result<Report> {
     let wrong = |what: String| Failure::Usage(format!("`{}` {what}", path.display()));
-    let size = std::fs::metadata(path).map_err(|error| wrong(format!("cannot be read: {error}")))?.len();
-    if size > MAX_REPORT {
-        return Err(wrong(format!("has {size} bytes, expected at most {MAX_REPORT}")));
-    }
-    let bytes = std::fs::read(path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+    let bytes = audit::read_file(path, MAX_REPORT)?;
     serde_json::from_slice(&bytes).map_err(|error| {
         wrong(format!("is no report: {error}; expected what `portcullis scan -o report.json` writes"))
     })

@@ -103,3 +103,39 @@ pub(super) const RULES: &[Peer] = &[
         "by what the URL says; words in a description are not needed",
     ),
 ];
+
+/// vacuum's rules that Spectral's rule set has, under Spectral's names.
+const VACUUM: &[&str] = &[
+    "array-limit",
+    "auth-insecure-schemes",
+    "constrained-additionalProperties",
+    "define-error-responses-401",
+    "define-error-responses-500",
+    "define-error-validation",
+    "integer-format",
+    "integer-limit",
+    "jwt-best-practices",
+    "no-additionalProperties",
+    "no-api-keys-in-url",
+    "no-credentials-in-url",
+    "no-http-basic",
+    "no-numeric-ids",
+    "rate-limit",
+    "rate-limit-retry-after",
+    "string-limit",
+    "string-restricted",
+];
+
+/// What vacuum calls the rule that Spectral calls `name`, where it has one.
+pub(super) fn vacuums(name: &str) -> Option<&'static str> {
+    let renamed = match name {
+        "rate-limit-responses-429" => "define-error-responses-429",
+        "read-restricted" => "protection-global-safe",
+        "write-restricted" => "protection-global-unsafe-strict",
+        "no-server-http" => "security-hosts-https-oas3",
+        // One rule for both ways to write a bound.
+        "integer-limit-legacy" => "integer-limit",
+        name => return VACUUM.iter().find(|own| **own == name).copied(),
+    };
+    Some(renamed)
+}
