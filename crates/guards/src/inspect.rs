@@ -11,7 +11,9 @@
 //! leaves its folder, or cannot be looked into, is refused.
 //!
 //! A value gets a score of 0 to 100; from `threshold` on (70) it is refused. `portcullis inspect VALUE` shows how a
-//! value is judged, and why.
+//! value is judged, and why. What a request may cost to judge grows with its length and has an end: where the values of a
+//! request take more work than any ordinary text, the request is refused as `excess`, and nothing passes unseen. A kind
+//! that is off, watched or excepted hides no other: the rest of the value is judged all the same.
 //!
 //! **The attack.** A value becomes code: it reads the database, runs in another user's browser, starts a program.
 //! OWASP API8:2023, API7:2023; CWE-74 and its kin (each code names its own).
@@ -47,7 +49,7 @@ use std::ops::ControlFlow;
 
 use portcullis_engine::{Body, BodyNeed, Code, Cx, Denial, Guard, GuardError, Hooks, Stage, Verdict};
 use portcullis_inspect::leaves::{self, Format, Leaf};
-use portcullis_inspect::{Class, SUSPICIOUS, inspect};
+use portcullis_inspect::{Budget, Class, Classes, SUSPICIOUS, inspect_within};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use time::Date;
@@ -141,6 +143,11 @@ codes! {
         "a value carries a server-side include"
         attack "The server that delivers the value runs the directive."
         client "Send the value as plain text."
+        operator "`portcullis inspect VALUE` explains the verdict; an `except` of the `inspect` guard lets a field through.";
+    INSPECT_EXCESS = "inspect-excess" 403 Api4 400 Medium
+        "a request is made to be costly to judge"
+        attack "Denial of service: repetitions of what inspection has to look at twice use up the server's time."
+        client "Send ordinary values; if they are ordinary, report the reference to the API's operator."
         operator "`portcullis inspect VALUE` explains the verdict; an `except` of the `inspect` guard lets a field through.";
     INSPECT_UPLOAD = "inspect-upload" 403 Api8 434 High
         "a file is not what it says it is, or is harmful"
@@ -307,6 +314,23 @@ struct Rules {
     exceptions: Vec<Exception>,
 }
 
+/// A search through the leaves of a request's head or of its body.
+struct Search {
+    /// Seconds since the Unix epoch.
+    now: u64,
+    /// How many bytes are searched.
+    bytes: usize,
+    /// The work that they may cost together.
+    budget: Budget,
+    found: Vec<Found>,
+}
+
+impl Search {
+    fn of(bytes: usize, cx: &Cx<'_>) -> Search {
+        Search { now: cx.now.unix_ns / 1_000_000_000, bytes, budget: Budget::of(bytes), found: Vec::new() }
+    }
+}
+
 /// Something that was found, and whether it is refused.
 struct Found {
     code: &'static Code,
@@ -316,25 +340,41 @@ struct Found {
 
 impl Rules {
     /// Judges one leaf; what is to be refused ends the search.
-    fn judge(&self, leaf: &Leaf<'_>, json: bool, now: u64, found: &mut Vec<Found>) -> ControlFlow<()> {
+    fn judge(&self, leaf: &Leaf<'_>, json: bool, search: &mut Search) -> ControlFlow<()> {
         let threshold = match self.fields.judged(leaf, json) {
             Judged::No => return ControlFlow::Continue(()),
             Judged::Strictly => self.threshold.min(SUSPICIOUS),
             Judged::Freely => self.threshold,
         };
-        let Some(verdict) = inspect(&leaf.bytes, leaf.place).filter(|verdict| verdict.score >= threshold)
-        else {
-            return ControlFlow::Continue(());
-        };
-        let mode = self.modes.get(verdict.class as usize).copied().unwrap_or(GuardMode::Enforce);
-        let name = leaf.name.to_string();
-        if mode == GuardMode::Off || self.excepts(&name, verdict.class, now) {
-            return ControlFlow::Continue(());
+        let mut passed = Classes::default();
+        // An attack that passes here must not hide one of another kind behind it: without its kind the value is judged
+        // again.
+        loop {
+            let verdict = inspect_within(&leaf.bytes, leaf.place, passed, &mut search.budget);
+            let Some(verdict) = verdict.filter(|verdict| verdict.score >= threshold) else {
+                return ControlFlow::Continue(());
+            };
+            let mode = self.modes.get(verdict.class as usize).copied().unwrap_or(GuardMode::Enforce);
+            let name = leaf.name.to_string();
+            let excepted = mode == GuardMode::Off || self.excepts(&name, verdict.class, search.now);
+            if !excepted {
+                // The reason says where and what, never the value: it may be a secret, and it may be an attack on who
+                // reads it.
+                search.found.push(Found {
+                    code: code_of(verdict.class),
+                    reason: format!("`{name}`: {verdict}"),
+                    enforced: mode == GuardMode::Enforce,
+                });
+                if mode == GuardMode::Enforce {
+                    return ControlFlow::Break(());
+                }
+            }
+            // Whoever lets costly values pass pays for them.
+            search.budget = Budget::of(search.bytes);
+            if verdict.class == Class::Excess || !passed.insert(verdict.class) {
+                return ControlFlow::Continue(());
+            }
         }
-        let enforced = mode == GuardMode::Enforce;
-        // The reason says where and what, never the value: it may be a secret, and it may be an attack on who reads it.
-        found.push(Found { code: code_of(verdict.class), reason: format!("`{name}`: {verdict}"), enforced });
-        if enforced { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
     fn excepts(&self, name: &str, class: Class, now: u64) -> bool {
@@ -383,14 +423,15 @@ impl Guard for Rules {
     }
 
     fn request_head(&self, cx: &mut Cx<'_>) -> Result<Verdict, GuardError> {
-        let now = cx.now.unix_ns / 1_000_000_000;
-        let mut found = Vec::new();
+        let fields = cx.request.headers.iter().map(|(_, value)| value.as_bytes().len());
+        let query = cx.request.query().map_or(0, str::len);
+        let mut search = Search::of(cx.request.path().len() + query + fields.sum::<usize>(), cx);
         let mut ended = false;
         let mut visit = |leaf: Leaf<'_>| {
             if ended {
                 return ControlFlow::Break(());
             }
-            let flow = self.judge(&leaf, false, now, &mut found);
+            let flow = self.judge(&leaf, false, &mut search);
             ended = flow.is_break();
             flow
         };
@@ -401,7 +442,7 @@ impl Guard for Rules {
         for (name, value) in &cx.request.headers {
             leaves::header(name.as_str(), value.as_bytes(), &mut visit);
         }
-        Ok(Rules::answer(found, cx))
+        Ok(Rules::answer(search.found, cx))
     }
 
     fn reads_request_body(&self, cx: &Cx<'_>) -> BodyNeed {
@@ -410,9 +451,8 @@ impl Guard for Rules {
     }
 
     fn request_body(&self, cx: &mut Cx<'_>, body: &Body) -> Result<Verdict, GuardError> {
-        let now = cx.now.unix_ns / 1_000_000_000;
-        let mut found = Vec::new();
         let bytes = body.bytes();
+        let mut search = Search::of(bytes.len(), cx);
         if bytes.is_empty() {
             return Ok(Verdict::Pass);
         }
@@ -425,29 +465,29 @@ impl Guard for Rules {
                 _ if self.whole_files && is_opaque(cx.request) => vec![whole_file(bytes, text)],
                 _ => Vec::new(),
             };
-            if let Some(verdict) = self.uploads.judge(&files, cx, &mut found) {
+            if let Some(verdict) = self.uploads.judge(&files, cx, &mut search.found) {
                 return Ok(verdict);
             }
         }
         // What only looks like JSON was not held to what the contract says of JSON.
         let json = essence.ends_with("/json") || essence.ends_with("+json");
         let read =
-            leaves::body(bytes, format, text, &mut |leaf: Leaf<'_>| self.judge(&leaf, json, now, &mut found));
+            leaves::body(bytes, format, text, &mut |leaf: Leaf<'_>| self.judge(&leaf, json, &mut search));
         if read.is_err() && format == Format::Json {
             // Whether broken JSON passes is the `validate` guard's business; what passes is judged as text.
-            let mut visit = |leaf: Leaf<'_>| self.judge(&leaf, false, now, &mut found);
+            let mut visit = |leaf: Leaf<'_>| self.judge(&leaf, false, &mut search);
             let _ = leaves::body(bytes, Format::guess(bytes), text, &mut visit);
         } else if let Err(malformed) = read
             && self.malformed != GuardMode::Off
         {
             let reason = format!("expected {} at byte {}", malformed.expected, malformed.at);
-            found.push(Found {
+            search.found.push(Found {
                 code: &INSPECT_MALFORMED,
                 reason,
                 enforced: self.malformed == GuardMode::Enforce,
             });
         }
-        Ok(Rules::answer(found, cx))
+        Ok(Rules::answer(search.found, cx))
     }
 }
 
@@ -470,6 +510,7 @@ fn code_of(class: Class) -> &'static Code {
         Class::Deserialization => &INSPECT_DESERIALIZATION,
         Class::Ssrf => &INSPECT_SSRF,
         Class::Ssi => &INSPECT_SSI,
+        Class::Excess => &INSPECT_EXCESS,
     }
 }
 

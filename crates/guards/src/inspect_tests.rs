@@ -68,6 +68,34 @@ fn modes_and_exceptions() {
 }
 
 #[test]
+fn what_passes_hides_nothing_of_another_kind() {
+    let both = call("POST", "/posts").json(r#"{"html":"1' or '1'='1 <script>alert(1)</script>"}"#);
+    for policies in [
+        json!({ "inspect": { "classes": { "xss": "off" } } }),
+        json!({ "inspect": { "classes": { "xss": "monitor" } } }),
+        json!({ "inspect": { "except": [{ "field": "/html", "classes": ["xss"], "reason": "editors write HTML" }] } }),
+    ] {
+        assert_eq!(went(policies, &both), "inspect-sql");
+    }
+}
+
+#[test]
+fn what_is_costly_to_judge_is_refused() {
+    let costly = "window['{{O:1:\\u0041..etc/passwd+ADw-~window['+%2525".repeat(200);
+    let post = || call("POST", "/posts").json(&json!({ "text": costly, "id": "x' or 'a'='a" }).to_string());
+    let code = went(json!({}), &post());
+    assert_ne!(code, "permitted");
+    // In a body of many small values, too: they share what one body may cost.
+    let many: Vec<String> = (0..400).map(|n| format!("[[{{%{n}%25;ls")).collect();
+    let body = json!({ "many": many, "last": "x' or 'a'='a" }).to_string();
+    assert_ne!(went(json!({}), &call("POST", "/posts").json(&body)), "permitted");
+    // Whoever lets it pass has the rest judged all the same.
+    let watched =
+        json!({ "inspect": { "classes": { "excess": "monitor", "template": "off", "command": "off" } } });
+    assert_ne!(went(watched, &post()), "permitted");
+}
+
+#[test]
 fn mistakes_are_named() {
     let found = errors(
         SHOP,

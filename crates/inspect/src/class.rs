@@ -36,11 +36,31 @@ pub enum Class {
     Ssrf,
     /// A server-side include.
     Ssi,
+    /// More work to judge than any ordinary text: repetitions that are there to tire the reader.
+    Excess,
+}
+
+/// A set of kinds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Classes(u32);
+
+impl Classes {
+    /// Adds `class`; `false` where it was there already.
+    pub fn insert(&mut self, class: Class) -> bool {
+        let new = !self.contains(class);
+        self.0 |= 1 << class as u32;
+        new
+    }
+
+    /// Whether `class` is one of them.
+    pub fn contains(self, class: Class) -> bool {
+        self.0 >> class as u32 & 1 == 1
+    }
 }
 
 impl Class {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Class; 16] = [
+    pub const ALL: [Class; 17] = [
         Class::Sql,
         Class::Xss,
         Class::Command,
@@ -57,6 +77,7 @@ impl Class {
         Class::Deserialization,
         Class::Ssrf,
         Class::Ssi,
+        Class::Excess,
     ];
 
     /// Its name in configuration, reports and codes.
@@ -78,6 +99,7 @@ impl Class {
             Class::Deserialization => "deserialization",
             Class::Ssrf => "ssrf",
             Class::Ssi => "ssi",
+            Class::Excess => "excess",
         }
     }
 
@@ -100,6 +122,7 @@ impl Class {
             Class::Deserialization => "deserialization of an untrusted object",
             Class::Ssrf => "server-side request forgery",
             Class::Ssi => "server-side include injection",
+            Class::Excess => "a value made to be costly to judge",
         }
     }
 
@@ -122,6 +145,7 @@ impl Class {
             Class::Deserialization => 502,
             Class::Ssrf => 918,
             Class::Ssi => 97,
+            Class::Excess => 400,
         }
     }
 }

@@ -60,12 +60,16 @@ impl Decoding {
     }
 }
 
-/// `bytes` with everything undone once that hides single characters, one way after the other; notes in `undone` what
-/// that was. Nothing where there was nothing.
-pub(crate) fn plainer(bytes: &[u8], kinds: Bytes, undone: &mut Vec<Decoding>) -> Option<Vec<u8>> {
+/// One way to undo: the plainer form, where there was something to undo; and what kinds of bytes that made.
+type Undo = dyn Fn(&[u8], &mut u32) -> Option<Vec<u8>>;
+
+/// `bytes` with everything undone once that hides single characters, one way after the other, and what kinds of bytes
+/// that made; notes in `undone` what it was. Nothing where there was nothing.
+pub(crate) fn plainer(bytes: &[u8], kinds: Bytes, undone: &mut Vec<Decoding>) -> Option<(Vec<u8>, u32)> {
     let mut out: Option<Vec<u8>> = None;
-    let mut step = |decoding, undo: &dyn Fn(&[u8]) -> Option<Vec<u8>>| {
-        if let Some(next) = undo(out.as_deref().unwrap_or(bytes)) {
+    let mut made = 0;
+    let mut step = |decoding, undo: &Undo| {
+        if let Some(next) = undo(out.as_deref().unwrap_or(bytes), &mut made) {
             out = Some(next);
             undone.push(decoding);
             return true;
@@ -75,8 +79,12 @@ pub(crate) fn plainer(bytes: &[u8], kinds: Bytes, undone: &mut Vec<Decoding>) ->
     if kinds.has(Bytes::PERCENT) {
         step(Decoding::Percent, &percent::decode);
     }
-    if kinds.has(Bytes::PLUS) && !step(Decoding::Utf7, &unicode::utf7) && is_plus_blank(bytes, kinds) {
-        step(Decoding::Plus, &|bytes| {
+    if kinds.has(Bytes::PLUS)
+        && !step(Decoding::Utf7, &|bytes, made| unicode::utf7(bytes).inspect(|_| *made = u32::MAX))
+        && is_plus_blank(bytes, kinds)
+    {
+        step(Decoding::Plus, &|bytes, made| {
+            *made |= Bytes::SPACE;
             Some(bytes.iter().map(|&b| if b == b'+' { b' ' } else { b }).collect())
         });
     }
@@ -84,19 +92,28 @@ pub(crate) fn plainer(bytes: &[u8], kinds: Bytes, undone: &mut Vec<Decoding>) ->
         step(Decoding::Entity, &entity::decode);
     }
     if kinds.has(Bytes::BACKSLASH) {
-        step(Decoding::Escape, &escape::decode);
+        step(Decoding::Escape, &|bytes, made| {
+            let mut own = 0;
+            let out = escape::decode(bytes, &mut own);
+            *made |= own;
+            out
+        });
     }
     if kinds.has(Bytes::HIGH) {
         step(Decoding::Unicode, &unicode::plain);
     }
-    if kinds.has(Bytes::CONTROL) && !step(Decoding::Utf16, &unicode::utf16) {
-        step(Decoding::Control, &|bytes| {
+    if kinds.has(Bytes::CONTROL)
+        && !step(Decoding::Utf16, &|bytes, made| unicode::utf16(bytes).inspect(|_| *made = u32::MAX))
+    {
+        step(Decoding::Control, &|bytes, made| {
             let clean: Vec<u8> =
                 bytes.iter().copied().filter(|&b| b >= b' ' && b != 0x7f || text::is_space(b)).collect();
-            (clean.len() < bytes.len() && clean.len() * 2 > bytes.len()).then_some(clean)
+            let torn = clean.len() < bytes.len() && clean.len() * 2 > bytes.len();
+            // What stood on either side is one word now.
+            torn.then_some(clean).inspect(|_| *made = u32::MAX)
         });
     }
-    out.filter(|out| !out.is_empty())
+    out.filter(|out| !out.is_empty()).map(|out| (out, made))
 }
 
 /// Whether `+` stands for a blank: several, no other blank, and a sign that an attack has.
@@ -130,29 +147,41 @@ pub(crate) fn others(bytes: &[u8], kinds: Bytes, mut each: impl FnMut(Decoding, 
     }
 }
 
-/// `o<x>nfocus=alert<x>(1)` as it is once its tags are stripped: only short ones inside words.
+/// `o<x>nfocus=alert<x></x>(1)` as it is once its tags are stripped: only short ones inside a word, or between a word and
+/// what it is called or set with. The first of them opens: what closes behind a word ends it.
 fn tags(bytes: &[u8]) -> Option<Vec<u8>> {
-    const MOST: usize = 12;
-    let first = bytes.iter().position(|&b| b == b'<')?;
-    let mut out = Vec::with_capacity(bytes.len());
-    out.extend_from_slice(text::slice(bytes, 0, first));
-    let (mut index, mut changed) = (first, 0);
-    while index < bytes.len() {
-        let byte = text::at(bytes, index);
-        if byte == b'<' && out.last().is_some_and(|&b| text::is_word(b)) {
-            let end = text::skip_while(text::slice(bytes, 0, index + MOST), index + 1, |b| {
-                text::is_word(b) || b == b'/'
-            });
-            if text::at(bytes, end) == b'>' {
-                index = end + 1;
-                changed += 1;
-                continue;
-            }
+    let mut out: Option<Vec<u8>> = None;
+    // What stands before `copied` is in `out`.
+    let (mut index, mut copied) = (0, 0);
+    while let Some(found) = text::from(bytes, index).iter().position(|&b| b == b'<') {
+        let start = index + found;
+        index = start + 1;
+        if start == 0 || !text::is_word(text::at(bytes, start - 1)) || text::at(bytes, index) == b'/' {
+            continue;
         }
-        out.push(byte);
-        index += 1;
+        let mut end = start;
+        while let Some(behind) = short_tag(bytes, end) {
+            end = behind;
+        }
+        let next = text::at(bytes, end);
+        if end > start && (text::is_word(next) || matches!(next, b'(' | b'=' | b':')) {
+            let out = out.get_or_insert_with(|| Vec::with_capacity(bytes.len()));
+            out.extend_from_slice(text::slice(bytes, copied, start));
+            copied = end;
+        }
+        index = end.max(index);
     }
-    (changed > 0).then_some(out)
+    let mut out = out?;
+    out.extend_from_slice(text::from(bytes, copied));
+    Some(out)
+}
+
+/// The index behind the tag that begins at `index`, where it has a short name and nothing else.
+fn short_tag(bytes: &[u8], index: usize) -> Option<usize> {
+    const MOST: usize = 12;
+    let name = text::slice(bytes, 0, index + MOST);
+    let end = text::skip_while(name, index + 1, |b| text::is_word(b) || b == b'/');
+    (text::at(bytes, index) == b'<' && text::at(bytes, end) == b'>').then_some(end + 1)
 }
 
 /// A value of hexadecimal digits alone that spells text with signs in it.
@@ -191,5 +220,5 @@ pub fn path_text(raw: &[u8]) -> Cow<'_, [u8]> {
 
 /// `bytes` with its character references replaced; nothing where there was none.
 pub(crate) fn entities(bytes: &[u8]) -> Option<Vec<u8>> {
-    entity::decode(bytes)
+    entity::decode(bytes, &mut 0)
 }

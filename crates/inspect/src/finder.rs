@@ -1,5 +1,6 @@
 //! Looking for many words at once, in one pass over the bytes.
 
+use std::ops::ControlFlow;
 use std::sync::OnceLock;
 
 use aho_corasick::automaton::Automaton;
@@ -25,11 +26,19 @@ impl Finder {
 
     /// Calls `found` with the index of each word in `bytes` and the place where it begins.
     pub(crate) fn each(&self, bytes: &[u8], mut found: impl FnMut(usize, usize)) {
+        self.walk(bytes, |word, start| {
+            found(word, start);
+            ControlFlow::Continue(())
+        });
+    }
+
+    /// As [`Finder::each`], until `found` breaks.
+    fn walk(&self, bytes: &[u8], mut found: impl FnMut(usize, usize) -> ControlFlow<()>) {
         let build = || {
             DFA::builder().ascii_case_insensitive(true).match_kind(MatchKind::Standard).build(self.words).ok()
         };
-        let Some(dfa) = self.dfa.get_or_init(build) else { return self.each_slowly(bytes, found) };
-        let Ok(mut state) = dfa.start_state(Anchored::No) else { return self.each_slowly(bytes, found) };
+        let Some(dfa) = self.dfa.get_or_init(build) else { return self.walk_slowly(bytes, found) };
+        let Ok(mut state) = dfa.start_state(Anchored::No) else { return self.walk_slowly(bytes, found) };
         for (index, &byte) in bytes.iter().enumerate() {
             state = dfa.next_state(Anchored::No, state, byte);
             if !(dfa.is_special(state) && dfa.is_match(state)) {
@@ -38,16 +47,20 @@ impl Finder {
             for place in 0..dfa.match_len(state) {
                 let word = dfa.match_pattern(state, place).as_usize();
                 let length = self.words.get(word).map_or(0, |word| word.len());
-                found(word, (index + 1).saturating_sub(length));
+                if found(word, (index + 1).saturating_sub(length)).is_break() {
+                    return;
+                }
             }
         }
     }
 
     /// What there is to do where the automaton could not be built.
-    fn each_slowly(&self, bytes: &[u8], mut found: impl FnMut(usize, usize)) {
+    fn walk_slowly(&self, bytes: &[u8], mut found: impl FnMut(usize, usize) -> ControlFlow<()>) {
         for (index, word) in self.words.iter().enumerate() {
-            if let Some(start) = crate::text::find(bytes, word) {
-                found(index, start);
+            if let Some(start) = crate::text::find(bytes, word)
+                && found(index, start).is_break()
+            {
+                return;
             }
         }
     }
@@ -61,7 +74,17 @@ impl Finder {
 
     /// Whether any of the words stands in `bytes`.
     pub(crate) fn any(&self, bytes: &[u8]) -> bool {
-        self.first(bytes).is_some()
+        self.find(bytes).is_some()
+    }
+
+    /// Where the word begins that ends first in `bytes`.
+    pub(crate) fn find(&self, bytes: &[u8]) -> Option<usize> {
+        let mut first = None;
+        self.walk(bytes, |_, start| {
+            first = Some(start);
+            ControlFlow::Break(())
+        });
+        first
     }
 
     /// The first place of each word that stands in `bytes`, in the list's order.

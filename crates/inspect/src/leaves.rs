@@ -161,4 +161,4 @@ pub fn body(body: &[u8], format: Format, content_type: &str, visit: Visit<'_>) -
     }
 }
 
-pub(crate) use json::{is_whole as is_json, leaves as json_leaves};
+pub(crate) use json::{is_sequence as is_json, sequence as json_leaves};

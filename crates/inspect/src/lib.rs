@@ -12,7 +12,8 @@
 //! how much of a statement, a tag or a command there is. What hides it (percent-encoding, entities, base64, …) is
 //! undone, layer by layer, and each form judged again.
 //!
-//! Work is bounded: every pass is linear, forms and layers are counted. See [`steps`].
+//! Work is bounded: every loop pays out of a [`Budget`] that grows with the length of what is inspected, and what it does not
+//! cover is refused, not passed.
 //!
 //! ```
 //! use portcullis_inspect::{Class, Place, inspect};
@@ -23,6 +24,7 @@
 //! assert!(!inspect("Seán O'Brien".as_bytes(), Place::Query).is_some_and(|v| v.is_attack()));
 //! ```
 
+mod budget;
 mod class;
 mod decode;
 mod detect;
@@ -36,12 +38,13 @@ pub mod upload;
 mod verdict;
 mod view;
 
-pub use class::Class;
+pub use budget::Budget;
+pub use class::{Class, Classes};
 pub use decode::{Decoding, form_text, path_text};
 pub use place::Place;
 pub use request::{Found, Request, each_leaf, inspect_request};
 pub use verdict::{ATTACK, SUSPICIOUS, Verdict};
-pub use view::{inspect, steps};
+pub use view::{inspect, inspect_within, steps};
 
 /// Does now what the first call of [`inspect`] would have to.
 pub fn prepare() {

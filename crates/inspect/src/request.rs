@@ -2,9 +2,11 @@
 
 use std::ops::ControlFlow;
 
+use crate::budget::Budget;
+use crate::class::Classes;
 use crate::leaves::{self, Format, Leaf, Malformed, Visit};
 use crate::verdict::Verdict;
-use crate::view::inspect;
+use crate::view::inspect_within;
 
 /// What is looked at of a request.
 #[derive(Debug, Clone, Copy)]
@@ -34,7 +36,12 @@ pub enum Found {
 /// The first attack in `request`, or that its body cannot be read.
 pub fn inspect_request(request: &Request<'_>) -> Option<Found> {
     let mut found = None;
-    let mut visit = |leaf: Leaf<'_>| match inspect(&leaf.bytes, leaf.place).filter(Verdict::is_attack) {
+    let fields = request.headers.iter().map(|(_, value)| value.len()).sum::<usize>();
+    let mut budget = Budget::of(request.target.len() + fields + request.body.len());
+    let mut judge = |leaf: &Leaf<'_>| {
+        inspect_within(&leaf.bytes, leaf.place, Classes::default(), &mut budget).filter(Verdict::is_attack)
+    };
+    let mut visit = |leaf: Leaf<'_>| match judge(&leaf) {
         Some(verdict) => {
             found = Some(Found::Attack { name: leaf.name.to_string(), verdict });
             ControlFlow::Break(())

@@ -33,6 +33,10 @@ impl Marks {
     /// A word of SQL that says nothing without signs.
     const CONNECTIVE: Marks = Marks(1 << 21);
 
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
     pub(crate) fn any(self, other: Marks) -> bool {
         self.0 & other.0 != 0
     }
@@ -84,6 +88,21 @@ impl Bytes {
     pub(crate) const COLON: u32 = 1 << 25;
     /// Operators that prose seldom has.
     pub(crate) const SIGN: u32 = 1 << 26;
+
+    /// Letters, digits and underscores: only of what undoing made.
+    pub(crate) const WORD: u32 = 1 << 27;
+
+    /// The kind of a character that undoing made.
+    pub(crate) fn made(code: u32) -> u32 {
+        match u8::try_from(code) {
+            // A blank for some.
+            Ok(0xa0) => Bytes::SPACE,
+            Ok(b'\n' | b'\r') => Bytes::BREAK,
+            Ok(byte) if crate::text::is_word(byte) => Bytes::WORD,
+            Ok(byte) => Bytes::of(&[byte]).0,
+            Err(_) => Bytes::HIGH,
+        }
+    }
 
     pub(crate) fn of(bytes: &[u8]) -> Bytes {
         let mut seen = 0;
@@ -644,6 +663,7 @@ static WORDS: &[(Marks, &[&str])] = &[
             "$lt",
             "$in",
             "$nin",
+            "$nor",
             "$or",
             "$and",
             "$not",

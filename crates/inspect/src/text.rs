@@ -1,5 +1,7 @@
 //! Reading bytes without ever reaching past them.
 
+use std::cmp::Ordering;
+
 /// The byte at `index`, or NUL past the end.
 pub(crate) fn at(bytes: &[u8], index: usize) -> u8 {
     bytes.get(index).copied().unwrap_or(0)
@@ -17,8 +19,11 @@ pub(crate) fn from(bytes: &[u8], from: usize) -> &[u8] {
 }
 
 /// Whether `bytes` begins with `word`, whatever the case; `word` is lower case.
+#[inline]
 pub(crate) fn starts(bytes: &[u8], word: &[u8]) -> bool {
-    bytes.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word))
+    // Most differ in their first byte.
+    bytes.len() >= word.len()
+        && bytes.iter().zip(word).all(|(byte, known)| byte.to_ascii_lowercase() == *known)
 }
 
 /// The first place of `word` in `bytes`, whatever the case; `word` is short and lower case.
@@ -77,21 +82,72 @@ pub(crate) fn trim(bytes: &[u8]) -> &[u8] {
     bytes.trim_ascii()
 }
 
-/// Looks `word` up in `table`, which is sorted and lower case; whatever the case of `word`.
-pub(crate) fn lookup<T: Copy>(table: &[(&str, T)], word: &[u8]) -> Option<T> {
-    let mut buffer = [0_u8; 32];
-    let lower = buffer.get_mut(..word.len())?;
-    lower.copy_from_slice(word);
-    lower.make_ascii_lowercase();
-    let found = table.binary_search_by(|(known, _)| known.as_bytes().cmp(lower)).ok()?;
-    table.get(found).map(|(_, value)| *value)
+/// Words, sorted and lower case, and what each means.
+#[derive(Debug)]
+pub(crate) struct Table<T: 'static> {
+    entries: &'static [(&'static str, T)],
+    /// Where the words begin that begin with each letter, `a` first, and where those with `z` end.
+    letters: [u16; 27],
+}
+
+impl<T: Copy> Table<T> {
+    pub(crate) const fn new(entries: &'static [(&'static str, T)]) -> Table<T> {
+        let mut letters = [0; 27];
+        let mut index = 0;
+        while index < entries.len() {
+            #[expect(clippy::indexing_slicing, reason = "within the lengths, and evaluated when compiled")]
+            let letter = entries[index].0.as_bytes()[0];
+            index += 1;
+            let mut next = if letter < b'a' { 0 } else { (letter - b'a') as usize + 1 };
+            while next < letters.len() {
+                #[expect(clippy::indexing_slicing, reason = "below the length")]
+                {
+                    letters[next] = index as u16;
+                }
+                next += 1;
+            }
+        }
+        Table { entries, letters }
+    }
+
+    /// What `word` means, whatever its case.
+    pub(crate) fn get(&self, word: &[u8]) -> Option<T> {
+        let first = word.first()?.to_ascii_lowercase();
+        let range = match first {
+            b'a'..=b'z' => {
+                let letter = usize::from(first - b'a');
+                usize::from(*self.letters.get(letter)?)..usize::from(*self.letters.get(letter + 1)?)
+            }
+            // Signs stand before the letters, all in one place.
+            _ => 0..usize::from(*self.letters.first()?),
+        };
+        let words = self.entries.get(range)?;
+        let found = words.binary_search_by(|(known, _)| compare(known, word)).ok()?;
+        words.get(found).map(|(_, value)| *value)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn entries(&self) -> &'static [(&'static str, T)] {
+        self.entries
+    }
+}
+
+/// No table has a longer word.
+const LONGEST: usize = 48;
+
+/// The order of `known` and `word`, whatever the case of `word`. Two words differ in their first bytes, mostly: a loop is
+/// done where a call would begin.
+fn compare(known: &str, word: &[u8]) -> Ordering {
+    for (a, b) in known.bytes().zip(word) {
+        match a.cmp(&b.to_ascii_lowercase()) {
+            Ordering::Equal => {}
+            order => return order,
+        }
+    }
+    known.len().cmp(&word.len())
 }
 
 /// Whether `word` stands in `table`, which is sorted and lower case; whatever the case of `word`.
 pub(crate) fn listed(table: &[&str], word: &[u8]) -> bool {
-    let mut buffer = [0_u8; 32];
-    let Some(lower) = buffer.get_mut(..word.len()) else { return false };
-    lower.copy_from_slice(word);
-    lower.make_ascii_lowercase();
-    table.binary_search_by(|known| known.as_bytes().cmp(lower)).is_ok()
+    word.len() <= LONGEST && table.binary_search_by(|known| compare(known, word)).is_ok()
 }

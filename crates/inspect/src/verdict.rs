@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::class::Class;
+use crate::budget::Budget;
+use crate::class::{Class, Classes};
 use crate::decode::Decoding;
 
 /// From this score on a value is taken for an attack.
@@ -54,24 +55,26 @@ pub(crate) struct Hit {
     pub(crate) end: usize,
 }
 
-/// What all detectors saw in one view, and how much they looked at.
-#[derive(Debug, Default)]
+/// What all detectors saw in one view, and how much they may still look at.
+#[derive(Debug)]
 pub(crate) struct Hits {
     pub(crate) best: Option<Hit>,
-    /// Bytes and tokens looked at: what bounds the work.
-    pub(crate) steps: u64,
+    /// Kinds that nobody wants to hear of.
+    pub(crate) passed: Classes,
+    pub(crate) budget: Budget,
 }
 
 impl Hits {
     /// Notes a hit; the highest score stays.
     pub(crate) fn add(&mut self, class: Class, score: u8, why: &'static str, start: usize, end: usize) {
-        if self.best.is_none_or(|best| best.score < score) {
+        if self.best.is_none_or(|best| best.score < score) && !self.passed.contains(class) {
             self.best = Some(Hit { class, score, why, start, end });
         }
     }
 
-    pub(crate) fn step(&mut self, count: usize) {
-        self.steps = self.steps.saturating_add(count as u64);
+    /// Takes `steps` from the budget; `false` where there are none left, and nothing more is to be looked at.
+    pub(crate) fn spend(&mut self, steps: usize) -> bool {
+        self.budget.spend(steps)
     }
 
     /// Whether nothing more has to be looked for.

@@ -3,12 +3,14 @@
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 
+use crate::budget::Budget;
+use crate::class::{Class, Classes};
 use crate::decode::{Decoding, others, plainer};
-use crate::detect::{self, View};
+use crate::detect::{self, ALL_UNSEEN, Unseen, View};
 use crate::leaves;
 use crate::place::Place;
 use crate::screen::{Bytes, screen};
-use crate::text::is_space;
+use crate::text::{is_space, skip_while, slice};
 use crate::verdict::{ATTACK, Hits, SUSPICIOUS, Verdict, excerpt};
 
 /// Layers that are undone.
@@ -16,85 +18,162 @@ const LAYERS: usize = 5;
 
 /// What `value`, which stood in `place`, carries; nothing where it carries nothing worth a word.
 pub fn inspect(value: &[u8], place: Place) -> Option<Verdict> {
+    inspect_within(value, place, Classes::default(), &mut Budget::of(value.len()))
+}
+
+/// As [`inspect`], for one value of many that share a `budget`: those of a request. Kinds that are `passed` are not looked
+/// for: what else the value carries is answered.
+pub fn inspect_within(value: &[u8], place: Place, passed: Classes, budget: &mut Budget) -> Option<Verdict> {
     let kinds = Bytes::of(value);
     // What has only letters, digits and underscores, and is short, is neither statement nor encoded statement.
     if kinds.0 == 0 && value.len() < 12 && !value.starts_with(b"__") {
         return None;
     }
-    Search::default().run(value, place, kinds)
+    // Forms that are not the value with single characters undone, together, may be as long as the value.
+    let mut search =
+        Search { best: None, passed, budget: *budget, room: value.len() * 2 + 256, forms: Vec::new() };
+    search.explore(value, place, kinds, &[]);
+    *budget = search.budget;
+    if budget.is_out() && !search.sure() {
+        search.best = Some(Verdict {
+            class: Class::Excess,
+            score: 100,
+            why: "it takes more work to judge than any ordinary text",
+            evidence: excerpt(value, 0, value.len()),
+            undone: Vec::new(),
+        });
+    }
+    search.best
 }
 
-/// How many bytes and tokens [`inspect`] looks at for `value`: what bounds its work.
+/// How many steps [`inspect`] takes for `value`: see [`Budget`].
 pub fn steps(value: &[u8], place: Place) -> u64 {
-    let mut search = Search::default();
-    search.run(value, place, Bytes::of(value));
-    search.hits
+    let mut budget = Budget::of(value.len());
+    inspect_within(value, place, Classes::default(), &mut budget);
+    budget.spent()
+}
+
+#[derive(Debug)]
+struct Search {
+    best: Option<Verdict>,
+    passed: Classes,
+    budget: Budget,
+    /// Bytes that further forms may have.
+    room: usize,
+    /// What the value may be as a whole, in other words. The same form found once more says nothing new.
+    forms: Vec<Form>,
 }
 
 #[derive(Debug, Default)]
-struct Search {
-    best: Option<Verdict>,
-    hits: u64,
-    /// Bytes that further forms may have.
-    budget: usize,
-}
-
 struct Form {
     bytes: Vec<u8>,
     undone: Vec<Decoding>,
 }
 
 impl Search {
-    fn run(&mut self, value: &[u8], place: Place, kinds: Bytes) -> Option<Verdict> {
-        // Forms that are not the value with single characters undone, together, may be as long as the value.
-        self.budget = value.len() * 2 + 256;
-        self.explore(value, place, kinds, &[]);
-        self.best.take()
-    }
-
     /// Judges `value`, what it is with one layer after the other undone, and what those may be as a whole.
     fn explore(&mut self, value: &[u8], place: Place, kinds: Bytes, undone: &[Decoding]) {
-        let mut waiting: Vec<Form> = Vec::new();
+        let waiting = self.forms.len();
         let mut undone = undone.to_vec();
         let (mut current, mut kinds) = (Cow::Borrowed(value), kinds);
-        for layer in 0..LAYERS {
-            self.form(&current, place, kinds, &undone);
-            if self.sure() {
-                return;
-            }
-            others(&current, kinds, |decoding, bytes| {
-                if bytes.len() <= self.budget && !bytes.is_empty() && undone.len() < LAYERS {
-                    self.budget -= bytes.len();
-                    let mut layers = undone.clone();
-                    layers.push(decoding);
-                    waiting.push(Form { bytes, undone: layers });
-                }
-            });
-            if layer + 1 == LAYERS {
+        let mut unseen = ALL_UNSEEN;
+        for _ in 0..LAYERS {
+            // Of a document of JSON its strings are undone, each by itself.
+            if self.json(&current, place, kinds, &undone) {
                 break;
             }
-            let Some(next) = plainer(&current, kinds, &mut undone) else { break };
-            self.hits += next.len() as u64 * 4;
+            self.form(&current, place, kinds, &undone, &mut unseen);
+            if self.ended() {
+                return;
+            }
+            if current.len() > LONG && is_document(&current) {
+                return self.pieces(&current, place, &undone);
+            }
+            if !self.budget.spend(current.len() * OTHERS) {
+                return;
+            }
+            others(&current, kinds, |decoding, bytes| self.wait(bytes, decoding, &undone));
+            let undoable = kinds.0 & UNDOABLE;
+            if undone.len() >= LAYERS || undoable == 0 {
+                break;
+            }
+            if !self.budget.spend(current.len() * PLAINER * undoable.count_ones() as usize) {
+                return;
+            }
+            let Some((next, made)) = plainer(&current, kinds, &mut undone) else { break };
+            for unseen in &mut unseen {
+                *unseen |= made;
+            }
             kinds = Bytes::of(&next);
             current = Cow::Owned(next);
         }
-        for form in waiting {
-            self.explore(&form.bytes, place, Bytes::of(&form.bytes), &form.undone);
-            if self.sure() {
+        self.waiting(waiting, place);
+    }
+
+    /// Undoes what hides in a long text, piece by piece: what is encoded in one paragraph is no reason to read all others
+    /// again.
+    fn pieces(&mut self, text: &[u8], place: Place, undone: &[Decoding]) {
+        let mut start = 0;
+        while start < text.len() {
+            let end = skip_while(text, start + PIECE, |byte| !is_space(byte)).min(start + PIECE * 2);
+            // What begins in one piece ends in the next.
+            let piece = slice(text, start.saturating_sub(OVERLAP), end);
+            start = end;
+            let kinds = Bytes::of(piece);
+            let undoable = kinds.0 & UNDOABLE;
+            let looks = 1 + OTHERS + PLAINER * undoable.count_ones() as usize;
+            if undone.len() >= LAYERS || !self.budget.spend(piece.len() * looks) {
+                return;
+            }
+            let first = self.forms.len();
+            others(piece, kinds, |decoding, bytes| self.wait(bytes, decoding, undone));
+            let mut layers = undone.to_vec();
+            if let Some((next, _)) = plainer(piece, kinds, &mut layers) {
+                self.explore(&next, place, Bytes::of(&next), &layers);
+            }
+            self.waiting(first, place);
+            if self.ended() {
                 return;
             }
         }
     }
 
+    /// Judges the forms that wait, from the one at `first` on.
+    fn waiting(&mut self, first: usize, place: Place) {
+        for index in first..self.forms.len() {
+            if self.ended() {
+                return;
+            }
+            let Some(form) = self.forms.get_mut(index).map(std::mem::take) else { return };
+            self.explore(&form.bytes, place, Bytes::of(&form.bytes), &form.undone);
+            if let Some(done) = self.forms.get_mut(index) {
+                *done = form;
+            }
+        }
+    }
+
+    /// Notes a form that is to be judged, unless it is known.
+    fn wait(&mut self, bytes: Vec<u8>, decoding: Decoding, undone: &[Decoding]) {
+        let known = self.forms.iter().any(|form| form.bytes == bytes);
+        if bytes.len() > self.room || bytes.is_empty() || undone.len() >= LAYERS || known {
+            return;
+        }
+        self.room -= bytes.len();
+        self.forms.push(Form { bytes, undone: [undone, &[decoding]].concat() });
+    }
+
     /// Judges the strings of a document of JSON instead of the document; `false` where `bytes` is none.
-    fn json(&mut self, bytes: &[u8], place: Place, undone: &[Decoding]) -> bool {
+    fn json(&mut self, bytes: &[u8], place: Place, kinds: Bytes, undone: &[Decoding]) -> bool {
+        if !kinds.has(Bytes::QUOTE) || kinds.0 & (Bytes::BRACE | Bytes::BRACKET) == 0 {
+            return false;
+        }
         let body = bytes.trim_ascii();
         let document =
             body.first().zip(body.last()).is_some_and(|ends| matches!(ends, (b'{', b'}') | (b'[', b']')));
-        if !document || undone.len() >= LAYERS || !leaves::is_json(body) {
+        if !document || undone.len() >= LAYERS || !self.budget.spend(body.len() * 4) || !leaves::is_json(body)
+        {
             return false;
         }
-        self.hits += body.len() as u64;
         let mut layers = undone.to_vec();
         layers.push(Decoding::Json);
         let mut visit = |leaf: leaves::Leaf<'_>| {
@@ -103,8 +182,9 @@ impl Search {
                 _ if place == Place::Header => Place::Header,
                 _ => Place::Body,
             };
+            self.budget.spend(LEAF);
             self.explore(&leaf.bytes, inner, Bytes::of(&leaf.bytes), &layers);
-            if self.sure() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if self.ended() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         let _ = leaves::json_leaves(body, &mut visit);
         true
@@ -114,20 +194,24 @@ impl Search {
         self.best.as_ref().is_some_and(|best| best.score >= ATTACK)
     }
 
-    fn form(&mut self, bytes: &[u8], place: Place, kinds: Bytes, undone: &[Decoding]) {
-        if kinds.has(Bytes::QUOTE)
-            && kinds.0 & (Bytes::BRACE | Bytes::BRACKET) != 0
-            && self.json(bytes, place, undone)
-        {
+    /// Whether nothing more is to be looked at.
+    fn ended(&self) -> bool {
+        self.sure() || self.budget.is_out()
+    }
+
+    fn form(&mut self, bytes: &[u8], place: Place, kinds: Bytes, undone: &[Decoding], unseen: &mut Unseen) {
+        if !self.budget.spend(bytes.len() * 3 + 16) {
             return;
         }
         let marks = screen(bytes, kinds);
+        if marks.is_empty() {
+            return;
+        }
         let document = is_document(bytes);
         let view = View { bytes, place, marks, document };
-        let mut hits = Hits::default();
-        hits.step(bytes.len() * 2);
-        detect::judge(&view, &mut hits);
-        self.hits = self.hits.saturating_add(hits.steps);
+        let mut hits = Hits { best: None, passed: self.passed, budget: self.budget };
+        detect::judge(&view, unseen, &mut hits);
+        self.budget = hits.budget;
         let Some(hit) = hits.best else { return };
         if hit.score < SUSPICIOUS || self.best.as_ref().is_some_and(|best| best.score >= hit.score) {
             return;
@@ -141,6 +225,24 @@ impl Search {
         });
     }
 }
+
+/// What a leaf of a document costs beside its bytes.
+const LEAF: usize = 40;
+
+/// A text of so many bytes is undone in pieces, of so many each, that overlap by so many.
+const LONG: usize = 2048;
+const PIECE: usize = 1024;
+const OVERLAP: usize = 192;
+
+/// Steps a byte for looking what a form may be as a whole.
+const OTHERS: usize = 2;
+
+/// Steps a byte for undoing one kind of bytes.
+const PLAINER: usize = 2;
+
+/// Kinds of bytes that can stand for others.
+const UNDOABLE: u32 =
+    Bytes::PERCENT | Bytes::PLUS | Bytes::AMPERSAND | Bytes::BACKSLASH | Bytes::HIGH | Bytes::CONTROL;
 
 /// Whether `bytes` is a text that a person wrote for others to read: long, of lines or sentences.
 fn is_document(bytes: &[u8]) -> bool {

@@ -1,6 +1,6 @@
 //! Cases as data: what is an attack and of which class, and what ordinary people write.
 
-use portcullis_inspect::{Place, inspect};
+use portcullis_inspect::{Budget, Class, Classes, Place, inspect, inspect_within};
 
 fn lines(text: &str) -> impl Iterator<Item = String> + '_ {
     text.lines()
@@ -106,61 +106,77 @@ fn prose_around_it_hides_nothing_that_steals() {
     assert_eq!(inspect(prose.as_bytes(), Place::Body), None);
 }
 
+/// What to repeat so that inspection has much to look at: one piece a line.
+fn costly() -> Vec<Vec<u8>> {
+    include_str!("cases/costly.txt").lines().map(|line| bytes(line).unwrap()).collect()
+}
+
+fn repeated(piece: &[u8], length: usize) -> Vec<u8> {
+    piece.iter().copied().cycle().take(length).collect()
+}
+
+const PLACES: [Place; 3] = [Place::Query, Place::Body, Place::Path];
+
 #[test]
-fn work_is_bounded() {
-    // No input may cost more than so many looks a byte, whatever it repeats.
-    for piece in [
-        "'",
-        "(",
-        "or ",
-        "' or ",
-        "<",
-        "<a x='",
-        "${",
-        "$ne:",
-        "%25",
-        "&#",
-        "\\u",
-        "../",
-        "`a`;",
-        "case when ",
-        "select (",
-        "((((",
-        "1)--\n",
-        "\"[",
-        "{{",
-        "alert(",
-        "window['",
-        "://",
-        "O:1:",
-        "AAAA",
-        "+ADw-",
-        "{%\n<style>",
-        "data:{{%41&#x41;",
-        "${lower:&lt;",
-        "<a constructor|ls ",
-        "select case when $ne:",
-        "%25select select $ne:",
-        "\u{1},|ls ",
-        "&constructor\0%u0041../\\x41`a`",
-        "%2525a../&window['\"@type\":${lower:\\x41{cat,$(file:",
-        "_|",
-        "&\0`a`/",
-        "+$([\"",
-        "x`^",
-        "or (",
-        "' or 'x ",
-        "<script ",
-        "|a=1;$a",
-    ] {
-        for place in [Place::Query, Place::Body, Place::Path] {
-            let value = piece.repeat(20_000 / piece.len());
-            let steps = portcullis_inspect::steps(value.as_bytes(), place);
+fn work_is_bounded_and_what_is_left_undone_is_refused() {
+    for piece in costly() {
+        for place in PLACES {
+            for length in [8, 60, 500, 20_000] {
+                let value = repeated(&piece, length);
+                let mut budget = Budget::of(value.len());
+                let verdict = inspect_within(&value, place, Classes::default(), &mut budget);
+                assert!(budget.spent() <= Budget::steps(value.len()));
+                let refused = verdict.is_some_and(|verdict| verdict.is_attack());
+                assert!(refused || !budget.is_out(), "{:?}", String::from_utf8_lossy(&piece));
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_hides_behind_what_is_costly() {
+    for piece in costly() {
+        let mut value = repeated(&piece, 20_000);
+        value.extend_from_slice(b"' onerror=1 \"><script>alert(document.cookie)</script>");
+        for place in PLACES {
             assert!(
-                steps < 160 * value.len() as u64,
-                "{piece:?}: {} steps a byte",
-                steps / value.len() as u64
+                inspect(&value, place).is_some_and(|verdict| verdict.is_attack()),
+                "{:?}",
+                String::from_utf8_lossy(&piece)
             );
         }
+    }
+}
+
+/// How many steps `value` takes where nobody counts them.
+fn all_steps(value: &[u8], place: Place) -> u64 {
+    let mut budget = Budget::of(1 << 32);
+    // What is found early ends the search: only what passes has to be looked at to the end.
+    let mut passed = Classes::default();
+    Class::ALL.into_iter().for_each(|class| assert!(passed.insert(class)));
+    inspect_within(value, place, passed, &mut budget);
+    budget.spent()
+}
+
+#[test]
+fn work_grows_with_the_length_and_not_faster() {
+    for piece in costly() {
+        for place in PLACES {
+            let [short, long] = [10_000, 40_000].map(|length| all_steps(&repeated(&piece, length), place));
+            assert!(
+                long <= short * 4 + short / 2 + 20_000,
+                "{:?} in {place:?}: {short} steps, and {long} for four times as much",
+                String::from_utf8_lossy(&piece)
+            );
+        }
+    }
+}
+
+#[test]
+fn ordinary_text_is_far_from_the_bound() {
+    for line in include_str!("cases/ordinary.txt").lines() {
+        let line = line.replace("\\n", "\n");
+        let (taken, allowed) = (all_steps(line.as_bytes(), Place::Body), Budget::steps(line.len()));
+        assert!(taken * 5 <= allowed * 4, "{taken} steps of {allowed} for {line:?}");
     }
 }

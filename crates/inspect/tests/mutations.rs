@@ -4,7 +4,7 @@
 use std::ops::ControlFlow;
 
 use portcullis_inspect::leaves::{self, Format, Leaf};
-use portcullis_inspect::{Place, inspect, steps, upload};
+use portcullis_inspect::{Budget, Place, inspect, steps, upload};
 
 const PLACES: [Place; 7] =
     [Place::Query, Place::Path, Place::Header, Place::Cookie, Place::Form, Place::Body, Place::Name];
@@ -61,7 +61,7 @@ fn nothing_panics_and_work_stays_bounded() {
         assert_eq!(verdict, inspect(&value, place), "the same twice");
         assert!(verdict.is_none_or(|verdict| verdict.score <= 100 && verdict.evidence.len() <= 400));
         let steps = steps(&value, place);
-        assert!(steps <= 60_000 + 200 * value.len() as u64, "{steps} steps for {value:?}");
+        assert!(steps <= Budget::steps(value.len()), "{steps} steps for {value:?}");
         let mut visit = |_: Leaf<'_>| ControlFlow::Continue(());
         for format in
             [Format::Json, Format::Form, Format::Multipart, Format::Xml, Format::GraphQl, Format::Text]

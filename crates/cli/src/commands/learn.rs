@@ -218,6 +218,7 @@ fn written(class: Class) -> &'static str {
         Class::Jndi => "lookups",
         Class::Deserialization => "serialised objects",
         Class::Ssrf => "internal addresses",
+        Class::Excess => "long repetitions",
     }
 }
 

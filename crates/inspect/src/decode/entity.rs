@@ -53,8 +53,8 @@ const NAMES: &[(&str, u8)] = &[
 ];
 
 /// `bytes` with its references replaced; nothing where there was none.
-pub(super) fn decode(bytes: &[u8]) -> Option<Vec<u8>> {
-    super::unicode::replace(bytes, b'&', reference)
+pub(super) fn decode(bytes: &[u8], made: &mut u32) -> Option<Vec<u8>> {
+    super::unicode::replace(bytes, b'&', reference, made)
 }
 
 /// The character that the reference at `index` names, and where it ends.

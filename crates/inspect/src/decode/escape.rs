@@ -1,11 +1,25 @@
 //! Backslash escapes: of JavaScript, JSON and C (`\x3c`, `\u003c`, `\u{3c}`, `\74`), and of CSS (`\3c `).
 
 use super::percent::hex_pair;
+use crate::screen::Bytes;
 use crate::text::{at, slice};
 
+/// Levels of strings in strings that are undone at once.
+const DEPTH: usize = 4;
+
 /// `bytes` with its escapes replaced; nothing where there was none.
-pub(super) fn decode(bytes: &[u8]) -> Option<Vec<u8>> {
-    super::unicode::replace(bytes, b'\\', escape)
+pub(super) fn decode(bytes: &[u8], made: &mut u32) -> Option<Vec<u8>> {
+    let mut out = super::unicode::replace(bytes, b'\\', escape, made)?;
+    // Strings in strings in strings: as long as only their quotation marks, slashes and lines come out, what is between
+    // says nothing that the end does not.
+    for _ in 1..DEPTH {
+        if *made & !(Bytes::QUOTE | Bytes::SLASH | Bytes::BREAK) != 0 {
+            break;
+        }
+        let Some(next) = super::unicode::replace(&out, b'\\', escape, made) else { break };
+        out = next;
+    }
+    Some(out)
 }
 
 fn escape(bytes: &[u8], index: usize) -> Option<(u32, usize)> {

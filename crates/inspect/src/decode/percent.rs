@@ -1,46 +1,49 @@
 //! Percent-encoding (RFC 3986 section 2.1), and Microsoft's `%uXXXX`.
 
-use crate::text::at;
+use crate::screen::Bytes;
+use crate::text::{at, from, slice};
 
 /// `bytes` with every `%XX` and `%uXXXX` replaced; nothing where there was none.
-pub(crate) fn decode(bytes: &[u8]) -> Option<Vec<u8>> {
-    replace(bytes, true)
+pub(crate) fn decode(bytes: &[u8], made: &mut u32) -> Option<Vec<u8>> {
+    replace(bytes, true, made)
 }
 
 /// As [`decode`], without `%uXXXX`: what every server does.
 pub(crate) fn decode_bytes_only(bytes: &[u8]) -> Option<Vec<u8>> {
-    replace(bytes, false)
+    replace(bytes, false, &mut 0)
 }
 
-fn replace(bytes: &[u8], wide: bool) -> Option<Vec<u8>> {
-    let first = bytes.iter().position(|&b| b == b'%')?;
-    let mut out = Vec::with_capacity(bytes.len());
-    out.extend_from_slice(bytes.get(..first)?);
-    let (mut index, mut changed) = (first, false);
-    while index < bytes.len() {
-        let byte = at(bytes, index);
-        if byte == b'%' {
-            if let Some(decoded) = hex_pair(at(bytes, index + 1), at(bytes, index + 2)) {
-                out.push(decoded);
-                index += 3;
-                changed = true;
-                continue;
-            }
-            if wide
-                && at(bytes, index + 1) | 0x20 == b'u'
-                && let Some(high) = hex_pair(at(bytes, index + 2), at(bytes, index + 3))
-                && let Some(low) = hex_pair(at(bytes, index + 4), at(bytes, index + 5))
-            {
-                super::unicode::push(&mut out, u32::from(high) << 8 | u32::from(low));
-                index += 6;
-                changed = true;
-                continue;
-            }
+fn replace(bytes: &[u8], wide: bool, made: &mut u32) -> Option<Vec<u8>> {
+    let hex = |index: usize| hex_pair(at(bytes, index), at(bytes, index + 1));
+    let mut out: Option<Vec<u8>> = None;
+    // What stands before `copied` is in `out`.
+    let (mut index, mut copied) = (0, 0);
+    while let Some(found) = from(bytes, index).iter().position(|&b| b == b'%') {
+        let start = index + found;
+        index = start + 1;
+        let (code, end) = if let Some(byte) = hex(start + 1) {
+            (u32::from(byte), start + 3)
+        } else if wide
+            && at(bytes, start + 1) | 0x20 == b'u'
+            && let (Some(high), Some(low)) = (hex(start + 2), hex(start + 4))
+        {
+            (u32::from(high) << 8 | u32::from(low), start + 6)
+        } else {
+            continue;
+        };
+        let out = out.get_or_insert_with(|| Vec::with_capacity(bytes.len()));
+        out.extend_from_slice(slice(bytes, copied, start));
+        match u8::try_from(code) {
+            Ok(byte) if end == start + 3 => out.push(byte),
+            _ => super::unicode::push(out, code),
         }
-        out.push(byte);
-        index += 1;
+        *made |= Bytes::made(code);
+        index = end;
+        copied = end;
     }
-    changed.then_some(out)
+    let mut out = out?;
+    out.extend_from_slice(from(bytes, copied));
+    Some(out)
 }
 
 /// The byte that two hexadecimal digits spell.

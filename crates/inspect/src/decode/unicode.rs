@@ -1,6 +1,7 @@
 //! Characters that some parser takes for ASCII: overlong UTF-8, full-width forms, look-alikes that code pages map to
 //! ASCII ("best fit"); UTF-16 and UTF-7.
 
+use crate::screen::Bytes;
 use crate::text::{at, from, is_space, slice};
 
 /// `bytes` with what begins with `mark` replaced by the character that `read` makes of it, where it makes one and says
@@ -9,23 +10,25 @@ pub(super) fn replace(
     bytes: &[u8],
     mark: u8,
     read: impl Fn(&[u8], usize) -> Option<(u32, usize)>,
+    made: &mut u32,
 ) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(bytes.len());
-    let (mut index, mut changed) = (0, false);
-    while index < bytes.len() {
-        let byte = at(bytes, index);
-        if byte == mark
-            && let Some((code, end)) = read(bytes, index)
-        {
-            push(&mut out, code);
-            index = end;
-            changed = true;
-            continue;
-        }
-        out.push(byte);
-        index += 1;
+    let mut out: Option<Vec<u8>> = None;
+    // What stands before `copied` is in `out`.
+    let (mut index, mut copied) = (0, 0);
+    while let Some(found) = from(bytes, index).iter().position(|&b| b == mark) {
+        let start = index + found;
+        index = start + 1;
+        let Some((code, end)) = read(bytes, start) else { continue };
+        let out = out.get_or_insert_with(|| Vec::with_capacity(bytes.len()));
+        out.extend_from_slice(slice(bytes, copied, start));
+        push(out, code);
+        *made |= Bytes::made(code);
+        index = end.max(index);
+        copied = index;
     }
-    changed.then_some(out)
+    let mut out = out?;
+    out.extend_from_slice(from(bytes, copied));
+    Some(out)
 }
 
 /// Appends a character as UTF-8; what is none as U+FFFD.
@@ -35,7 +38,7 @@ pub(super) fn push(out: &mut Vec<u8>, code: u32) {
 }
 
 /// `bytes` with everything that some parser reads as ASCII turned into ASCII; nothing where there was none.
-pub(super) fn plain(bytes: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn plain(bytes: &[u8], made: &mut u32) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(bytes.len());
     let (mut index, mut changed) = (0, false);
     while index < bytes.len() {
@@ -50,6 +53,7 @@ pub(super) fn plain(bytes: &[u8]) -> Option<Vec<u8>> {
         if let (Some(0x560a | 0x560d), (Some(0x560a | 0x560d), second)) = (code, loose(bytes, index + length))
         {
             out.extend_from_slice(b"\r\n");
+            *made |= Bytes::BREAK;
             index += length + second;
             changed = true;
             continue;
@@ -60,9 +64,14 @@ pub(super) fn plain(bytes: &[u8]) -> Option<Vec<u8>> {
             None => None,
         };
         match ascii {
-            Some(0) => changed = true,
+            // What stood on either side is one word now.
+            Some(0) => {
+                changed = true;
+                *made = u32::MAX;
+            }
             Some(ascii) => {
                 out.push(ascii);
+                *made |= Bytes::made(u32::from(ascii));
                 changed = true;
             }
             None => out.extend_from_slice(slice(bytes, index, index + length)),

@@ -186,11 +186,16 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
         0
     };
     // The screen found at least one of them; which one is looked up once.
-    hits.step(bytes.len() * 4);
+    if !hits.spend(bytes.len() * 5) {
+        return;
+    }
     for (index, start) in PIECES.firsts(bytes) {
         let (Some(piece), Some(&(worth, apart, why))) = (PIECES.word(index), MEANINGS.get(index)) else {
             continue;
         };
+        if !hits.spend(260) {
+            return;
+        }
         let before = if start == 0 { 0 } else { at(bytes, start - 1) };
         if apart && (is_word(before) || before == b'$') {
             continue;
@@ -263,6 +268,13 @@ static CALLS: Finder = Finder::new(&[
     b"fopen(",
 ]);
 
+/// What such a function is given.
+static SHELL: Finder = Finder::new(&[
+    b"/etc/", b"'id'", b"\"id\"", b"`id`", b"whoami", b"cat ", b"ls ", b"'ls'", b"\"ls\"", b"uname", b"ping",
+    b"curl", b"wget", b"cmd", b"$_", b"/bin/", b"sleep", b"dir", b"system", b"base64", b"chr(", b"phpinfo",
+    b"fs'", b"fs\"", b"nc ", b"passwd",
+]);
+
 /// How telling a call of each of them is.
 const WORTHS: [u8; 30] = [
     60, 52, 58, 50, 50, 40, 30, 25, 75, 52, 45, 20, 70, 40, 45, 75, 56, 74, 80, 66, 40, 68, 34, 72, 30, 60,
@@ -272,8 +284,11 @@ const WORTHS: [u8; 30] = [
 /// `system('id')`, `eval($x)`, `assert(…)`, `exec("…")`: what a sentence does not call.
 fn calls(view: &View<'_>, discount: u8, hits: &mut Hits) {
     let bytes = view.bytes;
-    for (index, start) in CALLS.firsts(slice(bytes, 0, 16384)) {
+    for (index, start) in CALLS.firsts(bytes) {
         let (Some(name), Some(&worth)) = (CALLS.word(index), WORTHS.get(index)) else { continue };
+        if !hits.spend(220) {
+            return;
+        }
         let before = if start == 0 { 0 } else { at(bytes, start - 1) };
         if is_word(before)
             || before == b'.' && !matches!(name, b"exec(" | b"execsync(" | b"spawn(" | b"readfilesync(")
@@ -283,14 +298,7 @@ fn calls(view: &View<'_>, discount: u8, hits: &mut Hits) {
         let argument = from(bytes, skip_space(bytes, start + name.len()));
         let literal = matches!(at(argument, 0), b'\'' | b'"' | b'$' | b'`');
         let near = slice(argument, 0, 64);
-        let shell = has_any(
-            near,
-            &[
-                b"/etc/", b"'id'", b"\"id\"", b"`id`", b"whoami", b"cat ", b"ls ", b"'ls'", b"\"ls\"",
-                b"uname", b"ping", b"curl", b"wget", b"cmd", b"$_", b"/bin/", b"sleep", b"dir", b"system",
-                b"base64", b"chr(", b"phpinfo", b"fs'", b"fs\"", b"nc ", b"passwd",
-            ],
-        );
+        let shell = SHELL.any(near);
         // `pattern.exec('/x')` looks something up.
         if before == b'.' && name == b"exec(" && !shell {
             continue;

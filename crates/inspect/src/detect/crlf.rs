@@ -54,28 +54,39 @@ const MAIL: [&[u8]; 17] = [
 /// Judges `view`.
 pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
     let bytes = view.bytes;
-    hits.step(bytes.len());
+    if !hits.spend(bytes.len() * 2 + bytes.len().min(512) * 8) {
+        return;
+    }
     imap(bytes, hits);
     let mut index = 0;
     let mut lines = 0;
+    let mut first: &[u8] = b"";
+    let body = trim(bytes);
     while let Some(found) = from(bytes, index).iter().position(|&b| matches!(b, b'\n' | b'\r')) {
         let end = index + found;
-        let start = skip_while(bytes, end, |b| matches!(b, b'\n' | b'\r'));
-        let first = trim(slice(bytes, 0, end));
+        // Empty lines are part of the break.
+        let start = skip_while(bytes, end, is_space);
         index = start;
         lines += 1;
-        if lines > 512 {
+        if lines == 1 {
+            first = trim(slice(bytes, 0, end));
+        }
+        if !hits.spend(20) {
             return;
         }
-        let next = from(bytes, skip_while(bytes, start, is_space));
+        let next = from(bytes, start);
+        let field = FIELDS.iter().any(|field| starts(next, field));
+        if field && !hits.spend(800) {
+            return;
+        }
         let mut add = |score, why| hits.add(Class::Crlf, score, why, end, (end + 60).min(bytes.len()));
         // The value before the break: one token, as in a parameter; a letter has sentences there.
         let token = lines == 1 && first.len() < 200 && !first.iter().any(|&b| is_space(b));
         let one_line = view.place.is_one_line();
         // A message in a text: in a fence, with its own first line, or a part of one.
         let quoted =
-            !one_line && [&b"```"[..], b"--", b"HTTP/1."].iter().any(|start| trim(bytes).starts_with(start));
-        if FIELDS.iter().any(|field| starts(next, field)) {
+            !one_line && [&b"```"[..], b"--", b"HTTP/1."].iter().any(|start| body.starts_with(start));
+        if field {
             let double = has(slice(bytes, end, bytes.len().min(end + 400)), b"\n<")
                 || has(slice(bytes, end, bytes.len().min(end + 400)), b"<script");
             if one_line {

@@ -5,6 +5,7 @@
 
 use crate::class::Class;
 use crate::detect::View;
+use crate::finder::Finder;
 use crate::place::Place;
 use crate::text::{at, from, has, is_space, is_word, listed, skip_space, skip_while, slice, starts, trim};
 use crate::verdict::Hits;
@@ -12,6 +13,10 @@ use crate::verdict::Hits;
 /// Judges `view`.
 pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
     let discount = if view.document { 25 } else { 0 };
+    // One look for entities, one for probes, a few for fragments of short values.
+    if !hits.spend(view.bytes.len() * if view.is_short() { 14 } else { 2 }) {
+        return;
+    }
     if let Some(start) = crate::text::find(view.bytes, b"&{")
         && (at(view.bytes, start + 2) == b'(' || sinks(slice(view.bytes, start, start + 64)))
     {
@@ -104,9 +109,9 @@ const HOLDS_TEXT: &[&str] =
 /// Finds the tags of `bytes`; `offset` is where they stand in the view.
 fn tags(bytes: &[u8], offset: usize, depth: u32, discount: u8, hits: &mut Hits) {
     let mut index = 0;
-    // Contents of elements are looked at for the first ones only: a page has few.
-    let mut contents = 0;
-    hits.step(bytes.len());
+    if !hits.spend(bytes.len() * 2) {
+        return;
+    }
     while index < bytes.len() {
         if at(bytes, index) != b'<' {
             index += 1;
@@ -114,6 +119,9 @@ fn tags(bytes: &[u8], offset: usize, depth: u32, discount: u8, hits: &mut Hits) 
         }
         let start = index;
         index += 1;
+        if !hits.spend(TAG) {
+            return;
+        }
         let mut name = index;
         // NULs vanish for some, and `< script` is a tag for those who strip blanks.
         while matches!(at(bytes, name), 0 | b'/' | b'<') && name < bytes.len() && name < index + 4 {
@@ -145,9 +153,9 @@ fn tags(bytes: &[u8], offset: usize, depth: u32, discount: u8, hits: &mut Hits) 
             continue;
         }
         index = attributes(bytes, end, &mut found, offset, depth, discount, hits);
-        if found.name.eq_ignore_ascii_case(b"style") && !found.closing && contents < 8 {
-            contents += 1;
+        if found.name.eq_ignore_ascii_case(b"style") && !found.closing {
             let rest = slice(bytes, index, index + 2048);
+            hits.spend(rest.len() * 6);
             let css = slice(rest, 0, crate::text::find(rest, b"</style").unwrap_or(rest.len()));
             if found.scripted || style_runs(css) {
                 hits.add(
@@ -160,9 +168,9 @@ fn tags(bytes: &[u8], offset: usize, depth: u32, discount: u8, hits: &mut Hits) 
             }
         }
         // "The <script> tag": in the middle of a sentence, and nothing in it.
-        if found.name.eq_ignore_ascii_case(b"script") && !found.closing && found.count == 0 && contents < 16 {
-            contents += 1;
+        if found.name.eq_ignore_ascii_case(b"script") && !found.closing && found.count == 0 {
             let rest = slice(bytes, index, index + 512);
+            hits.spend(rest.len() * 2);
             let before = slice(bytes, 0, start);
             if at(rest, 0) == b' '
                 && before.ends_with(b" ")
@@ -177,8 +185,8 @@ fn tags(bytes: &[u8], offset: usize, depth: u32, discount: u8, hits: &mut Hits) 
         if discount > 0
             && found.closed
             && !found.closing
-            && contents < 16
             && found.name.eq_ignore_ascii_case(b"script")
+            && hits.spend(STEALS * 4)
             && steals(bytes, index)
         {
             hits.add(
@@ -190,8 +198,8 @@ fn tags(bytes: &[u8], offset: usize, depth: u32, discount: u8, hits: &mut Hits) 
             );
         }
         if !found.closed
-            && contents < 16
             && found.name.eq_ignore_ascii_case(b"script")
+            && hits.spend(slice(bytes, index, index + 512).len())
             && has(slice(bytes, index, index + 512), b"</script")
         {
             hits.add(Class::Xss, 78 - discount, "a script tag", offset + start, offset + index);
@@ -200,9 +208,27 @@ fn tags(bytes: &[u8], offset: usize, depth: u32, discount: u8, hits: &mut Hits) 
     }
 }
 
+/// Steps for a tag, and for an attribute with a value.
+const TAG: usize = 48;
+const ATTRIBUTE: usize = 90;
+
+/// As much of a script as is looked at.
+const STEALS: usize = 1024;
+
+/// `name` in lower case and without NULs; empty where no name that is known is as long.
+fn lowered<'b>(name: &[u8], buffer: &'b mut [u8; 16]) -> &'b [u8] {
+    let mut length = 0;
+    for &byte in name.iter().filter(|&&b| b != 0) {
+        let Some(place) = buffer.get_mut(length) else { return &[] };
+        *place = byte.to_ascii_lowercase();
+        length += 1;
+    }
+    slice(buffer, 0, length)
+}
+
 /// Whether the script that begins at `index` reads the page's secrets or runs hidden code, and sends or runs it at once.
 fn steals(bytes: &[u8], index: usize) -> bool {
-    let rest = slice(bytes, index, index + 1024);
+    let rest = slice(bytes, index, index + STEALS);
     let script = slice(rest, 0, crate::text::find(rest, b"</script").unwrap_or(0));
     let secret = crate::text::has_any(script, &[b"document.cookie", b"localstorage", b"sessionstorage"]);
     let away = crate::text::has_any(
@@ -238,11 +264,9 @@ const RUNS: &[&str] = &[
 
 impl Tag<'_> {
     fn judge(&self, start: usize, end: usize, discount: u8, hits: &mut Hits) {
-        let is = |name: &str| {
-            let own = self.name.iter().filter(|&&b| b != 0);
-            own.clone().count() == name.len()
-                && own.zip(name.bytes()).all(|(a, b)| a.to_ascii_lowercase() == b)
-        };
+        let mut buffer = [0; 16];
+        let own = lowered(self.name, &mut buffer);
+        let is = |name: &str| own == name.as_bytes();
         let name = self.name.rsplit(|&b| b == b':').next().unwrap_or_default();
         let local = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
         let (score, why) = if is("script")
@@ -268,22 +292,20 @@ impl Tag<'_> {
                 },
                 "a closing tag",
             )
-        } else if [
-            "iframe",
-            "frame",
-            "frameset",
-            "object",
-            "embed",
-            "applet",
-            "layer",
-            "ilayer",
-            "bgsound",
-            "portal",
-            "fencedframe",
-        ]
-        .iter()
-        .any(|known| is(known))
-        {
+        } else if matches!(
+            own,
+            b"iframe"
+                | b"frame"
+                | b"frameset"
+                | b"object"
+                | b"embed"
+                | b"applet"
+                | b"layer"
+                | b"ilayer"
+                | b"bgsound"
+                | b"portal"
+                | b"fencedframe"
+        ) {
             (
                 if self.source {
                     82
@@ -424,9 +446,14 @@ fn attribute_value(
     discount: u8,
     hits: &mut Hits,
 ) {
+    let mut buffer = [0; 16];
     let local = attribute.rsplit(|&b| b == b':').next().unwrap_or_default();
-    let is = |name: &str| local.eq_ignore_ascii_case(name.as_bytes());
-    hits.step(value.len());
+    let local = if local.contains(&0) { &[] } else { lowered(local, &mut buffer) };
+    let is = |name: &str| local == name.as_bytes();
+    let styled = if is("style") { 6 } else { 1 };
+    if !hits.spend(value.len() * styled + ATTRIBUTE) {
+        return;
+    }
     if starts(attribute, b"on")
         && attribute.len() > 3
         && attribute.iter().skip(2).all(|&b| b.is_ascii_alphabetic() || b == 0)
@@ -458,31 +485,7 @@ fn attribute_value(
     if is("rel") && (has(value, b"stylesheet") || has(value, b"import") || has(value, b"preload")) {
         tag.stylesheet = true;
     }
-    let url = [
-        "src",
-        "href",
-        "data",
-        "code",
-        "codebase",
-        "action",
-        "formaction",
-        "srcdoc",
-        "background",
-        "dynsrc",
-        "lowsrc",
-        "poster",
-        "classid",
-        "xlink",
-        "to",
-        "from",
-        "values",
-        "content",
-        "folder",
-        "by",
-        "manifest",
-    ]
-    .iter()
-    .any(|known| is(known));
+    let url = listed(URLS, local);
     if url {
         tag.source |= !value.is_empty() || is("srcdoc");
     }
@@ -507,26 +510,51 @@ fn attribute_value(
     }
 }
 
+/// Attributes whose value is a URL, or leads to one. Sorted.
+const URLS: &[&str] = &[
+    "action",
+    "background",
+    "by",
+    "classid",
+    "code",
+    "codebase",
+    "content",
+    "data",
+    "dynsrc",
+    "folder",
+    "formaction",
+    "from",
+    "href",
+    "lowsrc",
+    "manifest",
+    "poster",
+    "src",
+    "srcdoc",
+    "to",
+    "values",
+    "xlink",
+];
+
 /// Whether `value` calls what an attack calls.
 fn sinks(value: &[u8]) -> bool {
-    crate::text::has_any(
-        value,
-        &[
-            b"alert",
-            b"confirm",
-            b"prompt",
-            b"eval",
-            b"document",
-            b"cookie",
-            b"fetch",
-            b"location",
-            b"import",
-            b"window",
-            b"atob",
-            b"//",
-        ],
-    )
+    SINKS.any(value)
 }
+
+/// What an attack calls.
+static SINKS: Finder = Finder::new(&[
+    b"alert",
+    b"confirm",
+    b"prompt",
+    b"eval",
+    b"document",
+    b"cookie",
+    b"fetch",
+    b"location",
+    b"import",
+    b"window",
+    b"atob",
+    b"//",
+]);
 
 /// Why a browser runs the URL `value`, where it does.
 pub(super) fn script_url(value: &[u8]) -> Option<&'static str> {
@@ -616,21 +644,21 @@ fn style_runs(value: &[u8]) -> bool {
         }
         index += 1;
     }
-    crate::text::has_any(
-        &plain,
-        &[
-            b"expression(",
-            b"javascript:",
-            b"vbscript:",
-            b"binding:",
-            b"alert(",
-            b"document.cookie",
-            b"behavior:",
-            b"behaviour:",
-            b"@import",
-        ],
-    )
+    RUNS_IN_STYLE.any(&plain)
 }
+
+/// What makes a browser run script from a style.
+static RUNS_IN_STYLE: Finder = Finder::new(&[
+    b"expression(",
+    b"javascript:",
+    b"vbscript:",
+    b"binding:",
+    b"alert(",
+    b"document.cookie",
+    b"behavior:",
+    b"behaviour:",
+    b"@import",
+]);
 
 /// `<!` and `<?`.
 fn declaration(bytes: &[u8], start: usize, discount: u8, hits: &mut Hits) {
@@ -650,10 +678,15 @@ fn declaration(bytes: &[u8], start: usize, discount: u8, hits: &mut Hits) {
 fn attributes_alone(view: &View<'_>, discount: u8, hits: &mut Hits) {
     let bytes = view.bytes;
     let mut index = 0;
-    hits.step(bytes.len());
+    if !hits.spend(bytes.len()) {
+        return;
+    }
     while let Some(equals) = from(bytes, index).iter().position(|&b| b == b'=') {
         let equals = index + equals;
         index = equals + 1;
+        if !hits.spend(24) {
+            return;
+        }
         let mut end = equals;
         while end > 0 && equals - end < 8 && (is_space(at(bytes, end - 1)) || at(bytes, end - 1) == 0) {
             end -= 1;
@@ -673,6 +706,9 @@ fn attributes_alone(view: &View<'_>, discount: u8, hits: &mut Hits) {
             continue;
         }
         let value = slice(bytes, equals + 1, equals + 257);
+        if !hits.spend(value.len() * 3 + ATTRIBUTE) {
+            return;
+        }
         let quoted = slice(bytes, 0, start).iter().take(64).any(|b| matches!(b, b'"' | b'\'' | b'>' | b'`'));
         if listed(EVENTS, name) {
             let value = trim(value);
@@ -890,6 +926,6 @@ mod tests {
 
     #[test]
     fn tables_are_sorted() {
-        assert!(EVENTS.is_sorted() && RUNS.is_sorted() && HOLDS_TEXT.is_sorted());
+        assert!(EVENTS.is_sorted() && URLS.is_sorted() && RUNS.is_sorted() && HOLDS_TEXT.is_sorted());
     }
 }

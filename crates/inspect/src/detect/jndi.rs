@@ -12,12 +12,13 @@ const MOST: usize = 512;
 pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
     let bytes = view.bytes;
     let mut index = 0;
-    let mut spelt = 0;
     while let Some(found) = from(bytes, index).windows(2).position(|pair| pair == b"${") {
         let start = index + found;
-        hits.step(found);
-        let (plain, nested) = resolve(slice(bytes, start, start + MOST));
-        hits.step(plain.len() * 2);
+        let expression = slice(bytes, start, start + MOST);
+        if !hits.spend(found + expression.len() * 3 + 64) {
+            return;
+        }
+        let (plain, nested) = resolve(expression);
         if has(&plain, b"jndi:") {
             hits.add(
                 Class::Jndi,
@@ -68,10 +69,6 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
             );
         }
         index = start + 2;
-        spelt += 1;
-        if spelt > 32 {
-            return;
-        }
     }
 }
 

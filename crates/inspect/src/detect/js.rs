@@ -3,6 +3,7 @@
 use crate::class::Class;
 use crate::detect::View;
 use crate::detect::html::script_url;
+use crate::finder::Finder;
 use crate::text::{at, from, has, has_any, is_space, is_word, listed, skip_space, skip_while, slice, trim};
 use crate::verdict::Hits;
 
@@ -39,7 +40,9 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
     let hidden_tail = tail.ends_with(b"//")
         || tail.ends_with(b"<!--")
         || has(slice(bytes, bytes.len().saturating_sub(12), bytes.len()), b"//");
-    hits.step(bytes.len());
+    if !hits.spend(bytes.len() * 2) {
+        return;
+    }
     let mut index = 0;
     while index < bytes.len() {
         let byte = at(bytes, index);
@@ -49,28 +52,80 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
         }
         let end = skip_while(bytes, index, |b| is_word(b) || b == b'$');
         let word = slice(bytes, index, end);
+        if !hits.spend(WORD) {
+            return;
+        }
         let before = before(bytes, index);
+        let known = listed(SINKS, word)
+            || listed(OBJECTS, word)
+            || matches!(
+                word,
+                b"constructor" | b"fromCharCode" | b"innerHTML" | b"outerHTML" | b"insertAdjacentHTML"
+            );
+        if !known {
+            index = end.max(index + 1);
+            continue;
+        }
+        if !hits.spend(CALL) {
+            return;
+        }
         let place = Place { bytes, index, end, before, hidden_tail, discount, short: view.is_short() };
         if listed(SINKS, word) {
             place.call(word, hits);
         } else if listed(OBJECTS, word) {
             place.object(word, hits);
-        } else if word == b"constructor"
-            || word == b"fromCharCode"
-            || word == b"innerHTML"
-            || word == b"outerHTML"
-            || word == b"insertAdjacentHTML"
-        {
+        } else {
             place.property(word, hits);
         }
         index = end.max(index + 1);
     }
 }
 
+/// Steps for a word, and for one that is known.
+const WORD: usize = 14;
+const CALL: usize = 320;
+
 /// The last byte before `index` that is no white space.
 fn before(bytes: &[u8], index: usize) -> u8 {
     slice(bytes, 0, index).iter().rev().take(16).copied().find(|&b| !is_space(b)).unwrap_or(0)
 }
+
+/// What an attack shows, to prove that it can.
+static SHOWN: Finder = Finder::new(&[
+    b"document",
+    b"cookie",
+    b"origin",
+    b"string.from",
+    b"atob",
+    b"xss",
+    b"location",
+    b"window",
+    b"self",
+]);
+
+/// What calls or sets a member.
+static CALLED: Finder = Finder::new(&[b"](", b"]`", b"]=", b"].call", b"] ("]);
+
+/// How a name is spelt that should not be seen.
+static HIDDEN: Finder = Finder::new(&[
+    b"'+'",
+    b"\"+\"",
+    b"\\x",
+    b"\\u",
+    b"![]",
+    b"/*",
+    b"atob",
+    b"fromcharcode",
+    b".join",
+    b"\\1",
+    b"tostring",
+    b".source",
+    b"alert",
+    b"eval",
+    b"concat",
+    b"+[]",
+    b"cookie",
+]);
 
 struct Place<'a> {
     bytes: &'a [u8],
@@ -140,20 +195,7 @@ impl Place<'_> {
         let argument = skip_space(rest, 1);
         let shown =
             matches!(at(rest, argument), b'0'..=b'9' | b'\'' | b'"' | b'`' | b'/' | b')' | b'%' | b'\\')
-                || has_any(
-                    slice(rest, 0, 48),
-                    &[
-                        b"document",
-                        b"cookie",
-                        b"origin",
-                        b"string.from",
-                        b"atob",
-                        b"xss",
-                        b"location",
-                        b"window",
-                        b"self",
-                    ],
-                );
+                || SHOWN.any(slice(rest, 0, 48));
         let base = match (weak, shown) {
             (false, true) => 58,
             (false, false) => 48,
@@ -176,39 +218,14 @@ impl Place<'_> {
                 b'\'' | b'"' | b'`' | b'(' | b'!' | b'+' | b'/' | b'[' | b'{' | b'\\' | b'~'
             ) || at(rest, index).is_ascii_digit() && has(slice(rest, 0, 40), b"tostring");
             let head = slice(rest, 0, 72);
-            let called = has(head, b"](")
-                || has(head, b"]`")
-                || has(head, b"]=")
-                || has(head, b"].call")
-                || has(head, b"] (");
+            let called = CALLED.any(head);
             let page = is("document") && has_any(slice(rest, 0, 20), &[b"cookie", b"domain", b"write"]);
             if page {
                 self.add(55 + self.bonus(), "reads or writes the page", hits);
             }
             if odd && called {
                 // `this['name'](` is ordinary in code; hidden spellings are not.
-                let hidden = has_any(
-                    head,
-                    &[
-                        b"'+'",
-                        b"\"+\"",
-                        b"\\x",
-                        b"\\u",
-                        b"![]",
-                        b"/*",
-                        b"atob",
-                        b"fromcharcode",
-                        b".join",
-                        b"\\1",
-                        b"tostring",
-                        b".source",
-                        b"alert",
-                        b"eval",
-                        b"concat",
-                        b"+[]",
-                        b"cookie",
-                    ],
-                );
+                let hidden = HIDDEN.any(head);
                 self.add(
                     if hidden { 75 } else { 45 } + self.bonus(),
                     "reaches a function of the page by a computed name",

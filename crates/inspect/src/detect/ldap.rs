@@ -60,7 +60,9 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
     if view.document {
         return;
     }
-    hits.step(bytes.len());
+    if !hits.spend(bytes.len() * 2) {
+        return;
+    }
     // `userPassword:2.5.13.18:=1`: a match by a rule that the client chose (RFC 4515 section 3, `extensible`).
     if let Some(start) = [&b":2.5.13."[..], b":1.2.840.113556."].iter().find_map(|rule| find(bytes, rule))
         && has(slice(bytes, start, start + 40), b":=")
@@ -71,6 +73,10 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
     let mut terms = 0;
     while let Some(found) = from(bytes, index).iter().position(|&b| b == b'(') {
         let start = index + found;
+        let closes = start > 0 && at(bytes, start - 1) == b')';
+        if !hits.spend(if closes { 140 } else { 24 }) {
+            return;
+        }
         let operators = skip_while(bytes, start + 1, |b| matches!(b, b'&' | b'|' | b'!' | b'('));
         index = operators.max(start + 1);
         let operator = operators > start + 1

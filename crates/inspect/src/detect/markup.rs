@@ -9,12 +9,19 @@ use crate::verdict::Hits;
 pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
     let bytes = view.bytes;
     let discount = if view.document { 25 } else { 0 };
-    hits.step(bytes.len());
+    if !hits.spend(bytes.len() * 2) {
+        return;
+    }
     let mut index = 0;
     while let Some(found) = from(bytes, index).iter().position(|&b| b == b'<') {
         let start = index + found;
         index = start + 1;
         let head = slice(bytes, start + 1, start + 400);
+        // Names are told by their first bytes; what they hold is looked through.
+        let telling = matches!(at(head, 0), b'!' | b'x' | b'X') && !starts(head, b"!--");
+        if !hits.spend(if telling { 24 + head.len() * 3 } else { 24 }) {
+            return;
+        }
         let end = (start + 80).min(bytes.len());
         let mut add =
             |class, score: u8, why| hits.add(class, score.saturating_sub(discount), why, start, end);

@@ -17,7 +17,7 @@ mod template;
 mod xpath;
 
 use crate::place::Place;
-use crate::screen::Marks;
+use crate::screen::{Bytes, Marks};
 use crate::verdict::Hits;
 
 /// One form of a value: as it came, or with something undone.
@@ -43,34 +43,49 @@ impl View<'_> {
 /// A detector: what the screen must have seen for it to look, and how it looks.
 struct Detector {
     wants: Marks,
+    /// Kinds of bytes that are all the same to it: where undoing made only those, it has seen the value already.
+    ignores: u32,
     run: fn(&View<'_>, &mut Hits),
 }
 
+/// Letters of no English word, and what stands for an unknown one.
+const FOREIGN: u32 = Bytes::HIGH;
+const LINES: u32 = Bytes::HIGH | Bytes::BREAK;
+
+/// For each detector, what kinds of bytes were made since it looked last.
+pub(crate) type Unseen = [u32; DETECTORS.len()];
+
+/// Nobody has looked yet.
+pub(crate) const ALL_UNSEEN: Unseen = [u32::MAX; DETECTORS.len()];
+
 /// In this order; one that is sure ends the search.
-static DETECTORS: &[Detector] = &[
-    Detector { wants: Marks::JNDI, run: jndi::detect },
-    Detector { wants: Marks::HTML, run: html::detect },
-    Detector { wants: Marks::SCRIPT, run: js::detect },
-    Detector { wants: Marks::SQL, run: sql::detect },
-    Detector { wants: Marks::PATH, run: path::detect },
-    Detector { wants: Marks::COMMAND, run: command::detect },
-    Detector { wants: Marks::TEMPLATE, run: template::detect },
-    Detector { wants: Marks::CODE, run: code::detect },
-    Detector { wants: Marks::MARKUP, run: markup::detect },
-    Detector { wants: Marks::OBJECT, run: object::detect },
-    Detector { wants: Marks::NOSQL, run: nosql::detect },
-    Detector { wants: Marks::CRLF, run: crlf::detect },
-    Detector { wants: Marks::SSRF, run: ssrf::detect },
-    Detector { wants: Marks::LDAP, run: ldap::detect },
-    Detector { wants: Marks::XPATH, run: xpath::detect },
+static DETECTORS: [Detector; 15] = [
+    Detector { wants: Marks::JNDI, ignores: 0, run: jndi::detect },
+    Detector { wants: Marks::HTML, ignores: FOREIGN, run: html::detect },
+    Detector { wants: Marks::SCRIPT, ignores: FOREIGN, run: js::detect },
+    Detector { wants: Marks::SQL, ignores: FOREIGN, run: sql::detect },
+    Detector { wants: Marks::PATH, ignores: LINES | Bytes::QUOTE | Bytes::PAREN, run: path::detect },
+    Detector { wants: Marks::COMMAND, ignores: FOREIGN, run: command::detect },
+    Detector { wants: Marks::TEMPLATE, ignores: LINES, run: template::detect },
+    Detector { wants: Marks::CODE, ignores: LINES, run: code::detect },
+    Detector { wants: Marks::MARKUP, ignores: LINES | Bytes::QUOTE, run: markup::detect },
+    Detector { wants: Marks::OBJECT, ignores: 0, run: object::detect },
+    Detector { wants: Marks::NOSQL, ignores: LINES, run: nosql::detect },
+    Detector { wants: Marks::CRLF, ignores: FOREIGN | Bytes::QUOTE | Bytes::SLASH, run: crlf::detect },
+    Detector { wants: Marks::SSRF, ignores: LINES, run: ssrf::detect },
+    Detector { wants: Marks::LDAP, ignores: LINES | Bytes::QUOTE | Bytes::SLASH, run: ldap::detect },
+    Detector { wants: Marks::XPATH, ignores: LINES, run: xpath::detect },
 ];
 
-/// Lets every detector that the screen let through judge `view`.
-pub(crate) fn judge(view: &View<'_>, hits: &mut Hits) {
-    for detector in DETECTORS {
-        if view.marks.any(detector.wants) {
+/// Lets every detector that the screen let through judge `view`, unless it knows all that it reads there.
+pub(crate) fn judge(view: &View<'_>, unseen: &mut Unseen, hits: &mut Hits) {
+    for (detector, unseen) in DETECTORS.iter().zip(unseen) {
+        if !view.marks.any(detector.wants) {
+            *unseen = 0;
+        } else if *unseen & !detector.ignores != 0 {
+            *unseen = 0;
             (detector.run)(view, hits);
-            if hits.sure() {
+            if hits.sure() || hits.budget.is_out() {
                 return;
             }
         }

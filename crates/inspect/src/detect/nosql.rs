@@ -2,12 +2,13 @@
 
 use crate::class::Class;
 use crate::detect::View;
+use crate::finder::Finder;
 use crate::place::Place;
-use crate::text::{at, from, has, has_any, is_space, is_word, lookup, skip_space, skip_while, slice, trim};
+use crate::text::{Table, at, from, has, is_space, is_word, skip_space, skip_while, slice, trim};
 use crate::verdict::Hits;
 
 /// Operators of MongoDB's query language, and what a client that names one is worth. Sorted.
-const OPERATORS: &[(&str, u8)] = &[
+static OPERATORS: Table<u8> = Table::new(&[
     ("$accumulator", 90),
     ("$all", 55),
     ("$and", 72),
@@ -33,14 +34,16 @@ const OPERATORS: &[(&str, u8)] = &[
     ("$text", 50),
     ("$type", 30),
     ("$where", 94),
-];
+]);
 
 /// Judges `view`.
 pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
     let bytes = view.bytes;
-    hits.step(bytes.len());
+    if !hits.spend(bytes.len() * 3) {
+        return;
+    }
     let discount = if view.document { 35 } else { 0 };
-    let mut add = |score: u8, why, start: usize, end: usize| {
+    let add = |hits: &mut Hits, score: u8, why, start: usize, end: usize| {
         hits.add(Class::NoSql, score.saturating_sub(discount), why, start, end);
     };
     let objects = bytes.contains(&b'{') || has(bytes, b"', ");
@@ -49,7 +52,10 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
         let start = index + found;
         let end = skip_while(bytes, start + 1, is_word);
         index = end.max(start + 1);
-        let Some(worth) = lookup(OPERATORS, slice(bytes, start, end)) else { continue };
+        if !hits.spend(32) {
+            return;
+        }
+        let Some(worth) = OPERATORS.get(slice(bytes, start, end)) else { continue };
         let before = slice(bytes, 0, start).last().copied().unwrap_or(0);
         let after = at(bytes, skip_space(bytes, end));
         let key = view.place == Place::Name && (before == b'[' || before == b'.' || start == 0);
@@ -57,11 +63,12 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
         let bare = (after == b':' || at(bytes, end) == b']')
             && (before == 0 || is_space(before) || matches!(before, b'{' | b',' | b'['));
         if key && (start == 0 && end == bytes.len() || before != 0) {
-            add(worth, "an operator of a query where a name should stand", start, end);
+            add(hits, worth, "an operator of a query where a name should stand", start, end);
         } else if quoted || bare {
             // Where text holds an object, the object must be there too.
             let object = objects || before == b'[' || start < 12;
             add(
+                hits,
                 if object { worth.max(72) } else { 50 },
                 "an operator of a query in a value",
                 start,
@@ -72,35 +79,21 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
     let calls = [&b"db."[..], b"this."];
     for call in calls {
         let mut from_here = 0;
-        let mut looked = 0;
         while let Some(found) = crate::text::find(from(bytes, from_here), call) {
             let start = from_here + found;
             from_here = start + call.len();
-            looked += 1;
             let before = if start == 0 { 0 } else { at(bytes, start - 1) };
-            if looked > 64 {
-                break;
+            if !hits.spend(16) {
+                return;
             }
             if is_word(before) {
                 continue;
             }
             let near = slice(bytes, start, start + 80);
-            let method = has_any(
-                near,
-                &[
-                    b".insert(",
-                    b".find(",
-                    b".findone(",
-                    b".drop(",
-                    b".remove(",
-                    b".update(",
-                    b".getcollectionnames(",
-                    b".injection",
-                    b".match(/",
-                    b".deleteone(",
-                    b".aggregate(",
-                ],
-            );
+            if !hits.spend(near.len() * 5) {
+                return;
+            }
+            let method = METHODS.any(near);
             // `db.get('x').find(…)` is a library of another kind.
             let end = skip_while(near, call.len(), is_word);
             let member = at(near, end) == b'.' || has(near, b"getcollectionnames");
@@ -110,6 +103,7 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
             if method && direct {
                 let strong = has(near, b".getcollectionnames(") || call == b"this." && has(near, b".match(/");
                 add(
+                    hits,
                     if strong {
                         85
                     } else if view.is_short() {
@@ -124,10 +118,43 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
             }
         }
     }
-    if bytes.len() < 256 && !bytes.contains(&b'\n') {
-        broken_javascript(bytes, &mut add);
+    if bytes.len() < 256 && !bytes.contains(&b'\n') && hits.spend(bytes.len() * 10) {
+        broken_javascript(bytes, &mut |score, why, start, end| add(hits, score, why, start, end));
     }
 }
+
+/// Methods of a collection.
+static METHODS: Finder = Finder::new(&[
+    b".insert(",
+    b".find(",
+    b".findone(",
+    b".drop(",
+    b".remove(",
+    b".update(",
+    b".getcollectionnames(",
+    b".injection",
+    b".match(/",
+    b".deleteone(",
+    b".aggregate(",
+]);
+
+/// Code that leaves a string.
+static CODE: Finder = Finder::new(&[
+    b"return true",
+    b"return 1",
+    b"return(true",
+    b"while(1)",
+    b"while(true)",
+    b"new date()",
+    b"sleep(",
+    b"this.",
+    b"==1",
+    b"=='",
+    b"==\"",
+    b"1==1",
+    b"emit(",
+    b"tojson(",
+]);
 
 /// `'; return true; var a='`, `' || '1'=='1`, `1; while(1);`: a string of server-side JavaScript, left.
 fn broken_javascript(bytes: &[u8], add: &mut impl FnMut(u8, &'static str, usize, usize)) {
@@ -143,25 +170,7 @@ fn broken_javascript(bytes: &[u8], add: &mut impl FnMut(u8, &'static str, usize,
     if !breaks {
         return;
     }
-    let code = has_any(
-        rest,
-        &[
-            b"return true",
-            b"return 1",
-            b"return(true",
-            b"while(1)",
-            b"while(true)",
-            b"new date()",
-            b"sleep(",
-            b"this.",
-            b"==1",
-            b"=='",
-            b"==\"",
-            b"1==1",
-            b"emit(",
-            b"tojson(",
-        ],
-    );
+    let code = CODE.any(rest);
     let loops = has(rest, b"new date()") && (has(rest, b"do{") || has(rest, b"do {") || has(rest, b"while"));
     if loops || has(rest, b"while(1)") || has(rest, b"while(true)") {
         add(85, "code that keeps the database busy", quote, quote + rest.len());
@@ -186,6 +195,6 @@ mod tests {
 
     #[test]
     fn operators_are_sorted() {
-        assert!(OPERATORS.is_sorted_by(|a, b| a.0 < b.0));
+        assert!(OPERATORS.entries().is_sorted_by(|a, b| a.0 < b.0));
     }
 }

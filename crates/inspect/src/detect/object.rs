@@ -2,13 +2,89 @@
 
 use crate::class::Class;
 use crate::detect::View;
+use crate::finder::Finder;
 use crate::place::Place;
 use crate::text::{at, find, from, has, has_any, is_word, skip_while, slice, starts};
 use crate::verdict::Hits;
 
+/// Classes that a deserialiser of Java makes, and the tools that write them.
+static JAVA: Finder = Finder::new(&[
+    b"@type\":\"com.sun.",
+    b"@type\":\"java.",
+    b"@type\":\"javax.",
+    b"@type\":\"org.apache.",
+    b"@type\":\"org.springframework.",
+    b"@type\":\"org.hibernate.",
+    b"@type\":\"com.mchange.",
+    b"@type\":\"com.zaxxer.",
+    b"@type\":\"com.ibatis.",
+    b"@type\":\"ch.qos.logback.",
+    b"@type\":\"oracle.jdbc.",
+    b"@type\":\"lcom.",
+    b"@type\":\"[com.",
+    b"@class\":\"java.",
+    b"@class\":\"com.sun.",
+    b"!!javax.script",
+    b"!!java.",
+    b"!!com.sun",
+    b"org.apache.commons.collections",
+    b"ysoserial",
+    b"templatesimpl",
+    b"c3p0",
+]);
+
+/// Modules that a pickle should not name.
+static MODULES: Finder = Finder::new(&[
+    b"builtins",
+    b"__builtin__",
+    b"posix",
+    b"subprocess",
+    b"nt\n",
+    b"\x02nt",
+    b"\x02os",
+    b"cos\n",
+    b"sys",
+    b"commands",
+    b"pty",
+    b"runpy",
+    b"timeit",
+    b"platform",
+    b"webbrowser",
+    b"socket",
+]);
+
+/// Functions that a pickle should not call.
+static CALLS: Finder = Finder::new(&[
+    b"eval",
+    b"exec",
+    b"system",
+    b"popen",
+    b"getattr",
+    b"__import__",
+    b"compile",
+    b"open",
+    b"check_output",
+    b"run",
+    b"call",
+    b"spawn",
+]);
+
+/// Classes that a deserialiser of .NET makes.
+static DOTNET: Finder = Finder::new(&[
+    b"\"$type\":\"system.",
+    b"\"$type\": \"system.",
+    b"objectdataprovider",
+    b"\"__type\":\"system",
+    b"\"$type\":'system",
+    b"typeobject\":",
+    b"windowsidentity",
+]);
+
 /// Judges `view`.
 pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
-    hits.step(view.bytes.len() * 2);
+    if !hits.spend(view.bytes.len() * 8) {
+        return;
+    }
     prototype(view, hits);
     java(view, hits);
     php(view, hits);
@@ -94,33 +170,7 @@ fn java(view: &View<'_>, hits: &mut Hits) {
             (start + 80).min(bytes.len()),
         );
     }
-    if has_any(
-        bytes,
-        &[
-            b"@type\":\"com.sun.",
-            b"@type\":\"java.",
-            b"@type\":\"javax.",
-            b"@type\":\"org.apache.",
-            b"@type\":\"org.springframework.",
-            b"@type\":\"org.hibernate.",
-            b"@type\":\"com.mchange.",
-            b"@type\":\"com.zaxxer.",
-            b"@type\":\"com.ibatis.",
-            b"@type\":\"ch.qos.logback.",
-            b"@type\":\"oracle.jdbc.",
-            b"@type\":\"lcom.",
-            b"@type\":\"[com.",
-            b"@class\":\"java.",
-            b"@class\":\"com.sun.",
-            b"!!javax.script",
-            b"!!java.",
-            b"!!com.sun",
-            b"org.apache.commons.collections",
-            b"ysoserial",
-            b"templatesimpl",
-            b"c3p0",
-        ],
-    ) {
+    if JAVA.any(bytes) {
         hits.add(Class::Deserialization, 90, "names a class of Java to be made", 0, bytes.len().min(80));
     }
 }
@@ -129,14 +179,12 @@ fn java(view: &View<'_>, hits: &mut Hits) {
 fn php(view: &View<'_>, hits: &mut Hits) {
     let bytes = view.bytes;
     let mut index = 0;
-    let mut looked = 0;
     while let Some(found) =
         from(bytes, index).windows(2).position(|pair| matches!(pair, b"O:" | b"C:" | b"o:"))
     {
         let start = index + found;
         index = start + 2;
-        looked += 1;
-        if looked > 256 {
+        if !hits.spend(24) {
             return;
         }
         let before = if start == 0 { 0 } else { at(bytes, start - 1) };
@@ -149,6 +197,9 @@ fn php(view: &View<'_>, hits: &mut Hits) {
             continue;
         }
         let near = slice(bytes, digits + 2, digits + 130);
+        if !hits.spend(near.len() * 3) {
+            return;
+        }
         if has(near, b"\":") || has(near, b"':") || has(near, b":{") {
             hits.add(
                 Class::Deserialization,
@@ -167,44 +218,8 @@ fn python(view: &View<'_>, hits: &mut Hits) {
     let bytes = view.bytes;
     let binary = at(bytes, 0) == 0x80 && matches!(at(bytes, 1), 1..=5);
     if binary {
-        let module = has_any(
-            bytes,
-            &[
-                b"builtins",
-                b"__builtin__",
-                b"posix",
-                b"subprocess",
-                b"nt\n",
-                b"\x02nt",
-                b"\x02os",
-                b"cos\n",
-                b"sys",
-                b"commands",
-                b"pty",
-                b"runpy",
-                b"timeit",
-                b"platform",
-                b"webbrowser",
-                b"socket",
-            ],
-        );
-        let call = has_any(
-            bytes,
-            &[
-                b"eval",
-                b"exec",
-                b"system",
-                b"popen",
-                b"getattr",
-                b"__import__",
-                b"compile",
-                b"open",
-                b"check_output",
-                b"run",
-                b"call",
-                b"spawn",
-            ],
-        );
+        let module = MODULES.any(bytes);
+        let call = CALLS.any(bytes);
         let reduce = bytes.iter().any(|&b| b == b'R' || b == 0x81);
         let score = match (module, call && reduce) {
             (true, true) => 96,
@@ -234,18 +249,7 @@ fn others(view: &View<'_>, hits: &mut Hits) {
     if bytes.starts_with(b"AAEAAAD/////") || bytes.starts_with(&[0, 1, 0, 0, 0, 0xff, 0xff, 0xff, 0xff]) {
         hits.add(Class::Deserialization, 92, "a serialised object of .NET", 0, bytes.len().min(80));
     }
-    if has_any(
-        bytes,
-        &[
-            b"\"$type\":\"system.",
-            b"\"$type\": \"system.",
-            b"objectdataprovider",
-            b"\"__type\":\"system",
-            b"\"$type\":'system",
-            b"typeobject\":",
-            b"windowsidentity",
-        ],
-    ) {
+    if DOTNET.any(bytes) {
         hits.add(Class::Deserialization, 88, "names a class of .NET to be made", 0, bytes.len().min(80));
     }
     if bytes.starts_with(&[4, 8])

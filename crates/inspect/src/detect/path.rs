@@ -1,5 +1,7 @@
 //! Paths that climb out of their folder, or name what no client has to name.
 
+use std::borrow::Cow;
+
 use crate::class::Class;
 use crate::detect::View;
 use crate::finder::Finder;
@@ -80,11 +82,25 @@ static TARGETS: Finder = Finder::new(&[
     b"cmd.exe",
 ]);
 
+/// Files of the system whose separators a filter took.
+static SQUASHED: Finder = Finder::new(&[
+    b"etcpasswd",
+    b"..boot.ini",
+    b"..web-inf",
+    b"windowswin.ini",
+    b"windowssystem32",
+    b"web-infweb.xml",
+    b"meta-infmanifest",
+    b"inetpubwwwroot",
+]);
+
 /// Judges `view`.
 pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
     let bytes = view.bytes;
+    if !hits.spend(bytes.len() * 7 + 64) {
+        return;
+    }
     let clean = separators(bytes);
-    hits.step(bytes.len() * 2);
     let whole = view.is_path_like();
     climbs(view, &clean, whole, hits);
     names(view, &clean, whole, hits);
@@ -107,6 +123,11 @@ fn separators(bytes: &[u8]) -> Vec<u8> {
     let mut index = 0;
     while index < bytes.len() {
         let byte = at(bytes, index);
+        if !matches!(byte, b'0' | b'x' | b'X' | b'\\' | 0) {
+            out.push(byte.to_ascii_lowercase());
+            index += 1;
+            continue;
+        }
         // `0x2e0x2e0x2f`: what decoders of some servers make of it.
         let spelt = slice(bytes, if byte == b'0' { index + 1 } else { index }, index + 4);
         let sign = match () {
@@ -259,20 +280,15 @@ fn names(view: &View<'_>, clean: &[u8], whole: bool, hits: &mut Hits) {
     let absolute = trimmed.starts_with(b"/")
         || trimmed.starts_with(b"file:")
         || at(trimmed, 1) == b':' && at(trimmed, 0).is_ascii_alphabetic();
-    let squeezed = squeeze(trimmed);
+    // Doubled separators are all that squeezing takes out.
+    let squeezed = if has(trimmed, b"//") || has(trimmed, b"/./") {
+        Cow::Owned(squeeze(trimmed))
+    } else {
+        Cow::Borrowed(trimmed)
+    };
     let hit = TARGETS.first(&squeezed);
     let mut add = |score: u8, why| hits.add(Class::Path, score, why, 0, view.bytes.len());
-    let squashed = [
-        &b"etcpasswd"[..],
-        b"..boot.ini",
-        b"..web-inf",
-        b"windowswin.ini",
-        b"windowssystem32",
-        b"web-infweb.xml",
-        b"meta-infmanifest",
-        b"inetpubwwwroot",
-    ];
-    if whole && squashed.iter().any(|known| has(trimmed, known)) {
+    if whole && SQUASHED.any(trimmed) {
         return add(78, "a file of the system, its separators gone");
     }
     if let Some(target) = hit {

@@ -4,8 +4,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::class::Class;
 use crate::detect::View;
+use crate::finder::Finder;
 use crate::place::Place;
-use crate::text::{at, find, from, has_any, is_space, skip_while, slice, starts, trim};
+use crate::text::{at, find, from, is_space, skip_while, slice, starts, trim};
 use crate::verdict::Hits;
 
 /// Schemes that no web address has.
@@ -26,7 +27,7 @@ const SCHEMES: [(&[u8], u8); 13] = [
 ];
 
 /// Names that answer with an address inside.
-const NAMES: [&[u8]; 12] = [
+static NAMES: Finder = Finder::new(&[
     b"metadata.google.internal",
     b"metadata.goog",
     b"instance-data",
@@ -39,7 +40,7 @@ const NAMES: [&[u8]; 12] = [
     b"burpcollaborator",
     b".oastify.com",
     b"interact.sh",
-];
+]);
 
 /// Judges `view`.
 pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
@@ -47,7 +48,9 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
         return;
     }
     let bytes = trim(view.bytes);
-    hits.step(bytes.len());
+    if !hits.spend(bytes.len() + 60) {
+        return;
+    }
     for (scheme, worth) in SCHEMES {
         if starts(bytes, scheme) {
             hits.add(Class::Ssrf, worth, "a URL of a scheme that reaches inside", 0, bytes.len().min(80));
@@ -59,24 +62,24 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
         let start = index + found + 3;
         index = start;
         seen += 1;
-        if seen > 16 {
-            return;
-        }
-        let web = slice(bytes, 0, start - 3);
-        let http =
-            web.to_ascii_lowercase().ends_with(b"http") || web.to_ascii_lowercase().ends_with(b"https");
+        let scheme = slice(bytes, start.saturating_sub(8), start - 3);
+        let http = scheme.eq_ignore_ascii_case(b"https")
+            || from(scheme, scheme.len().saturating_sub(4)).eq_ignore_ascii_case(b"http");
         let end = skip_while(bytes, start, |b| {
             !matches!(b, b'/' | b'?' | b'#' | b'\\' | b'"' | b'\'' | b'<' | b'>') && !is_space(b)
         })
         .min(start + 300);
         let authority = slice(bytes, start, end);
+        if !hits.spend(authority.len() * 4 + 80) {
+            return;
+        }
         let host = authority.iter().rposition(|&b| b == b'@').map_or(authority, |at| from(authority, at + 1));
         let whole = seen == 1 && start < 12;
         if let Some((score, why)) = judge(host, authority) {
             let score = if whole { score } else { score.saturating_sub(12) };
             hits.add(Class::Ssrf, if http { score } else { score.max(60) }, why, start, end);
         }
-        if has_any(authority, &NAMES) {
+        if NAMES.any(authority) {
             hits.add(Class::Ssrf, if whole { 84 } else { 66 }, "a name that leads inside", start, end);
         }
     }

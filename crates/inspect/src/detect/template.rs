@@ -138,13 +138,16 @@ static REACHES: Finder = Finder::new(&[
 pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
     let bytes = view.bytes;
     let mut index = 0;
-    // Each byte is read a few times at most, however many delimiters there are.
-    let mut budget = bytes.len() * 2 + 1024;
+    if !hits.spend(bytes.len() * 2 + 128) {
+        return;
+    }
     while index < bytes.len() {
-        let byte = at(bytes, index);
-        if !matches!(byte, b'{' | b'$' | b'#' | b'*' | b'@' | b'~' | b'%' | b'<' | b'[') {
+        if !may_open(at(bytes, index), at(bytes, index + 1)) {
             index += 1;
             continue;
+        }
+        if !hits.spend(16) {
+            return;
         }
         let rest = slice(bytes, index, index + 400);
         let Some((open, close)) =
@@ -156,20 +159,10 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
         let inner = from(rest, open.len());
         let end = inner.windows(close.len()).position(|window| window == *close);
         let inner = slice(inner, 0, end.unwrap_or(240));
-        // As much as is looked at, and what finding the end took.
-        let cost = inner.len() + 16;
-        if cost > budget {
-            hits.add(
-                Class::Template,
-                74,
-                "more delimiters of a template engine than any text has",
-                index,
-                index + 60,
-            );
+        // What finding the end took, and what is looked at between.
+        if !hits.spend(end.unwrap_or(400) + inner.len() * 4 + 16) {
             return;
         }
-        budget -= cost;
-        hits.step(cost * 2);
         if let Some((score, why)) = expression(open, inner, end.is_some(), view) {
             let score = if view.document { score.saturating_sub(30) } else { score };
             hits.add(
@@ -218,6 +211,20 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
             0,
             bytes.len(),
         );
+    }
+}
+
+/// Whether a delimiter may begin with these two bytes.
+fn may_open(first: u8, second: u8) -> bool {
+    match first {
+        b'{' => matches!(second, b'{' | b'%' | b'$' | b'p' | b'i' | b'=' | b'@'),
+        b'$' | b'*' | b'~' => second == b'{',
+        b'#' => matches!(second, b'{' | b's'),
+        b'@' => matches!(second, b'{' | b'('),
+        b'%' => second == b'{',
+        b'<' => second == b'%',
+        b'[' => matches!(second, b'[' | b'='),
+        _ => false,
     }
 }
 

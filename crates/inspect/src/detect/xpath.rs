@@ -38,6 +38,9 @@ static FUNCTIONS: Finder = Finder::new(&[
     b"encode-for-uri(",
 ]);
 
+/// What joins a predicate to the one before.
+static LOGIC: Finder = Finder::new(&[b" or ", b" and ", b"'or", b"\"or", b"|"]);
+
 /// How telling each of them is.
 const WORTHS: [u8; 28] = [
     72, 82, 72, 72, 80, 75, 60, 82, 80, 66, 50, 70, 62, 72, 82, 78, 84, 66, 70, 70, 70, 66, 66, 66, 60, 72,
@@ -50,9 +53,19 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
     if view.document {
         return;
     }
-    hits.step(bytes.len() * 4);
+    if !hits.spend(bytes.len() * 4) {
+        return;
+    }
+    // Where a logical operator has ended that stands before what follows.
+    let logic_at = {
+        let mut first = usize::MAX;
+        LOGIC.each(bytes, |word, start| {
+            first = first.min(start + LOGIC.word(word).map_or(0, <[u8]>::len));
+        });
+        first
+    };
     let broken = bytes.iter().take(256).any(|b| matches!(b, b'\'' | b'"'));
-    for (index, start) in FUNCTIONS.firsts(slice(bytes, 0, 8192)) {
+    for (index, start) in FUNCTIONS.firsts(bytes) {
         let (Some(function), Some(&worth)) = (FUNCTIONS.word(index), WORTHS.get(index)) else { continue };
         let before = if start == 0 { 0 } else { at(bytes, start - 1) };
         // `std::child::x(` and `a.parent::b` are code; `text()` is a method of everything.
@@ -73,7 +86,7 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
         } else {
             worth
         };
-        let logic = has_any(slice(bytes, 0, start), &[b" or ", b" and ", b"'or", b"\"or", b"|"]);
+        let logic = logic_at <= start;
         // `node()` in a text about something else.
         let text = if bytes.len() > 300 && !broken { 20 } else { 0 };
         let score = worth.saturating_sub(text)

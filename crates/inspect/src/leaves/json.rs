@@ -23,12 +23,22 @@ const DEPTH: usize = 128;
 
 /// Calls `visit` for each string, and for each name, of `bytes`.
 pub(crate) fn leaves(bytes: &[u8], visit: Visit<'_>) -> Result<(), Malformed> {
-    walk(bytes, Some(visit))
+    walk(bytes, false, Some(visit))
+}
+
+/// As [`leaves`], of one document or of several in a row, as logs and streams have them.
+pub(crate) fn sequence(bytes: &[u8], visit: Visit<'_>) -> Result<(), Malformed> {
+    walk(bytes, true, Some(visit))
+}
+
+/// Whether `bytes` is one JSON document, or several in a row.
+pub(crate) fn is_sequence(bytes: &[u8]) -> bool {
+    walk(bytes, true, None).is_ok()
 }
 
 /// Whether `bytes` is one JSON document.
 pub(crate) fn is_whole(bytes: &[u8]) -> bool {
-    walk(bytes, None).is_ok()
+    walk(bytes, false, None).is_ok()
 }
 
 /// What a level of nesting is, and where its current member's name stands.
@@ -37,7 +47,7 @@ struct Level {
     name: (usize, usize),
 }
 
-fn walk(bytes: &[u8], mut visit: Option<Visit<'_>>) -> Result<(), Malformed> {
+fn walk(bytes: &[u8], several: bool, mut visit: Option<Visit<'_>>) -> Result<(), Malformed> {
     let mut levels: SmallVec<[Level; 16]> = SmallVec::new();
     let mut index = 0;
     let mut value = true;
@@ -89,7 +99,14 @@ fn walk(bytes: &[u8], mut visit: Option<Visit<'_>>) -> Result<(), Malformed> {
             continue;
         }
         let Some(level) = levels.last() else {
-            return if index >= bytes.len() { Ok(()) } else { wrong(index, "the end") };
+            if index >= bytes.len() {
+                return Ok(());
+            }
+            if several && matches!(at(bytes, index), b'{' | b'[') {
+                value = true;
+                continue;
+            }
+            return wrong(index, "the end");
         };
         let object = level.object;
         match at(bytes, index) {
@@ -135,6 +152,19 @@ fn member(
     let raw = slice(bytes, index + 1, end);
     if let Some(level) = levels.last_mut() {
         level.name = (index + 1, end);
+    }
+    // What `constructor[prototype]` is in a form.
+    let parent = levels.iter().rev().nth(1).filter(|level| level.object);
+    let parent = parent.map_or(&[][..], |level| slice(bytes, level.name.0, level.name.1));
+    if let Some(visit) = visit.as_deref_mut()
+        && raw.len() >= b"prototype".len()
+        && *unescape(raw) == *b"prototype"
+        && *unescape(parent) == *b"constructor"
+    {
+        let text = Cow::Borrowed(&b"constructor[prototype]"[..]);
+        if visit(Leaf { place: Place::Name, name: Name::Plain(raw), bytes: text }).is_break() {
+            return Ok(usize::MAX);
+        }
     }
     // Names of letters and digits are no news to any detector.
     if let Some(visit) = visit.as_deref_mut()

@@ -1,8 +1,10 @@
 //! Operands and comparisons.
 
-use super::Reading;
+use std::cell::Cell;
+
 use super::token::Kind;
 use super::words::Word;
+use super::{Known, Memo, Reading};
 use crate::text;
 
 /// What an operand is.
@@ -41,6 +43,27 @@ const SIGNS: usize = 24;
 impl Reading<'_> {
     /// The operand at `index`: what it is, and the index behind it.
     pub(super) fn operand(&self, index: usize) -> Option<(Operand, usize)> {
+        self.once(index, |known| &known.operand, || self.read_operand(index))
+    }
+
+    /// What `read` answers for `index`, asked once: the same place is looked at from many hinges.
+    fn once(
+        &self,
+        index: usize,
+        cell: impl Fn(&Known) -> &Cell<Memo>,
+        read: impl FnOnce() -> Option<(Operand, usize)>,
+    ) -> Option<(Operand, usize)> {
+        let known = self.known.get(index)?;
+        let memo = cell(known).get().unwrap_or_else(|| {
+            let memo = read().map(|(operand, behind)| (operand, behind as u32));
+            cell(known).set(Some(memo));
+            memo
+        });
+        self.looked.set(self.looked.get() + 1);
+        memo.map(|(operand, behind)| (operand, behind as usize))
+    }
+
+    fn read_operand(&self, index: usize) -> Option<(Operand, usize)> {
         let (mut kind, mut index) = self.factor(index)?;
         // Arithmetic and concatenation: the first operand names the kind, unless a later one says more.
         for _ in 0..SIGNS {
@@ -66,6 +89,10 @@ impl Reading<'_> {
     }
 
     fn factor(&self, index: usize) -> Option<(Operand, usize)> {
+        self.once(index, |known| &known.factor, || self.read_factor(index))
+    }
+
+    fn read_factor(&self, index: usize) -> Option<(Operand, usize)> {
         let mut index = index;
         for _ in 0..SIGNS {
             match self.kind(index) {

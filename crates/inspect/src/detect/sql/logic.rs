@@ -165,6 +165,7 @@ impl Reading<'_> {
     /// How many words stand before the quotation mark that the value closed.
     pub(super) fn lead_words(&self) -> usize {
         let end = self.token(0).map_or(0, |token| token.end);
+        self.looked.set(self.looked.get() + end.min(160));
         text::slice(self.bytes, end.saturating_sub(160), end.saturating_sub(1))
             .split(|&b| text::is_space(b))
             .filter(|w| !w.is_empty())

@@ -14,31 +14,63 @@ mod statement;
 mod token;
 mod words;
 
-use smallvec::SmallVec;
+use std::cell::Cell;
 
+use smallvec::{SmallVec, smallvec};
+
+use self::expression::Operand;
 use self::token::{Context, Kind, Token, Tokens, tokens};
 use self::words::Word;
 use crate::class::Class;
 use crate::detect::View;
-use crate::text::{at, is_space, slice};
+use crate::text::{self, at, is_space, slice};
 use crate::verdict::Hits;
 
 /// Judges `view`.
 pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
     let bytes = view.bytes;
+    if !hits.spend(bytes.len() + bytes.len().min(1024) * 2) {
+        return;
+    }
+    let whole = Whole {
+        document: view.document,
+        ideographs: ideographs(bytes),
+        unlogged: text::has(bytes, b"sp_password"),
+    };
     for context in [Context::Bare, Context::Quoted(b'\''), Context::Quoted(b'"'), Context::Quoted(b'`')] {
         if let Context::Quoted(quote) = context
             && !bytes.contains(&quote)
         {
             continue;
         }
-        let reading = Reading::new(bytes, context, view.document);
-        hits.step(bytes.len() + reading.tokens.len());
+        if !hits.spend(bytes.len() * 3) {
+            return;
+        }
+        let reading = Reading::new(bytes, context, whole);
+        if !hits.spend(reading.tokens.len() * TOKEN) {
+            return;
+        }
         reading.judge(hits);
-        if hits.sure() {
+        if hits.sure() || hits.budget.is_out() {
             return;
         }
     }
+}
+
+/// Steps for looking at a token.
+const LOOK: usize = 1;
+
+/// Steps for reading a token: most are words, and looked up.
+const TOKEN: usize = 12;
+
+/// What all readings of a value share.
+#[derive(Debug, Clone, Copy)]
+struct Whole {
+    /// The text is long and full of prose or code: what a person would write about SQL.
+    document: bool,
+    ideographs: usize,
+    /// `sp_password` stands in it, which keeps SQL Server from logging the statement.
+    unlogged: bool,
 }
 
 /// One reading of a value.
@@ -57,16 +89,28 @@ struct Reading<'a> {
     hinges: SmallVec<[usize; 8]>,
     /// What stands before the closed string's end is no code.
     plain_lead: bool,
-    /// The text is long and full of prose or code: what a person would write about SQL.
-    document: bool,
+    whole: Whole,
     /// How many words of prose there are.
     prose: usize,
     /// How many comments stood between tokens: a way to spell blanks.
     comments: usize,
+    /// What operands begin at each token, once that was asked.
+    known: SmallVec<[Known; 48]>,
+    /// Tokens looked at since they were last paid for.
+    looked: Cell<usize>,
 }
 
+/// What begins at a token, once it is known.
+#[derive(Debug, Clone, Default)]
+struct Known {
+    factor: Cell<Memo>,
+    operand: Cell<Memo>,
+}
+
+type Memo = Option<Option<(Operand, u32)>>;
+
 impl<'a> Reading<'a> {
-    fn new(bytes: &'a [u8], context: Context, document: bool) -> Reading<'a> {
+    fn new(bytes: &'a [u8], context: Context, whole: Whole) -> Reading<'a> {
         let (tokens, comments) = tokens(bytes, context);
         let broken = tokens.first().is_some_and(|token| token.kind == Kind::Break);
         // What is opened again at the end is what was closed at the beginning.
@@ -85,6 +129,7 @@ impl<'a> Reading<'a> {
                 && !is_assignment(slice(bytes, 0, lead_end));
         let first_hinge = first_hinge(&tokens, broken);
         let prose = tokens.iter().filter(|token| token.kind == Kind::Word(Word::Prose)).count();
+        let known = smallvec![Known::default(); tokens.len()];
         let mut reading = Reading {
             bytes,
             tokens,
@@ -94,15 +139,19 @@ impl<'a> Reading<'a> {
             first_hinge,
             hinges: SmallVec::new(),
             plain_lead,
-            document,
-            prose: prose + ideographs(bytes) / 3,
+            whole,
+            prose: prose + whole.ideographs / 3,
             comments,
+            known,
+            looked: Cell::new(0),
         };
         reading.hinges = reading.expressions();
         reading
     }
 
     fn token(&self, index: usize) -> Option<&Token> {
+        // Whoever asks for a token pays for it, without having to think of it.
+        self.looked.set(self.looked.get() + 1);
         self.tokens.get(index)
     }
 
@@ -165,7 +214,7 @@ impl<'a> Reading<'a> {
         // Nor where comments stand between all its words, or a statement behind a short value.
         let torn = self.comments > 8 && self.prose < 3
             || self.broken && self.is(1, Kind::Semicolon) && self.lead_words() < 3;
-        let text = self.document && !torn && !(self.broken && self.is_hidden_end());
+        let text = self.whole.document && !torn && !(self.broken && self.is_hidden_end());
         let code = self.context == Context::Quoted(b'`') && self.opens_quotation();
         let discount = if text { 30 } else { 0 }
             + if code { 25 } else { 0 }
@@ -202,7 +251,9 @@ impl<'a> Reading<'a> {
             self.judge_start(hits);
         }
         for index in 0..self.tokens.len() {
-            hits.step(1);
+            if !hits.spend(self.looked.take() * LOOK) {
+                return;
+            }
             if self.first_hinge.0 == index {
                 self.judge_escaped(index, hits);
             }
@@ -237,6 +288,7 @@ impl<'a> Reading<'a> {
                 return;
             }
         }
+        hits.spend(self.looked.take() * LOOK);
     }
 
     /// Where the expressions end with which the value begins, the shortest first.

@@ -283,7 +283,9 @@ impl Reading<'_> {
             }
             _ => {}
         }
-        if text::has(self.bytes, b"--sp_password") || text::has(self.bytes, b"-- sp_password") {
+        if self.whole.unlogged
+            && (text::has(self.bytes, b"--sp_password") || text::has(self.bytes, b"-- sp_password"))
+        {
             self.add(hits, 80, "hides the statement from the log of SQL Server", 0);
         }
     }

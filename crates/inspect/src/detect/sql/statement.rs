@@ -150,6 +150,14 @@ impl Reading<'_> {
             {
                 -1
             }
+            // "sleep (8 hours) and exercise".
+            Word::Weapon
+                if self.is(index + 1, Kind::Left)
+                    && self.is(index + 2, Kind::Number)
+                    && matches!(self.word(index + 3), Some(Word::Name | Word::Prose)) =>
+            {
+                -1
+            }
             Word::Weapon if self.is(index + 1, Kind::Left) => 25,
             Word::System
                 if self.is(index + 1, Kind::Left)
@@ -263,7 +271,7 @@ impl Reading<'_> {
         {
             self.add(hits, 72, "an expression, and the rest of the statement hidden", 0);
         }
-        if self.is(0, Kind::Number) && text::has(self.bytes, b"sp_password") && self.mended {
+        if self.is(0, Kind::Number) && self.whole.unlogged && self.mended {
             self.add(hits, 80, "hides the statement from the log of SQL Server", 0);
         }
         // `1)--`, `1))#`: the parenthesis of the statement around, closed.

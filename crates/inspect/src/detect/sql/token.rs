@@ -60,12 +60,16 @@ pub(super) type Tokens = SmallVec<[Token; 48]>;
 /// As many tokens as are looked at.
 const MOST: usize = 4096;
 
+/// As many bytes as are searched for the ends of strings in dollar signs.
+const DOLLARS: usize = 2048;
+
 /// Reads `bytes` in `context`; comments and white space are gone. Answers also how many comments stood in between.
 pub(super) fn tokens(bytes: &[u8], context: Context) -> (Tokens, usize) {
     let mut out = Tokens::new();
     let mut comments = 0;
     let mut open: SmallVec<[u32; 16]> = SmallVec::new();
     let mut index = 0;
+    let mut dollars = DOLLARS;
     if let Context::Quoted(quote) = context {
         let end = close(bytes, 0, quote, false);
         let kind = if end > bytes.len() { Kind::Open } else { Kind::Break };
@@ -82,7 +86,7 @@ pub(super) fn tokens(bytes: &[u8], context: Context) -> (Tokens, usize) {
             index = skip_while(bytes, index + 1, |b| is_word(b) || b >= 0x80);
             continue;
         }
-        let (kind, end) = next(bytes, index, byte);
+        let (kind, end) = next(bytes, index, byte, &mut dollars);
         let Some(kind) = kind else {
             // What MySQL runs in a comment is hidden on purpose.
             comments += match (byte, at(bytes, index + 2)) {
@@ -123,7 +127,7 @@ fn is_apostrophe(bytes: &[u8], index: usize, byte: u8) -> bool {
 }
 
 /// The token at `index`, and where it ends; no token for a comment in between.
-fn next(bytes: &[u8], index: usize, byte: u8) -> (Option<Kind>, usize) {
+fn next(bytes: &[u8], index: usize, byte: u8, dollars: &mut usize) -> (Option<Kind>, usize) {
     let second = at(bytes, index + 1);
     let one = |kind| (Some(kind), index + 1);
     let two = |kind| (Some(kind), index + 2);
@@ -211,13 +215,13 @@ fn next(bytes: &[u8], index: usize, byte: u8) -> (Option<Kind>, usize) {
         }
         b'}' => (None, index + 1),
         _ if byte.is_ascii_alphabetic() || byte == b'_' || byte == b'$' || byte >= 0x80 => {
-            named(bytes, index)
+            named(bytes, index, dollars)
         }
         _ => one(Kind::Other),
     }
 }
 
-fn named(bytes: &[u8], index: usize) -> (Option<Kind>, usize) {
+fn named(bytes: &[u8], index: usize, dollars: &mut usize) -> (Option<Kind>, usize) {
     let end = skip_while(bytes, index, |b| is_word(b) || b >= 0x80 && b != 0xa0 || b == b'$');
     let text = slice(bytes, index, end);
     let follows = at(bytes, end);
@@ -234,7 +238,8 @@ fn named(bytes: &[u8], index: usize) -> (Option<Kind>, usize) {
     }
     // `$$text$$` of PostgreSQL.
     if text.len() >= 2 && text.first() == Some(&b'$') && text.last() == Some(&b'$') {
-        let rest = slice(bytes, end, end + 512);
+        let rest = slice(bytes, end, end + 512.min(*dollars));
+        *dollars -= rest.len();
         if let Some(found) = rest.windows(text.len().min(16)).position(|window| window == slice(text, 0, 16))
         {
             return (Some(Kind::Text), end + found + text.len());

@@ -1,6 +1,6 @@
 //! The words of SQL, in the dialects of MySQL, PostgreSQL, SQL Server, Oracle, SQLite, DB2 and their kin.
 
-use crate::text;
+use crate::text::{self, Table};
 
 /// What a word does in a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +63,7 @@ pub(super) enum Word {
 
 /// What `word` is; whatever its case.
 pub(super) fn word(word: &[u8]) -> Word {
-    text::lookup(WORDS, word).unwrap_or_else(|| {
+    WORDS.get(word).unwrap_or_else(|| {
         let package = [
             &b"dbms_"[..],
             b"utl_",
@@ -87,7 +87,7 @@ use Word::{
 };
 
 /// Sorted.
-const WORDS: &[(&str, Word)] = &[
+static WORDS: Table<Word> = Table::new(&[
     ("a", Prose),
     ("abs", Math),
     ("all", Quantity),
@@ -420,7 +420,7 @@ const WORDS: &[(&str, Word)] = &[
     ("you", Prose),
     ("your", Prose),
     ("zu", Prose),
-];
+]);
 
 #[cfg(test)]
 mod tests {
@@ -428,7 +428,7 @@ mod tests {
 
     #[test]
     fn words_are_sorted_and_lower_case() {
-        assert!(WORDS.is_sorted_by(|a, b| a.0 < b.0));
-        assert!(WORDS.iter().all(|(word, _)| word.to_lowercase() == *word));
+        assert!(WORDS.entries().is_sorted_by(|a, b| a.0 < b.0));
+        assert!(WORDS.entries().iter().all(|(word, _)| word.to_lowercase() == *word));
     }
 }

@@ -4,252 +4,18 @@
 //! (`{cat,/etc/passwd}`), empty variables (`$@`, `$*`, `$u`). Names that English has too (cat, more, find, …) need
 //! arguments that only a command has.
 
+mod arguments;
+mod names;
+
 use smallvec::SmallVec;
 
+use self::arguments::arguments;
+use self::names::COMMANDS;
+use self::names::Name::{Common, Rare};
 use crate::class::Class;
 use crate::detect::View;
-use crate::text::{at, from, has, has_any, is_space, is_word, lookup, skip_while, slice, starts, trim};
+use crate::text::{at, from, has, has_any, is_space, is_word, skip_while, slice, starts, trim};
 use crate::verdict::Hits;
-
-/// How telling a command's name is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Name {
-    /// No word of a language: `whoami`, `ifconfig`.
-    Rare,
-    /// A word, or a name in code: `cat`, `id`, `ping`.
-    Common,
-}
-use Name::{Common, Rare};
-
-/// Sorted.
-const COMMANDS: &[(&str, Name)] = &[
-    ("ansible", Rare),
-    ("apt", Common),
-    ("apt-get", Rare),
-    ("arp", Rare),
-    ("arping", Rare),
-    ("attrib", Rare),
-    ("awk", Rare),
-    ("base64", Rare),
-    ("basename", Common),
-    ("bash", Common),
-    ("bitsadmin", Rare),
-    ("blkid", Rare),
-    ("busybox", Rare),
-    ("bzip2", Rare),
-    ("cacls", Rare),
-    ("cat", Common),
-    ("cd", Common),
-    ("certutil", Rare),
-    ("chgrp", Rare),
-    ("chmod", Rare),
-    ("chown", Rare),
-    ("chroot", Rare),
-    ("cmd", Common),
-    ("cmstp", Rare),
-    ("copy", Common),
-    ("cp", Common),
-    ("crontab", Rare),
-    ("cscript", Rare),
-    ("csh", Rare),
-    ("curl", Common),
-    ("cut", Common),
-    ("dash", Common),
-    ("date", Common),
-    ("dd", Common),
-    ("del", Common),
-    ("df", Common),
-    ("dig", Common),
-    ("dir", Common),
-    ("dirname", Common),
-    ("dmesg", Rare),
-    ("dnf", Rare),
-    ("doas", Rare),
-    ("docker", Common),
-    ("dpkg", Rare),
-    ("du", Common),
-    ("echo", Common),
-    ("env", Common),
-    ("eval", Common),
-    ("exec", Common),
-    ("expr", Common),
-    ("fdisk", Rare),
-    ("fetch", Common),
-    ("file", Common),
-    ("find", Common),
-    ("findstr", Rare),
-    ("finger", Common),
-    ("free", Common),
-    ("ftp", Common),
-    ("gawk", Rare),
-    ("gcc", Rare),
-    ("gdb", Rare),
-    ("getent", Rare),
-    ("getmac", Rare),
-    ("gpg", Rare),
-    ("grep", Common),
-    ("groupadd", Rare),
-    ("gunzip", Rare),
-    ("gzip", Rare),
-    ("head", Common),
-    ("hexdump", Rare),
-    ("history", Common),
-    ("host", Common),
-    ("hostname", Common),
-    ("icacls", Rare),
-    ("id", Common),
-    ("ifconfig", Rare),
-    ("installutil", Rare),
-    ("iostat", Rare),
-    ("ip", Common),
-    ("ipconfig", Rare),
-    ("iptables", Rare),
-    ("java", Common),
-    ("journalctl", Rare),
-    ("kill", Common),
-    ("killall", Rare),
-    ("ksh", Rare),
-    ("kubectl", Rare),
-    ("last", Common),
-    ("less", Common),
-    ("ln", Common),
-    ("logname", Rare),
-    ("ls", Common),
-    ("lsb_release", Rare),
-    ("lsblk", Rare),
-    ("lsmod", Rare),
-    ("lsof", Rare),
-    ("lspci", Rare),
-    ("lua", Common),
-    ("mail", Common),
-    ("mawk", Rare),
-    ("md5sum", Rare),
-    ("mkdir", Rare),
-    ("mkfifo", Rare),
-    ("mkfs", Rare),
-    ("mknod", Rare),
-    ("mkpasswd", Rare),
-    ("modprobe", Rare),
-    ("more", Common),
-    ("mount", Common),
-    ("msbuild", Rare),
-    ("mshta", Rare),
-    ("msiexec", Rare),
-    ("mtr", Rare),
-    ("mv", Common),
-    ("nano", Common),
-    ("nawk", Rare),
-    ("nbtstat", Rare),
-    ("nc", Common),
-    ("ncat", Rare),
-    ("net", Common),
-    ("netcat", Rare),
-    ("netstat", Rare),
-    ("nl", Common),
-    ("nmap", Rare),
-    ("node", Common),
-    ("nohup", Rare),
-    ("nsenter", Rare),
-    ("nslookup", Rare),
-    ("od", Common),
-    ("openssl", Rare),
-    ("pacman", Common),
-    ("passwd", Common),
-    ("pathping", Rare),
-    ("perl", Common),
-    ("php", Common),
-    ("ping", Common),
-    ("ping6", Rare),
-    ("pip", Common),
-    ("pkexec", Rare),
-    ("powershell", Common),
-    ("printenv", Rare),
-    ("printf", Common),
-    ("ps", Common),
-    ("pwd", Common),
-    ("pwsh", Rare),
-    ("python", Common),
-    ("python2", Rare),
-    ("python3", Rare),
-    ("reboot", Common),
-    ("reg", Common),
-    ("regasm", Rare),
-    ("regsvr32", Rare),
-    ("rev", Common),
-    ("rm", Common),
-    ("rmdir", Rare),
-    ("route", Common),
-    ("rpm", Common),
-    ("rsync", Rare),
-    ("ruby", Common),
-    ("rundll32", Rare),
-    ("sc", Common),
-    ("schtasks", Rare),
-    ("scp", Rare),
-    ("sed", Common),
-    ("service", Common),
-    ("set", Common),
-    ("sh", Common),
-    ("sha1sum", Rare),
-    ("sha256sum", Rare),
-    ("shutdown", Common),
-    ("sleep", Common),
-    ("socat", Rare),
-    ("sort", Common),
-    ("ssh", Common),
-    ("stat", Common),
-    ("strace", Rare),
-    ("strings", Common),
-    ("su", Common),
-    ("sudo", Common),
-    ("sysctl", Rare),
-    ("systemctl", Rare),
-    ("systeminfo", Rare),
-    ("tac", Rare),
-    ("tail", Common),
-    ("takeown", Rare),
-    ("tar", Common),
-    ("taskkill", Rare),
-    ("tasklist", Rare),
-    ("tclsh", Rare),
-    ("tcpdump", Rare),
-    ("tcsh", Rare),
-    ("tee", Common),
-    ("telnet", Common),
-    ("tftp", Rare),
-    ("timeout", Common),
-    ("top", Common),
-    ("touch", Common),
-    ("traceroute", Rare),
-    ("tracert", Rare),
-    ("tshark", Rare),
-    ("type", Common),
-    ("uname", Rare),
-    ("uniq", Common),
-    ("unzip", Rare),
-    ("uptime", Common),
-    ("useradd", Rare),
-    ("usermod", Rare),
-    ("ver", Common),
-    ("vi", Common),
-    ("vim", Common),
-    ("visudo", Rare),
-    ("vmstat", Rare),
-    ("vssadmin", Rare),
-    ("wc", Common),
-    ("wevtutil", Rare),
-    ("wget", Common),
-    ("whereis", Rare),
-    ("which", Common),
-    ("who", Common),
-    ("whoami", Rare),
-    ("wmic", Rare),
-    ("wscript", Rare),
-    ("xargs", Rare),
-    ("xxd", Rare),
-    ("yum", Rare),
-    ("zsh", Common),
-];
 
 /// Names that end a payload by themselves: what attackers ask first.
 const PROBES: [&str; 14] = [
@@ -260,6 +26,10 @@ const PROBES: [&str; 14] = [
 /// Judges `view`.
 pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
     let bytes = view.bytes;
+    // For words that stand anywhere, for those of short values, and for the separators.
+    if !hits.spend(bytes.len() * 4 + if bytes.len() < 24 { 256 } else { 64 }) {
+        return;
+    }
     shellshock(bytes, hits);
     if bytes.len() < 24 {
         probe_alone(bytes, hits);
@@ -275,7 +45,9 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
             judge(view, opening, next, hits);
         }
         index = next.max(index + 1);
-        hits.step(1);
+        if hits.budget.is_out() {
+            return;
+        }
     }
 }
 
@@ -395,125 +167,9 @@ fn gap(bytes: &[u8], index: usize, braced: bool) -> (usize, bool, bool) {
     (at_, at_ > index, spelt)
 }
 
-/// What a command is called with.
-#[derive(Debug, Default)]
-struct Arguments {
-    none: bool,
-    /// A path, an option, an address, a redirection: what words of a language are not.
-    technical: bool,
-    /// A path of the system, or an option.
-    path: bool,
-    /// What attackers read, or where they connect to.
-    sensitive: bool,
-    address: bool,
-    /// The name of a host.
-    host: bool,
-    number: bool,
-    /// There was no blank at all, or the next thing is another separator.
-    ended: bool,
-    spelt: bool,
-}
-
-fn arguments(bytes: &[u8], index: usize, braced: bool) -> Arguments {
-    let (start, blank, spelt) = gap(bytes, index, braced);
-    let next = at(bytes, start);
-    let ends = start >= bytes.len()
-        || matches!(
-            next,
-            b';' | b'|' | b'&' | b')' | b'`' | b'\n' | b'\r' | b'#' | b'"' | b'\'' | b'}' | b'>' | b'<' | 0
-        );
-    let mut found = Arguments { spelt, ended: ends, ..Arguments::default() };
-    if ends && !matches!(next, b'"' | b'\'' | b'>' | b'<') || start >= bytes.len() {
-        found.none = true;
-        return found;
-    }
-    if !blank && !ends {
-        // `cat/etc`, `dir:`: no command.
-        found.technical = false;
-        return found;
-    }
-    let line = slice(bytes, start, start + 80);
-    let line = slice(line, 0, line.iter().position(|&b| matches!(b, b'\n' | b'\r')).unwrap_or(line.len()));
-    let first_end = line.iter().position(|&b| is_space(b)).unwrap_or(line.len());
-    let first = slice(line, 0, first_end);
-    let option = at(first, 0) == b'-' && at(first, 1).is_ascii_alphabetic()
-        || first.starts_with(b"--") && at(first, 2).is_ascii_alphabetic() && first.len() > 3
-        || at(first, 0) == b'/' && first.len() == 2;
-    let path = first.starts_with(b"/") && at(first, 1).is_ascii_alphabetic()
-        || first.starts_with(b"~/")
-        || first.starts_with(b"./")
-        || first.starts_with(b"../")
-        || at(first, 1) == b':' && at(first, 2) == b'\\'
-        || at(first, 1) == b':' && at(first, 2) == b'/'
-        || at(first, 1) == b':'
-            && at(first, 0).is_ascii_alphabetic()
-            && !is_word(at(first, 2))
-            && first.len() < 4
-        || has_any(first, &[b"/etc", b"/bin", b"/tmp", b"passwd", b"?/", b"*/"]);
-    let address = has(first, b"http://")
-        || has(first, b"https://")
-        || dotted(first)
-        || has_any(first, &[b".com", b".net", b".org", b".io", b"localhost", b"$(", b"`"]);
-    found.host = named_host(first);
-    let later = line.windows(2).any(|pair| pair == b" /")
-        || has_any(
-            line,
-            &[b" -c ", b" -e ", b" -n ", b" -i ", b" -l ", b" -a ", b" -p ", b"http://", b"https://"],
-        )
-        || line.split(|&b| b == b' ').any(dotted);
-    let redirect = matches!(at(first, 0), b'>' | b'<')
-        && !matches!(at(first, 1), b'/' | b'a'..=b'z' | b'A'..=b'Z')
-        || has_any(line, &[b" > ", b">/", b"> /", b">&", b"</"]);
-    found.number = !first.is_empty()
-        && first
-            .iter()
-            .take_while(|b| !matches!(b, b';' | b'|' | b'&' | b'`' | b')' | b'\'' | b'"'))
-            .all(u8::is_ascii_digit);
-    found.sensitive = has_any(
-        line,
-        &[
-            b"/etc/",
-            b"passwd",
-            b"/dev/tcp",
-            b"burpcollaborator",
-            b"oastify",
-            b"interact.sh",
-            b"127.0.0.1",
-            b"localhost",
-            b"/bin/",
-            b"system32",
-            b"win.ini",
-            b"boot.ini",
-            b" -e ",
-            b"c:",
-        ],
-    ) || dotted(first);
-    found.path = path || option;
-    found.address = address;
-    found.technical = path || option || address || redirect || later || spelt;
-    found
-}
-
-/// `x.example.com`: labels with dots between, the last one of letters.
-fn named_host(word: &[u8]) -> bool {
-    let end = skip_while(word, 0, |b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'));
-    let name = slice(word, 0, end);
-    let last = name.rsplit(|&b| b == b'.').next().unwrap_or_default();
-    name.len() > last.len() + 1 && last.len() > 1 && last.iter().all(u8::is_ascii_alphabetic)
-}
-
-/// Four numbers with dots between: an address.
-fn dotted(word: &[u8]) -> bool {
-    let mut parts = 0;
-    for part in word.splitn(5, |&b| b == b'.') {
-        let digits = part.iter().take_while(|b| b.is_ascii_digit()).count();
-        if digits == 0 || digits > 3 || parts < 3 && digits != part.len() {
-            return false;
-        }
-        parts += 1;
-    }
-    parts == 4
-}
+/// Steps for a word where a command may stand, and for what follows a known one.
+const WORD: usize = 36;
+const ARGUMENTS: usize = 320;
 
 /// Judges the command that may begin at `index`.
 fn judge(view: &View<'_>, opening: Opening, index: usize, hits: &mut Hits) {
@@ -524,7 +180,9 @@ fn judge(view: &View<'_>, opening: Opening, index: usize, hits: &mut Hits) {
         begin += 1;
     }
     let (full, end, hidden) = word(bytes, begin);
-    hits.step(end - begin.min(end) + 8);
+    if !hits.spend((end - begin.min(end)) * 2 + WORD) {
+        return;
+    }
     if full.is_empty() {
         return;
     }
@@ -537,7 +195,7 @@ fn judge(view: &View<'_>, opening: Opening, index: usize, hits: &mut Hits) {
             || starts(&full, b"/bin/")
             || starts(&full, b"/usr/")
             || starts(&full, b"/b") && full.contains(&b'?'));
-    let name = match lookup(COMMANDS, bare) {
+    let name = match COMMANDS.get(bare) {
         Some(name) => name,
         None if glob => Rare,
         None => {
@@ -545,6 +203,9 @@ fn judge(view: &View<'_>, opening: Opening, index: usize, hits: &mut Hits) {
             return;
         }
     };
+    if !hits.spend(ARGUMENTS) {
+        return;
+    }
     let system = with_path
         && [&b"/bin/"[..], b"/usr/", b"/sbin/", b"c:\\windows"].iter().any(|root| starts(&full, root))
         || glob;
@@ -694,7 +355,7 @@ fn is_snippet(before: &[u8]) -> bool {
         || end > 1
             && is_space(at(line, end))
             && line.len() > end + 2
-            && (prompted.is_some() || lookup(COMMANDS, slice(line, 0, end)).is_some())
+            && (prompted.is_some() || COMMANDS.get(slice(line, 0, end)).is_some())
 }
 
 /// A value that is nothing but a command that attackers ask first, and a separator: `;id`, `id|`.
@@ -702,7 +363,7 @@ fn probe_alone(bytes: &[u8], hits: &mut Hits) {
     // `"`id`"`: Markdown has no code in quotation marks.
     if let [quote @ (b'"' | b'\''), b'`', word @ .., b'`', last] = trim(bytes)
         && quote == last
-        && (lookup(COMMANDS, word).is_some() || matches!(word, b"true" | b"false"))
+        && (COMMANDS.get(word).is_some() || matches!(word, b"true" | b"false"))
     {
         hits.add(Class::Command, 74, "a command in a string", 0, bytes.len());
     }
@@ -757,13 +418,17 @@ fn piped(view: &View<'_>, hits: &mut Hits) {
         index = start + 1;
         let shell = skip_while(bytes, index, is_space).min(index + 2);
         let end = skip_while(bytes, shell, is_word);
-        hits.step(end - start);
+        if !hits.spend(end - start + 16) {
+            return;
+        }
         let name = slice(bytes, shell, end);
         if ![&b"sh"[..], b"bash", b"zsh", b"dash"].iter().any(|known| name.eq_ignore_ascii_case(known)) {
             continue;
         }
         let before = slice(bytes, start.saturating_sub(160), start);
-        hits.step(before.len());
+        if !hits.spend(before.len() * 4 + 256) {
+            return;
+        }
         if !is_snippet(slice(bytes, 0, start))
             && has_any(before, &[b"echo", b"curl", b"wget", b"base64", b"printf", b"xxd", b"cat ", b"http"])
         {
@@ -793,16 +458,5 @@ fn shellshock(bytes: &[u8], hits: &mut Hits) {
     }
     if has(bytes, b"/dev/tcp/") {
         hits.add(Class::Command, 88, "a connection made by bash", 0, bytes.len());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn commands_are_sorted() {
-        let names: Vec<&str> = super::COMMANDS.iter().map(|(name, _)| *name).collect();
-        let mut sorted = names.clone();
-        sorted.sort_unstable();
-        assert_eq!(names, sorted);
     }
 }
