@@ -43,6 +43,7 @@ mod inspection;
 mod objects;
 #[cfg(test)]
 mod policy_audit;
+#[cfg(test)]
 mod program;
 #[cfg(test)]
 mod proxying;
