@@ -118,8 +118,4 @@ const PIECES: &[&str] = &[
     "x",
 ];
 
-fuzz_target!(|data: &[u8]| {
-    let Some((&choice, pieces)) = data.split_first() else { return };
-    let place = oracle::PLACES[usize::from(choice) % oracle::PLACES.len()];
-    oracle::holds(&oracle::spell(PIECES, pieces), place);
-});
+fuzz_target!(|data: &[u8]| oracle::holds_spelt(PIECES, data));

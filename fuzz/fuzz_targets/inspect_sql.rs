@@ -109,8 +109,4 @@ const PIECES: &[&str] = &[
     ":=",
 ];
 
-fuzz_target!(|data: &[u8]| {
-    let Some((&choice, pieces)) = data.split_first() else { return };
-    let place = oracle::PLACES[usize::from(choice) % oracle::PLACES.len()];
-    oracle::holds(&oracle::spell(PIECES, pieces), place);
-});
+fuzz_target!(|data: &[u8]| oracle::holds_spelt(PIECES, data));

@@ -41,29 +41,25 @@ use Purpose::{Bench, Release, Test};
 
 /// Programs from Debian packages: the program (or a file by its whole path) that shows the packages are there, and the
 /// packages.
-const APT: &[(Purpose, &str, &str)] = &[
-    (Test, "nginx", "nginx"),
-    (Test, "haproxy", "haproxy"),
-    (Test, "slowhttptest", "slowhttptest"),
-    (Test, "openssl", "openssl"),
-    (Test, "curl", "curl"),
-    (Test, "node", "nodejs"),
-    (Test, "npm", "npm"),
-    (Test, "go", "golang-go"),
-    (Test, "python3", "python3"),
-    (Test, "prometheus-alertmanager", "prometheus-alertmanager"),
-    (Test, "c-icap", "c-icap libc-icap-mod-contentfiltering"),
-    (Bench, "wrk", "wrk"),
-    (Bench, "h2load", "nghttp2-client"),
-    (Release, "nginx", "nginx"),
-    (Release, "openssl", "openssl"),
-    (Release, "wrk", "wrk"),
-    (Release, "h2load", "nghttp2-client"),
-    (Bench, "valgrind", "valgrind"),
-    (Bench, "bwrap", "bubblewrap"),
-    (Bench, "pg_createcluster", "postgresql"),
+const APT: &[(&[Purpose], &str, &str)] = &[
+    (&[Test, Release], "nginx", "nginx"),
+    (&[Test], "haproxy", "haproxy"),
+    (&[Test], "slowhttptest", "slowhttptest"),
+    (&[Test, Release], "openssl", "openssl"),
+    (&[Test], "curl", "curl"),
+    (&[Test], "node", "nodejs"),
+    (&[Test], "npm", "npm"),
+    (&[Test], "go", "golang-go"),
+    (&[Test], "python3", "python3"),
+    (&[Test], "prometheus-alertmanager", "prometheus-alertmanager"),
+    (&[Test], "c-icap", "c-icap libc-icap-mod-contentfiltering"),
+    (&[Bench, Release], "wrk", "wrk"),
+    (&[Bench, Release], "h2load", "nghttp2-client"),
+    (&[Bench], "valgrind", "valgrind"),
+    (&[Bench], "bwrap", "bubblewrap"),
+    (&[Bench], "pg_createcluster", "postgresql"),
     (
-        Bench,
+        &[Bench],
         "/usr/lib/nginx/modules/ngx_http_modsecurity_module.so",
         "libnginx-mod-http-modsecurity modsecurity-crs",
     ),
@@ -169,7 +165,9 @@ pub fn run(only: Option<Source>) -> Outcome {
 fn apt(purposes: &[Purpose], missing: &mut Vec<String>) {
     let mut packages: BTreeSet<&str> = APT
         .iter()
-        .filter(|(purpose, program, _)| purposes.contains(purpose) && cache::program(program).is_none())
+        .filter(|(of, program, _)| {
+            of.iter().any(|it| purposes.contains(it)) && cache::program(program).is_none()
+        })
         .flat_map(|(_, _, packages)| packages.split(' '))
         .collect();
     if purposes.contains(&Test) && !has_venv() {

@@ -11,6 +11,16 @@ use crate::head::Scheme;
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
+/// Who counts as one client: an IPv4 address, or the /64 of an IPv6 address, since whoever has one of its addresses has
+/// them all. An IPv4 address that is written in IPv6 is that address.
+#[must_use]
+pub fn one_client(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) & !u128::from(u64::MAX)).into()),
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
 /// The networks whose `X-Forwarded-*` fields are believed.
 #[derive(Debug, Clone, Default)]
 pub struct TrustedHops(Vec<IpNet>);

@@ -44,7 +44,7 @@ pub mod state;
 mod units;
 
 pub use body::{Body, Bounds, MediaType};
-pub use client::TrustedHops;
+pub use client::{TrustedHops, one_client};
 pub use code::{Code, Owasp, Severity};
 pub use denial::{Denial, LocalReply, ProblemError};
 pub use engine::{Destinations, Engine, EngineBuilder, EngineHandle, EngineRef, EngineWatch, Settings};

@@ -40,6 +40,12 @@ impl Period {
     pub fn millis(self) -> u64 {
         u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX).max(1)
     }
+
+    /// In nanoseconds; `u64::MAX` for more than there is room for.
+    #[must_use]
+    pub fn nanos(self) -> u64 {
+        u64::try_from(self.0.as_nanos()).unwrap_or(u64::MAX)
+    }
 }
 
 impl Size {

@@ -23,7 +23,6 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use http::header::{self, HeaderValue};
@@ -165,9 +164,9 @@ impl Guard for Gate {
 
     fn request_head(&self, cx: &mut Cx<'_>) -> Result<Verdict, GuardError> {
         let memory = &cx.state.memory;
-        let mark = memory.mark("bots blocked", client(cx.facts.client));
+        let mark = memory.mark("bots blocked", Who::client(cx.facts.client));
         let Some(age) = memory.age(mark, cx.now) else { return Ok(Verdict::Pass) };
-        let left = nanos(self.0.block).saturating_sub(age).div_ceil(1_000_000_000);
+        let left = self.0.block.nanos().saturating_sub(age).div_ceil(1_000_000_000);
         let denial = Denial::new(&BOT_SCANNER, "the client met too many different refusals");
         Ok(denial.header(header::RETRY_AFTER, HeaderValue::from(left.max(1))).into())
     }
@@ -189,29 +188,20 @@ impl Guard for Watch {
         if !cx.local_reply || !matches!(status, 400 | 403..=405 | 411..=417 | 422 | 501) {
             return Ok(Verdict::Pass);
         }
-        let client = client(cx.facts.client);
+        let client = Who::client(cx.facts.client);
         let memory = &cx.state.memory;
         let met = memory.mark("bots met", (client, cx.request.path(), status));
-        if !memory.claim(met, nanos(self.0.within), cx.now) {
+        if !memory.claim(met, self.0.within.nanos(), cx.now) {
             return Ok(Verdict::Pass);
         }
-        let rate = Rate { calls: self.0.refusals, period_ns: nanos(self.0.within), burst: self.0.refusals };
+        let rate = Rate { calls: self.0.refusals, period_ns: self.0.within.nanos(), burst: self.0.refusals };
         let taken = cx.state.take(cx.state.key("bots", client), &rate, cx.now);
         if !taken.allowed {
-            memory.remember(memory.mark("bots blocked", client), nanos(self.0.block), cx.now);
+            memory.remember(memory.mark("bots blocked", client), self.0.block.nanos(), cx.now);
             cx.find(&BOT_SCANNER, format!("more than {} different refusals", self.0.refusals));
         }
         Ok(Verdict::Pass)
     }
-}
-
-fn nanos(period: Period) -> u64 {
-    u64::try_from(period.0.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// One client: an address, of IPv6 its /64.
-fn client(address: IpAddr) -> Who<'static> {
-    Who::client(address)
 }
 
 /// What a crawler calls itself, and its domains; lower case.

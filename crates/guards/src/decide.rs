@@ -116,10 +116,6 @@ const MOST: usize = 100;
 /// Bytes of an answer.
 const MOST_ANSWER: u64 = 256 << 10;
 
-fn nanos(period: Option<Period>, default: Duration) -> u64 {
-    u64::try_from(period.map_or(default, |period| period.0).as_nanos()).unwrap_or(u64::MAX)
-}
-
 impl Protection for Decide {
     const NAME: &'static str = "decide";
     const CODES: &'static [&'static Code] = CODES;
@@ -190,8 +186,8 @@ impl Protection for Decide {
             objects,
             context,
             timeout: config.timeout.map_or(Duration::from_secs(2), |period| period.0),
-            yes_ns: nanos(config.cache, Duration::from_secs(5)),
-            no_ns: nanos(config.negative_cache, Duration::from_secs(1)),
+            yes_ns: config.cache.unwrap_or(Period::seconds(5)).nanos(),
+            no_ns: config.negative_cache.unwrap_or(Period::seconds(1)).nanos(),
             limits: BodyLimits { depth: cx.bounds.json_depth, values: cx.bounds.json_values },
         };
         Ok(vec![Part::new(Stage::Authorize, guard)])

@@ -187,11 +187,7 @@ struct Steps {
 }
 
 /// How long a step is remembered: an upper bound of every `within`.
-const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
-
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
+const LONGEST: Period = Period::seconds(366 * 24 * 3600);
 
 fn step(memory: &Memory, who: &Who<'_>, step: &str) -> Mark {
     memory.mark("flow step", (who, step))
@@ -219,12 +215,12 @@ impl Steps {
             }
             let who = Who::of(cx);
             let age = state.memory.age(step(&state.memory, &who, &after.step), cx.now);
-            match age.filter(|age| *age <= nanos(after.within.0)) {
+            match age.filter(|age| *age <= after.within.nanos()) {
                 None => {
                     let reason = format!("the step `{}` was not done, or too long ago", after.step);
                     return Some(Denial::new(&STEP_MISSING, reason));
                 }
-                Some(age) if age < nanos(after.not_before.0) => {
+                Some(age) if age < after.not_before.nanos() => {
                     let reason = format!("the step `{}` was done {} ms ago", after.step, age / 1_000_000);
                     return Some(Denial::new(&STEP_TOO_FAST, reason));
                 }
@@ -253,7 +249,7 @@ impl Steps {
         };
         let mark = self.used(&cx.state.memory, &Who::of(cx), value.as_bytes());
         // Of many at once one claims it. Monitor mode counts too: it would have been used.
-        match cx.state.memory.claim(mark, nanos(self.config.remember.0), cx.now) {
+        match cx.state.memory.claim(mark, self.config.remember.nanos(), cx.now) {
             true => None,
             false => Some(Denial::new(&IDEMPOTENCY_KEY_USED, "the value was used before")),
         }
@@ -290,7 +286,7 @@ impl Guard for Steps {
                 }
             }
             if let Some(done) = &self.config.step {
-                memory.remember(step(memory, &who, done), nanos(LONGEST), cx.now);
+                memory.remember(step(memory, &who, done), LONGEST.nanos(), cx.now);
             }
         }
         let again = status.is_server_error()

@@ -135,9 +135,7 @@ impl Protection for Provenance {
             show.kinds.push(kind.clone());
         }
         if !config.shows.is_empty() {
-            show.ttl_ns = config
-                .remember
-                .map_or(DAY_NS, |period| u64::try_from(period.0.as_nanos()).unwrap_or(u64::MAX));
+            show.ttl_ns = config.remember.map_or(DAY_NS, Period::nanos);
             // It only watches: a response that it cannot read goes its way.
             parts.push(Part { stage: Stage::Authorize, monitor: true, guard: Box::new(show) });
         }

@@ -31,7 +31,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::header;
 use portcullis_engine::memory::{Mark, Memory};
@@ -103,7 +102,7 @@ enum Unknown {
     Refuse,
 }
 
-const DEFAULT_LIFETIME: Duration = Duration::from_secs(12 * 3600);
+const DEFAULT_LIFETIME: Period = Period::seconds(12 * 3600);
 
 /// Bytes of a session at most; longer ones are none.
 const LONGEST: usize = 16 << 10;
@@ -171,10 +170,10 @@ impl Protection for Session {
         }
         if !opens.is_empty() {
             cx.provides("session", "session");
-            let lifetime = config.lifetime.map_or(DEFAULT_LIFETIME, |period| period.0);
+            let lifetime = config.lifetime.unwrap_or(DEFAULT_LIFETIME);
             let open = Opens {
                 opens,
-                lifetime_ns: u64::try_from(lifetime.as_nanos()).unwrap_or(u64::MAX),
+                lifetime_ns: lifetime.nanos(),
                 claims: config.claims.clone(),
                 roles: config.roles.clone(),
             };

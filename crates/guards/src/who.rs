@@ -3,7 +3,7 @@
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 
-use portcullis_engine::Cx;
+use portcullis_engine::{Cx, one_client};
 
 use crate::place::Place;
 
@@ -32,10 +32,7 @@ impl<'a> Who<'a> {
 
     /// The client at `address`.
     pub(crate) fn client(address: IpAddr) -> Who<'a> {
-        Who::Client(match address {
-            IpAddr::V6(address) => IpAddr::V6((u128::from(address) & !u128::from(u64::MAX)).into()),
-            address => address,
-        })
+        Who::Client(one_client(address))
     }
 
     /// Whose call it is, the API's own session at `by` being what tells users apart where one is named; `None` where

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use portcullis_engine::one_client;
 
 /// How long a body waits for memory before its call is refused.
 const MEMORY_WAIT: Duration = Duration::from_secs(1);
@@ -98,7 +99,7 @@ impl Gate {
 
     /// Admits a connection from `address`, unless it has `most_per_client` open.
     pub(crate) fn admit(self: &Arc<Self>, address: IpAddr, most_per_client: usize) -> Option<Admission> {
-        let key = client_key(address);
+        let key = one_client(address);
         let mut by_client = self.by_client.lock();
         let count = by_client.entry(key).or_default();
         if *count >= most_per_client {
@@ -130,14 +131,6 @@ impl Drop for Admission {
                 by_client.remove(&self.key);
             }
         }
-    }
-}
-
-/// Who counts as one client: an IPv4 address, or the /64 that one IPv6 customer gets.
-fn client_key(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) & !u128::from(u64::MAX)).into()),
-        v4 @ IpAddr::V4(_) => v4,
     }
 }
 

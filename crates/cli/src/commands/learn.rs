@@ -7,10 +7,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use portcullis_engine::one_client;
 use portcullis_inspect::leaves::Leaf;
 use portcullis_inspect::{Class, Request, Verdict, each_leaf, inspect};
 use portcullis_openapi::{Contract, Route};
@@ -155,19 +156,11 @@ fn from_events(args: &Args) -> Result<Vec<Proposal>> {
                 let seen = fields.entry((event.operation.clone(), field.to_owned())).or_default();
                 let taught = seen.classes.entry(class).or_default();
                 taught.count += 1;
-                taught.clients.insert(client(event.client));
+                taught.clients.insert(one_client(event.client));
             }
         }
     }
     Ok(propose(fields, |_, taught| taught.count >= args.least && taught.clients.len() >= args.clients))
-}
-
-/// One client: whoever has an address of an IPv6 /64 has them all.
-fn client(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) & !u128::from(u64::MAX)).into(),
-        address => address,
-    }
 }
 
 fn operation(contract: &Contract, method: &str, target: &str) -> Option<String> {
@@ -259,7 +252,7 @@ mod tests {
 
     fn seen(values: usize, classes: &[(Class, usize, &[&str])]) -> Seen {
         let classes = classes.iter().map(|(class, count, clients)| {
-            let clients = clients.iter().map(|address| client(address.parse().unwrap())).collect();
+            let clients = clients.iter().map(|address| one_client(address.parse().unwrap())).collect();
             (*class, Taught { count: *count, clients })
         });
         Seen { values, classes: classes.collect() }

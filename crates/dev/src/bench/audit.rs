@@ -212,12 +212,13 @@ fn section(count: usize, size: u64, ours: &Found, theirs: &Found, vacuum: &Found
         vacuum.lines(),
         ours.lines(),
     );
-    for Peer { rule, ours: own, differs } in RULES {
+    for peer in RULES {
+        let Peer { rule, ours: own, differs } = peer;
         let (lines, documents) = theirs.rules.get(*rule).cloned().unwrap_or_default();
         let matching = || own.iter().filter_map(|code| ours.rules.get(*code));
         let findings: u64 = matching().map(|(count, _)| count).sum();
         let both = documents.iter().filter(|name| matching().any(|(_, own)| own.contains(*name))).count();
-        let name = rule.split_once("2023-").map_or(*rule, |(_, name)| name);
+        let name = peer.name();
         let beside = match peers::vacuums(name) {
             Some(name) => vacuum.rules.get(name).map_or(0, |(count, _)| *count).to_string(),
             None => "none".to_owned(),
@@ -247,10 +248,7 @@ fn section(count: usize, size: u64, ours: &Found, theirs: &Found, vacuum: &Found
     if !unknown.is_empty() {
         let _ = writeln!(text, "\nNot compared: {}.", unknown.join(", "));
     }
-    let shared: BTreeSet<&str> = RULES
-        .iter()
-        .filter_map(|peer| peers::vacuums(peer.rule.split_once("2023-").map_or(peer.rule, |(_, name)| name)))
-        .collect();
+    let shared: BTreeSet<&str> = RULES.iter().filter_map(|peer| peers::vacuums(peer.name())).collect();
     let alone: Vec<String> = vacuum
         .rules
         .iter()

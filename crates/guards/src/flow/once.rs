@@ -5,7 +5,7 @@ use std::sync::Arc;
 use portcullis_engine::{Body, BodyLength, BodyNeed, Cx, Denial, Guard, GuardError, Hooks, Request, Verdict};
 use portcullis_openapi::BodyLimits;
 
-use super::{ALREADY_DONE, Config, nanos};
+use super::{ALREADY_DONE, Config};
 use crate::place::Spot;
 use crate::protection::{CompileCx, Fault};
 use crate::who::Who;
@@ -26,7 +26,7 @@ impl Once {
         Ok(Once {
             places: places.collect::<Result<_, _>>()?,
             limits: BodyLimits { depth: cx.bounds.json_depth, values: cx.bounds.json_values },
-            remember_ns: nanos(config.remember.0),
+            remember_ns: config.remember.nanos(),
             operation,
         })
     }

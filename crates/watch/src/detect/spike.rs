@@ -1,8 +1,8 @@
 //! Spikes of 401 and 403: guessing of credentials, and probing for what one may do.
 
 use std::collections::{HashMap, VecDeque};
-use std::net::IpAddr;
 
+use portcullis_engine::one_client;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -68,13 +68,9 @@ impl Spikes {
         if !matches!(seen.status, 401 | 403) {
             return Vec::new();
         }
-        let client = match seen.client {
-            IpAddr::V6(address) => IpAddr::V6((u128::from(address) & !u128::from(u64::MAX)).into()),
-            address => address,
-        };
         let consumer = seen.consumer.map(|name| Subject::Consumer(name.to_owned()));
         let operation = seen.operation.map(|name| Subject::Operation(name.to_owned()));
-        let subjects = [Some(Subject::Client(client)), consumer, operation];
+        let subjects = [Some(Subject::Client(one_client(seen.client))), consumer, operation];
         let mut begun = Vec::new();
         for subject in subjects.into_iter().flatten() {
             if !self.make_room(&subject) {

@@ -8,6 +8,13 @@ pub(super) struct Peer {
     pub(super) differs: &'static str,
 }
 
+impl Peer {
+    /// The rule's name without the category.
+    pub(super) fn name(&self) -> &'static str {
+        self.rule.split_once("2023-").map_or(self.rule, |(_, name)| name)
+    }
+}
+
 const fn peer(rule: &'static str, ours: &'static [&'static str], differs: &'static str) -> Peer {
     Peer { rule, ours, differs }
 }
