@@ -5,11 +5,11 @@ mod commands;
 mod config;
 mod control;
 mod exit;
+mod files;
 mod gateway;
 mod nearest;
 mod observe;
 mod random;
-#[allow(dead_code, reason = "the commands that fill every part of it are being added")]
 mod report;
 mod term;
 

@@ -16,6 +16,7 @@ use time::OffsetDateTime;
 
 use crate::config::DEFAULT_FILE;
 use crate::exit::{Failure, Result};
+use crate::files;
 use crate::report::{Output, Report};
 
 /// Read an API's description, lock files, gateway policy or transport, and say how secure they are
@@ -94,27 +95,13 @@ pub(crate) fn run(args: &Args) -> Result {
     args.output.finish(report, now)
 }
 
-/// Reads a file of at most `most` bytes; of a larger one, or one without end, nothing is kept.
+/// Reads a file of at most `most` bytes.
 ///
 /// # Errors
 /// If it cannot be read or is larger.
 pub(crate) fn read_file(path: &Path, most: u64) -> Result<Vec<u8>> {
-    let unreadable =
-        |error: std::io::Error| Failure::Usage(format!("`{}` cannot be read: {error}", path.display()));
-    let large = |size: String| {
-        Failure::Usage(format!("`{}` has {size} bytes, expected at most {most}", path.display()))
-    };
-    let file = File::open(path).map_err(unreadable)?;
-    let size = file.metadata().map_err(unreadable)?.len();
-    if size > most {
-        return Err(large(size.to_string()));
-    }
-    let mut bytes = Vec::new();
-    file.take(most + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    match bytes.len() as u64 > most {
-        true => Err(large(format!("more than {most}"))),
-        false => Ok(bytes),
-    }
+    files::read(path, most)
+        .map_err(|error| Failure::Usage(format!("`{}` cannot be read: {error}", path.display())))
 }
 
 /// What the paths lead to, by kind.

@@ -13,6 +13,7 @@ use portcullis_watch::{
 
 use crate::config::{self, Overrides};
 use crate::exit::{Exit, Failure, Result};
+use crate::files;
 use crate::gateway::build;
 use crate::gateway::keys::Keys;
 use crate::term::{self, Style, Table, out};
@@ -101,14 +102,7 @@ pub(super) fn read(path: &Path) -> Result<Recording> {
     if metadata.is_dir() {
         return read_events(path);
     }
-    if metadata.len() > limits.bytes as u64 {
-        let (have, most) = (metadata.len(), limits.bytes);
-        return Err(Failure::Usage(format!(
-            "`{}` has {have} bytes, expected at most {most}",
-            path.display()
-        )));
-    }
-    let bytes = std::fs::read(path).map_err(unreadable)?;
+    let bytes = files::read(path, limits.bytes as u64).map_err(unreadable)?;
     Recording::from_har(&bytes, &limits)
         .map_err(|error| Failure::Usage(format!("`{}`: {error}", path.display())))
 }

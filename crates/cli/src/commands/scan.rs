@@ -7,12 +7,17 @@ use std::time::Duration;
 use portcullis_scanner::{self as scanner, CHECKS, Confidence, Finding, Identity, Options, Progress, Target};
 use time::OffsetDateTime;
 
+use crate::config;
 use crate::exit::{Failure, Result};
+use crate::files;
 use crate::report::{
     self, Evidence, Header, Item, Output, Patch, Place, Report, Reproduction, Rule, Secret, Sign, Source,
     State, Step,
 };
 use crate::term::{self, Table};
+
+/// Most bytes of what describes the API.
+const MAX_DOCUMENT: u64 = 128 << 20;
 
 /// Test your own running API for the OWASP API Security Top 10, with proof
 #[derive(Debug, clap::Args)]
@@ -159,7 +164,7 @@ fn options(args: &Scanning) -> Result<Options> {
         options.identities.push(Identity::parse(&expand(text)?).map_err(Failure::Usage)?);
     }
     if let Some(path) = &args.identities_file {
-        let text = std::fs::read_to_string(path)
+        let text = files::read_text(path, config::MAX_BYTES)
             .map_err(|error| Failure::Usage(format!("`{}` cannot be read: {error}", path.display())))?;
         let name = path.display().to_string();
         options.identities.extend(Identity::read(&name, expand(&text)?.as_bytes()).map_err(Failure::Usage)?);
@@ -222,7 +227,7 @@ fn document(args: &Scanning, spec: &str) -> Result<Vec<u8>> {
         return scanner::fetch(&at, &path, Duration::from_secs(args.timeout.max(1)))
             .map_err(Failure::Incomplete);
     }
-    std::fs::read(Path::new(spec))
+    files::read(Path::new(spec), MAX_DOCUMENT)
         .map_err(|error| Failure::Usage(format!("`{spec}` cannot be read: {error}")))
 }
 

@@ -11,6 +11,7 @@ pub(crate) mod written;
 #[cfg(test)]
 mod tests;
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use portcullis_guards::{CompileError, Policies};
@@ -21,8 +22,12 @@ pub(crate) use checked::Gateway;
 pub(crate) use de::Fault;
 pub(crate) use report::{ConfigError, ConfigErrors};
 
+use crate::files;
 use checked::{ContractSource, Wrong};
 use written::{AdminWritten, Written};
+
+/// Most bytes of a configuration: what is larger is something else.
+pub(crate) const MAX_BYTES: u64 = 8 << 20;
 
 /// The file that is read when nothing else is said and it is there.
 pub(crate) const DEFAULT_FILE: &str = "portcullis.yaml";
@@ -153,9 +158,14 @@ pub(crate) fn load_with(
         return finish(written, policies, None, Path::new(""), Vec::new(), overrides);
     };
     let name = file.display().to_string();
-    let bytes = std::fs::read(&file).map_err(|error| {
-        let hint = "`portcullis init` writes one; or give --spec and --upstream instead";
-        ConfigError::whole(&name, format!("the configuration cannot be read: {error}")).hint(hint)
+    let bytes = files::read(&file, MAX_BYTES).map_err(|error| {
+        let what = ConfigError::whole(&name, format!("the configuration cannot be read: {error}"));
+        match error.kind() {
+            io::ErrorKind::NotFound => {
+                what.hint("`portcullis init` writes one; or give --spec and --upstream instead")
+            }
+            _ => what,
+        }
     })?;
     let folder = file.parent().unwrap_or(Path::new("")).to_owned();
     let (document, written, policies) = parse(&name, &bytes, &folder, variable)?;
@@ -181,8 +191,7 @@ fn parse(
     folder: &Path,
     variable: &dyn Fn(&str) -> Option<String>,
 ) -> Result<(Document, Written, Policies), ConfigErrors> {
-    // A configuration is small; what is not is something else.
-    let limits = Limits { bytes: 8 << 20, depth: 64, nodes: 1_000_000, aliased_nodes: 10_000 };
+    let limits = Limits { bytes: MAX_BYTES as usize, depth: 64, nodes: 1_000_000, aliased_nodes: 10_000 };
     let document = Document::parse_with(name, bytes, limits).map_err(|error| match error.location {
         Some(at) => ConfigError::whole(format!("{name}:{at}"), error.what),
         None => ConfigError::whole(name, error.what),

@@ -6,6 +6,7 @@ use std::path::Path;
 use portcullis_openapi::source::{Kind, Node, Span};
 
 use super::de::{Fault, Substituted};
+use crate::files;
 
 /// Bytes that a file named by `${file:…}` may have.
 const MAX_FILE: u64 = 64 << 10;
@@ -86,11 +87,7 @@ fn value(reference: &str, span: Span, source: &Source<'_>) -> Result<String, Fau
 }
 
 fn file(path: &Path) -> Result<String, String> {
-    let size = std::fs::metadata(path).map_err(|error| error.to_string())?.len();
-    if size > MAX_FILE {
-        return Err(format!("it has {size} bytes, expected at most {MAX_FILE}"));
-    }
-    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+    let text = files::read_text(path, MAX_FILE).map_err(|error| error.to_string())?;
     Ok(text.trim_end_matches(['\n', '\r']).to_owned())
 }
 

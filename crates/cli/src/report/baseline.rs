@@ -5,8 +5,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Report, State};
+use super::{MAX_REPORT, Report, State};
 use crate::exit::{Failure, Result};
+use crate::files;
 
 /// A baseline, as its file has it. A JSON report serves as one, too.
 #[derive(Debug, Serialize, Deserialize)]
@@ -30,7 +31,7 @@ impl Baseline {
     /// Reads a baseline.
     pub(super) fn read(path: &Path) -> Result<Baseline> {
         let name = path.display();
-        let text = std::fs::read_to_string(path).map_err(|error| {
+        let text = files::read_text(path, MAX_REPORT).map_err(|error| {
             Failure::Usage(format!(
                 "the baseline `{name}` cannot be read: {error}; `--write-baseline {name}` makes one"
             ))

@@ -21,9 +21,13 @@ use time::macros::format_description;
 use super::{Item, Report, State};
 use crate::config::{ConfigError, Fault, de};
 use crate::exit::{Failure, Result};
+use crate::files;
 
 /// The file that is read where none is named.
 pub(super) const DEFAULT_FILE: &str = ".portcullis-ignore.yaml";
+
+/// Most bytes of it.
+const MAX_BYTES: u64 = 8 << 20;
 
 /// How long an exception may last: longer ones are forgotten, not accepted.
 const LONGEST_DAYS: i64 = 366;
@@ -57,13 +61,13 @@ impl Ignore {
     /// Reads an ignore file.
     pub(super) fn read(path: &Path, today: Date) -> Result<Ignore> {
         let name = path.display().to_string();
-        let bytes = std::fs::read(path)
+        let bytes = files::read(path, MAX_BYTES)
             .map_err(|error| Failure::Usage(format!("the ignore file `{name}` cannot be read: {error}")))?;
         Ignore::parse(&name, &bytes, today).map_err(Failure::usage)
     }
 
     fn parse(name: &str, bytes: &[u8], today: Date) -> std::result::Result<Ignore, ConfigError> {
-        let limits = Limits { bytes: 8 << 20, depth: 16, nodes: 1_000_000, aliased_nodes: 10_000 };
+        let limits = Limits { bytes: MAX_BYTES as usize, depth: 16, nodes: 1_000_000, aliased_nodes: 10_000 };
         let document = Document::parse_with(name, bytes, limits).map_err(|error| match error.location {
             Some(at) => ConfigError::whole(format!("{name}:{at}"), error.what),
             None => ConfigError::whole(name, error.what),

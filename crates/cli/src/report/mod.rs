@@ -37,6 +37,9 @@ pub(crate) use item::{
 pub(crate) use output::{Form, Output, save};
 pub(crate) use reproduce::{Reproduction, Sign, Source, Step};
 
+/// Most bytes of a report that is read again, and of a baseline, as which a report serves too.
+pub(crate) const MAX_REPORT: u64 = 256 << 20;
+
 /// Everything that one run of a command found.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Report {
@@ -180,11 +183,6 @@ impl Report {
             }
         }
         counts
-    }
-
-    /// The rule of an item, where it is listed.
-    pub(crate) fn rule(&self, item: &Item) -> Option<&Rule> {
-        self.rules.iter().find(|rule| rule.code == item.code)
     }
 }
 

@@ -24,8 +24,9 @@ use super::scan::Scanning;
 use crate::config::{self, Config, DEFAULT_FILE, Overrides};
 use crate::control::{self, Ask};
 use crate::exit::{Failure, Result};
+use crate::files;
 use crate::gateway::build;
-use crate::report::{Confidence, Item, Output, Report, State, save};
+use crate::report::{Confidence, Item, MAX_REPORT, Output, Report, State, save};
 use crate::term;
 
 /// Close findings at the gateway: a policy patch, proved by scanning again and by ordinary calls that still pass
@@ -72,9 +73,6 @@ pub(crate) struct Args {
     output: Output,
 }
 
-/// Bytes of a report that are read at most.
-const MAX_REPORT: u64 = 256 << 20;
-
 /// Runs it.
 ///
 /// # Errors
@@ -118,7 +116,7 @@ struct Site<'a> {
 impl<'a> Site<'a> {
     fn open(args: &'a Args, now: OffsetDateTime) -> Result<Site<'a>> {
         let path = &args.config;
-        let text = std::fs::read_to_string(path).map_err(|error| {
+        let text = files::read_text(path, config::MAX_BYTES).map_err(|error| {
             let hint = "`portcullis init` writes one";
             Failure::Usage(format!("`{}` cannot be read: {error}; {hint}", path.display()))
         })?;
