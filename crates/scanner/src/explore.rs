@@ -195,10 +195,45 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// A GraphQL endpoint that the document leaves out, where it tells its schema: its queries and mutations are tested like
+    /// any other operation.
+    pub(crate) fn find_graphql(&mut self) -> Outcome {
+        let known =
+            |op: &Operation| op.segments().last().is_some_and(|last| matches!(last, "graphql" | "gql"));
+        if !self.options.only.is_empty() || self.api.operations.iter().any(known) {
+            return Ok(());
+        }
+        self.doing("look for GraphQL");
+        for path in ["/graphql", "/api/graphql"] {
+            for actor in [ANONYMOUS, self.first_user()] {
+                let mut request = crate::http::Request::new("POST", &format!("{}{path}", self.base));
+                request.set_header("content-type", "application/json");
+                request.body = serde_json::json!({ "query": crate::input::graphql::INTROSPECTION })
+                    .to_string()
+                    .into_bytes();
+                let exchange = self.send(actor, request)?;
+                let Some(answer) = exchange.response.json() else { break };
+                let Ok(found) = crate::input::graphql::read(&answer) else { continue };
+                let mut api = (*self.api).clone();
+                api.operations.extend(found.operations.into_iter().map(|mut operation| {
+                    path.clone_into(&mut operation.path);
+                    operation
+                }));
+                self.api = std::rc::Rc::new(api);
+                self.notes.push(format!(
+                    "{path} is GraphQL and in no document: its operations were tested as well"
+                ));
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
     /// The whole of it.
     pub(crate) fn explore(&mut self) -> Outcome {
         self.log_in_all()?;
         self.register_missing()?;
+        self.find_graphql()?;
         self.read_lists()?;
         self.make_objects()?;
         self.read_lists()?;

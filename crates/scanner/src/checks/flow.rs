@@ -4,16 +4,16 @@ use portcullis_engine::{Owasp, Severity};
 use serde_json::{Value, json};
 
 use super::Check;
-use crate::api::{Danger, Place};
+use crate::api::{Danger, Place, Slot};
 use crate::finding::{Confidence, Finding, Kind, Sign};
-use crate::session::{Outcome, Session, says_failure};
+use crate::session::{Baseline, Outcome, Session, says_failure};
 use crate::words;
 
 /// The check.
 pub(super) static FLOW: Check = Check {
     name: "business-flow",
     about: "amounts below zero, limits that are stated and not kept, uploads of any kind",
-    kinds: &[&NEGATIVE, &STATED, &UPLOAD],
+    kinds: &[&NEGATIVE, &HUGE, &STATED, &UPLOAD],
     run,
 };
 
@@ -26,6 +26,19 @@ static NEGATIVE: Kind = Kind {
     fix: "Bound amounts and quantities from below and above before they are used.",
     block: "validate: `minimum` and `maximum` in the contract",
 };
+
+static HUGE: Kind = Kind {
+    code: "amount-unlimited",
+    title: "An amount of any size is accepted",
+    owasp: Owasp::Api6,
+    cwe: 840,
+    severity: Severity::Medium,
+    fix: "Bound what one call may move, lend or pay, and what a customer may in a day.",
+    block: "validate: `maximum` in the contract",
+};
+
+/// More than anybody moves in one call.
+const MUCH: i64 = 1_000_000_007;
 
 static STATED: Kind = Kind {
     code: "stated-limit-not-kept",
@@ -102,6 +115,7 @@ fn negative(cx: &mut Session<'_>) -> Outcome {
             {
                 continue;
             }
+            huge(cx, actor, &baseline, &slot)?;
             let call = baseline.call.with(&slot, json!(-3));
             let exchange = cx.call(actor, &call)?;
             if !exchange.response.ok() || says_failure(&exchange.response) {
@@ -132,6 +146,33 @@ fn negative(cx: &mut Session<'_>) -> Outcome {
             ));
         }
     }
+    Ok(())
+}
+
+/// Money that is moved, lent or paid without any bound. Goods are left alone: what the scan orders, nobody else gets.
+fn huge(cx: &mut Session<'_>, actor: usize, baseline: &Baseline, slot: &Slot) -> Outcome {
+    let operation = cx.operation(baseline.call.operation).clone();
+    let money = words::has(slot.key(), &["amount", "sum"]) || words::contains(slot.key(), &["amount"]);
+    let moves = operation.path_says(&MOVES)
+        || operation.segments().any(|segment| MOVES.contains(&words::singular(segment).as_str()));
+    if !money || !moves || slot.schema.get("maximum").is_some() {
+        return Ok(());
+    }
+    let exchange = cx.call(actor, &baseline.call.with(slot, json!(MUCH)))?;
+    if !exchange.response.ok() || says_failure(&exchange.response) {
+        return Ok(());
+    }
+    // A server that turns a word away looks at the member.
+    if cx.call(actor, &baseline.call.with(slot, json!("pc")))?.response.ok() {
+        return Ok(());
+    }
+    let finding =
+        Finding::new(&HUGE, Confidence::Confirmed, operation.label(), &[&baseline.exchange, &exchange])
+            .at(slot.label());
+    cx.report(finding.saying(format!("`{}: {MUCH}` succeeds like a small number", slot.key())).proved(
+        "400, or a refusal for want of cover",
+        "the call with the amount succeeded like the one before, while a word in its place is refused: the number was used",
+    ));
     Ok(())
 }
 

@@ -481,11 +481,12 @@ fn compare(
     let mut plain = cx.call(actor, &call)?;
     if !plain.response.ok() || says_failure(&plain.response) {
         // What the API calls it elsewhere: in the object itself, or where such objects are made.
+        let folder = operation.path.split("/{").next().unwrap_or_default();
         let elsewhere = cx
             .api
             .operations
             .iter()
-            .filter(|op| op.noun() == operation.noun() || operation.path.starts_with(&op.path));
+            .filter(|op| op.noun() == operation.noun() || op.path.starts_with(folder));
         let names = elsewhere.flat_map(|op| op.body_members()).map(|(name, _)| name);
         let names: Vec<String> = object.keys().cloned().chain(names).collect();
         let Some(renamed) = renamed(&call, &names) else { return Ok(Compared::Done) };
@@ -523,10 +524,61 @@ fn compare(
         let about = (operation.label(), !asked.is_empty());
         let evidence = [&plain, &between, &attack, &again];
         if judge(cx, (&about.0, about.1), &extra, &control, &now, &evidence) {
-            break;
+            return Ok(Compared::Done);
         }
     }
+    stored_names(cx, actor, &call, id, (&plain, &between), &control)?;
     Ok(Compared::Done)
+}
+
+/// The answer to the call itself may show the object under the names that it is stored by: those are tried, and what a read
+/// shows afterwards tells by its value.
+fn stored_names(
+    cx: &mut Session<'_>,
+    actor: usize,
+    call: &Call,
+    id: &str,
+    (plain, between): (&Rc<Exchange>, &Rc<Exchange>),
+    control: &Map<String, Value>,
+) -> Outcome {
+    let operation = cx.operation(call.operation).clone();
+    let asked: Vec<String> = operation.body_members().into_iter().map(|(name, _)| name).collect();
+    let shown = plain.response.json().and_then(|answer| crate::session::holder(&answer, id));
+    let Some(shown) = shown.filter(|_| !asked.is_empty()) else { return Ok(()) };
+    let known = call.members().cloned().unwrap_or_default();
+    let mut extra = additions(&shown, &asked);
+    extra.retain(|name, value| {
+        !control.contains_key(name) && !known.contains_key(name) && value.is_number() && is_surely_owned(name)
+    });
+    for (name, value) in extra.into_iter().take(4) {
+        let sent = Map::from_iter([(name.clone(), value.clone())]);
+        let attack = cx.call(actor, &call.with_members(&sent))?;
+        if !attack.response.ok() || says_failure(&attack.response) {
+            continue;
+        }
+        let again = cx.send(actor, between.request.plain())?;
+        let Some(now) = again.response.json().and_then(|answer| crate::session::holder(&answer, id)) else {
+            return Ok(());
+        };
+        let kept = now.iter().find(|(member, is)| {
+            same(is, &value) && control.get(*member).is_some_and(|was| !same(was, &value))
+        });
+        let Some((member, _)) = kept else { continue };
+        let kind = if is_privilege(&name) { &PRIVILEGE } else { &MEMBER };
+        let evidence = [plain, between, &attack, &again];
+        let finding = Finding::new(kind, Confidence::Confirmed, operation.label(), &evidence)
+            .at(format!("body /{name}"));
+        cx.report(
+            finding
+                .saying(format!("`{name}`, which the call does not take, set `{member}` of the object"))
+                .proved(
+                    "the member is ignored or refused",
+                    "a read showed the server's own value before, and the sent one after",
+                ),
+        );
+        break;
+    }
+    Ok(())
 }
 
 /// A body whose members have longer names that the API uses elsewhere: `card_limit` where the document says `limit`.

@@ -17,6 +17,7 @@ mod login;
 mod mass;
 mod method;
 mod path;
+mod predictable;
 mod query;
 mod race;
 mod replace;
@@ -72,6 +73,7 @@ pub static CHECKS: &[&Check] = &[
     &flow::FLOW,
     &replay::REPLAY,
     &race::RACE,
+    &predictable::PREDICTABLE,
     &resources::RESOURCES,
     &graphql::GRAPHQL,
     &fuzz::FUZZ,

@@ -8,7 +8,13 @@ use crate::api::{Api, Auth, Body, Media, Operation};
 /// Where GraphQL is served unless something else is known.
 const PATH: &str = "/graphql";
 
-pub(super) fn read(root: &Value) -> Result<Api, String> {
+/// What asks a server for its schema (GraphQL, section 4).
+pub(crate) const INTROSPECTION: &str = "query { __schema { queryType { name } mutationType { name } types { kind name \
+    fields(includeDeprecated: true) { name isDeprecated args { name type { ...T } } type { ...T } } \
+    inputFields { name type { ...T } } enumValues { name } } } } \
+    fragment T on __Type { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name } } } } }";
+
+pub(crate) fn read(root: &Value) -> Result<Api, String> {
     let schema =
         root.pointer("/data/__schema").or_else(|| root.get("__schema")).ok_or("no `__schema` in it")?;
     let types: Vec<&Value> = schema.get("types").and_then(Value::as_array).into_iter().flatten().collect();

@@ -1,6 +1,6 @@
 //! Documents of several kinds, read into the one model.
 
-mod graphql;
+pub(crate) mod graphql;
 mod observed;
 mod openapi;
 mod postman;
