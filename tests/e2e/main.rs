@@ -56,6 +56,8 @@ mod reload;
 #[cfg(test)]
 mod scan;
 #[cfg(test)]
+mod scan_bank;
+#[cfg(test)]
 mod slow_clients;
 #[cfg(test)]
 mod strict_http1;

@@ -13,21 +13,26 @@ use crate::harness::{data, gateway, peers};
 const PEOPLE: [(&str, &str); 3] =
     [("alice", "alder-Lane-12"), ("bob", "birch-Road-7"), ("root", "keeper-Of-The-Harbour")];
 
-/// A scan's exit code and its report.
-fn scan(spec: &Path, target: SocketAddr, more: &[&str]) -> (Option<i32>, Value) {
+/// A scan's exit code and its report, in the names of people who log in with a password.
+pub(crate) fn scan(
+    spec: &Path,
+    target: SocketAddr,
+    people: &[(&str, &str)],
+    more: &[&str],
+) -> (Option<i32>, Value) {
     let folder = tempfile::tempdir().unwrap();
     let report = folder.path().join("report.json");
     let mut command = Command::new(gateway::binary());
     command.current_dir(folder.path()).arg("scan").arg("--spec").arg(spec);
     command.args(["--target", &format!("http://{target}"), "-o"]).arg(&report);
-    for (name, password) in PEOPLE {
+    for (name, password) in people {
         command.arg("--identity").arg(format!("{name}=login:{name}:{password}"));
     }
     let output = command.args(more).output().unwrap();
     let text = std::fs::read_to_string(&report).unwrap_or_else(|error| {
         panic!("no report: {error}: {}", String::from_utf8_lossy(&output.stderr));
     });
-    for (name, password) in PEOPLE {
+    for (name, password) in people {
         assert!(!text.contains(password), "the password of {name} stands in the report");
     }
     (output.status.code(), serde_json::from_str(&text).unwrap())
@@ -47,7 +52,7 @@ fn place(item: &Value) -> (&str, &str) {
 }
 
 /// A call with cURL: status and body.
-fn curl(arguments: &[&str]) -> (u16, String) {
+pub(crate) fn curl(arguments: &[&str]) -> (u16, String) {
     let output =
         Command::new("curl").args(["-sS", "-g", "-w", "\n%{http_code}"]).args(arguments).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -68,7 +73,8 @@ fn key(item: &Value) -> String {
     format!("{} {operation} {part}", item["code"].as_str().unwrap())
 }
 
-fn keys(report: &Value) -> BTreeSet<String> {
+/// The confirmed findings.
+pub(crate) fn keys(report: &Value) -> BTreeSet<String> {
     items(report).iter().filter(|item| item["confidence"] == "confirmed").map(key).collect()
 }
 
@@ -77,7 +83,7 @@ fn every_seeded_weakness_of_the_weak_shop_is_found() {
     let server = peers::shop(false);
     let shop = server.address;
     let before = stock(shop);
-    let (code, report) = scan(&contract(), shop, &["--destructive"]);
+    let (code, report) = scan(&contract(), shop, &PEOPLE, &["--destructive"]);
     assert_eq!(code, Some(1));
     let seeded: Vec<Value> =
         serde_json::from_slice(&std::fs::read(data("scan/seeded.json")).unwrap()).unwrap();
@@ -107,12 +113,12 @@ fn every_seeded_weakness_of_the_weak_shop_is_found() {
 
     // A shop that knows nothing of the scan: what was found is there, and in the fixed twin it is not.
     let (weak, fixed) = (peers::shop(false), peers::shop(true));
-    assert_eq!(repeated(&report, weak.address), keys(&report));
-    assert_eq!(repeated(&report, fixed.address), BTreeSet::new());
+    assert_eq!(repeated(&report, weak.address, &PEOPLE), keys(&report));
+    assert_eq!(repeated(&report, fixed.address, &PEOPLE), BTreeSet::new());
 }
 
-/// Runs the scripts of all confirmed findings against a shop; the keys of those that say that it is there.
-fn repeated(report: &Value, shop: SocketAddr) -> BTreeSet<String> {
+/// Runs the scripts of all confirmed findings against a server; the keys of those that say that it is there.
+pub(crate) fn repeated(report: &Value, server: SocketAddr, people: &[(&str, &str)]) -> BTreeSet<String> {
     let confirmed: Vec<&Value> =
         items(report).iter().filter(|item| item["confidence"] == "confirmed").collect();
     let there = Mutex::new(BTreeSet::new());
@@ -123,8 +129,8 @@ fn repeated(report: &Value, shop: SocketAddr) -> BTreeSet<String> {
                 for item in confirmed.iter().skip(turn).step_by(3) {
                     let script = item["evidence"]["script"].as_str().unwrap();
                     let mut shell = Command::new("sh");
-                    shell.args(["-c", script]).env("TARGET", format!("http://{shop}"));
-                    for (name, password) in PEOPLE {
+                    shell.args(["-c", script]).env("TARGET", format!("http://{server}"));
+                    for (name, password) in people {
                         shell.env(format!("{}_PASSWORD", name.to_uppercase()), password);
                     }
                     if shell.output().unwrap().status.success() {
@@ -154,7 +160,7 @@ fn stock(shop: SocketAddr) -> (u64, u64) {
 fn nothing_is_confirmed_in_the_fixed_shop() {
     let server = peers::shop(true);
     let shop = server.address;
-    let (_, report) = scan(&contract(), shop, &["--destructive"]);
+    let (_, report) = scan(&contract(), shop, &PEOPLE, &["--destructive"]);
     assert_eq!(keys(&report), BTreeSet::new());
     for (name, password) in PEOPLE {
         log_in(shop, name, password);
@@ -166,8 +172,8 @@ fn the_same_seed_finds_the_same() {
     let checks =
         ["--check", "bola-read", "--check", "exposure", "--check", "function-level", "--check", "token"];
     let (one, two) = (peers::shop(false), peers::shop(false));
-    let (_, first) = scan(&contract(), one.address, &checks);
-    let (_, again) = scan(&contract(), two.address, &checks);
+    let (_, first) = scan(&contract(), one.address, &PEOPLE, &checks);
+    let (_, again) = scan(&contract(), two.address, &PEOPLE, &checks);
     assert_eq!(keys(&first), keys(&again));
     assert!(keys(&first).len() > 8, "{:?}", keys(&first));
 }

@@ -328,8 +328,15 @@ impl Operation {
                     Danger::Read
                 }
             }
+            _ if self.is_query() => Danger::Read,
             _ => Danger::Write,
         }
+    }
+
+    /// Whether it is a GraphQL query: a POST that only reads.
+    pub(crate) fn is_query(&self) -> bool {
+        let document = self.body.as_ref().and_then(|body| body.schema.pointer("/properties/query/const"));
+        document.and_then(Value::as_str).is_some_and(|document| document.starts_with("query "))
     }
 
     /// Whether it changes an account's own name, address, password, role or state.

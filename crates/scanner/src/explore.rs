@@ -80,7 +80,8 @@ impl Session<'_> {
                         role: Role::User,
                         credential: Credential::Password { username, password: password.clone() },
                     };
-                    self.actors.push(Actor::new(&identity, Origin::Disposable));
+                    let realm = self.realm;
+                    self.actors.push(Actor { realm, ..Actor::new(&identity, Origin::Disposable) });
                     let actor = self.actors.len() - 1;
                     if self.log_in(actor)? {
                         self.note_answer(index, actor, &exchange, true);
@@ -130,7 +131,8 @@ impl Session<'_> {
                 && op.danger() == Danger::Read
                 && op.path_names().iter().all(|name| words::contains(name, &["version"]))
         });
-        let actors: Vec<usize> = (0..self.actors.len().min(4)).chain(self.admin()).collect();
+        let users = self.users().into_iter().take(if self.admin().is_some() { 2 } else { 3 });
+        let actors: Vec<usize> = [ANONYMOUS].into_iter().chain(users).chain(self.admin()).collect();
         for index in lists {
             for actor in &actors {
                 self.baselines.remove(&(index, *actor));
@@ -234,6 +236,11 @@ impl Session<'_> {
         self.log_in_all()?;
         self.register_missing()?;
         self.find_graphql()?;
+        self.look_around()
+    }
+
+    /// Reads what is there, makes what can be made, and reads again.
+    pub(crate) fn look_around(&mut self) -> Outcome {
         self.read_lists()?;
         self.make_objects()?;
         self.read_lists()?;
@@ -277,10 +284,16 @@ pub(crate) fn last_parameter(operation: &Operation) -> String {
 
 /// The id that an answer gives its object.
 pub(crate) fn id_of(answer: &Value, noun: &str) -> Option<String> {
-    let leaves = crate::pool::leaves(answer);
-    let named = |wanted: &dyn Fn(&str) -> bool| {
-        let found = leaves.iter().find(|(pointer, _)| wanted(&words::flat(crate::pool::last_name(pointer))));
-        found.map(|(_, value)| crate::api::text(value))
-    };
-    named(&|name| matches!(name, "id" | "uuid") || name == format!("{noun}id"))
+    named_id_of(answer, noun).map(|(_, id)| id)
+}
+
+/// The same, with the member's name.
+pub(crate) fn named_id_of(answer: &Value, noun: &str) -> Option<(String, String)> {
+    let own = format!("{noun}id");
+    crate::pool::leaves(answer).into_iter().find_map(|(pointer, value)| {
+        let name = crate::pool::last_name(&pointer);
+        let flat = words::flat(name);
+        (matches!(flat.as_str(), "id" | "uuid") || flat == own)
+            .then(|| (name.to_owned(), crate::api::text(value)))
+    })
 }

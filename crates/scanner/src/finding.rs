@@ -85,6 +85,8 @@ pub enum Sign {
     Lacks(usize, String),
     /// Bodies that differ, beside what always does.
     Differ(usize, usize),
+    /// The first member of this name is not the same in both.
+    Another(usize, usize, String),
     /// The first takes so many times as long as the second.
     Slower(usize, usize, u32),
     /// A call-back arrived under this word.
@@ -110,6 +112,7 @@ impl Sign {
             Self::Has(index, text) => Self::Has(at(index)?, text.clone()),
             Self::Lacks(index, text) => Self::Lacks(at(index)?, text.clone()),
             Self::Differ(one, other) => Self::Differ(at(one)?, at(other)?),
+            Self::Another(one, other, name) => Self::Another(at(one)?, at(other)?, name.clone()),
             Self::Slower(one, other, times) => Self::Slower(at(one)?, at(other)?, *times),
             Self::Called(text) => Self::Called(text.clone()),
             Self::Together(index, least) => Self::Together(at(index)?, *least),

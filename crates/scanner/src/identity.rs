@@ -228,6 +228,8 @@ pub(crate) struct Actor {
     pub(crate) password: Option<String>,
     /// What its log-in answered.
     pub(crate) greeting: Option<Value>,
+    /// The log-in of its kind of accounts, where that is not the first kind.
+    pub(crate) realm: Option<usize>,
 }
 
 impl Actor {
@@ -245,6 +247,7 @@ impl Actor {
             username: None,
             password: None,
             greeting: None,
+            realm: None,
         }
     }
 

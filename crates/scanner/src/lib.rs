@@ -15,6 +15,7 @@ mod journal;
 mod jwt;
 mod pool;
 mod random;
+mod realms;
 mod reproduce;
 mod session;
 mod values;
@@ -143,8 +144,27 @@ fn run(session: &mut Session<'_>) -> Result<(), Stop> {
         .copied()
         .filter(|check| only.is_empty() || only.iter().any(|name| name == check.name))
         .collect();
-    for (step, check) in chosen.iter().enumerate() {
-        session.step = (step, chosen.len());
+    run_all(session, &chosen)?;
+    let of_callers: Vec<&'static Check> =
+        chosen.iter().copied().filter(|check| check.is_of_callers()).collect();
+    for (login, scope) in session.further_realms()? {
+        if session.enter(login, scope)? {
+            run_all(session, &of_callers)?;
+        }
+        session.leave();
+    }
+    let reads: Vec<&'static Check> =
+        chosen.into_iter().filter(|check| check.name == checks::OBJECTS.name).collect();
+    if !reads.is_empty() && session.narrow_to_empty() {
+        run_all(session, &reads)?;
+    }
+    session.leave();
+    Ok(())
+}
+
+fn run_all(session: &mut Session<'_>, checks: &[&'static Check]) -> Result<(), Stop> {
+    for (step, check) in checks.iter().enumerate() {
+        session.step = (step, checks.len());
         session.doing(check.about);
         (check.run)(session)?;
     }

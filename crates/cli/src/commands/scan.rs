@@ -371,6 +371,10 @@ fn sign(sign: &scanner::Sign) -> Sign {
             format!("the answers to calls {} and {} differ", n(one), n(other)),
             vec!["differ".into(), n(one), n(other)],
         ),
+        Of::Another(one, other, name) => (
+            format!("`{name}` differs in the answers to calls {} and {}", n(one), n(other)),
+            vec!["another".into(), n(one), n(other), name.clone()],
+        ),
         Of::Slower(one, other, times) => (
             format!("call {} takes more than {times} times as long as call {}", n(one), n(other)),
             vec!["slower".into(), n(one), n(other), times.to_string()],

@@ -91,6 +91,7 @@ has() { grep -qiF -- "$2" "$D/$1"; }
 lacks() { [ -s "$D/$1" ] && ! grep -qiF -- "$2" "$D/$1"; }
 body() { tr -d '\r' <"$D/$1" | sed '1,/^$/d' | tr -d 0-9; }
 differ() { [ "$(body "$1")" != "$(body "$2")" ]; }
+another() { [ "$(member "$1" "$3" 1)" != "$(member "$2" "$3" 1)" ]; }
 slower() { awk -v a="$(cat "$D/$1.s")" -v b="$(cat "$D/$2.s")" -v n="$3" 'BEGIN { exit !(a > b * n) }'; }
 together() { [ "$(cat "$D/$1".* 2>/dev/null | grep -c '^HTTP[^ ]* 2')" -ge "$2" ]; }
 THERE=yes

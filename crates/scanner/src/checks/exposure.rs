@@ -8,10 +8,11 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::Check;
+use crate::api::Place;
 use crate::finding::{Confidence, Finding, Kind};
 use crate::http::Exchange;
 use crate::pool::{last_name, leaves};
-use crate::session::{Outcome, Session};
+use crate::session::{ANONYMOUS, Outcome, Session};
 use crate::words;
 
 /// The check.
@@ -80,7 +81,68 @@ fn run(cx: &mut Session<'_>) -> Outcome {
         let label = operation.label();
         look(cx, &label, actor, &exchange, gives);
     }
+    keys(cx)
+}
+
+/// Keys that a read shows again and again to whoever has the account's session, proved by calling with them.
+fn keys(cx: &mut Session<'_>) -> Outcome {
+    let mut shown: Vec<(usize, usize, Rc<Exchange>, String, String)> = Vec::new();
+    for ((index, actor), baseline) in &cx.baselines {
+        let Some(baseline) = baseline.as_ref().filter(|_| cx.operation(*index).is_get()) else { continue };
+        let Some(answer) = baseline.exchange.response.json() else { continue };
+        for (pointer, value) in leaves(&answer) {
+            let name = last_name(&pointer);
+            let Some(key) = value.as_str().filter(|key| key.len() >= 16 && !key.contains([' ', '*'])) else {
+                continue;
+            };
+            let fresh = shown.iter().all(|(known, .., other, _)| known != index || other != name);
+            if is_key(name) && fresh && cx.actor(*actor).token.as_deref() != Some(key) {
+                shown.push((*index, *actor, baseline.exchange.clone(), name.to_owned(), key.to_owned()));
+            }
+        }
+    }
+    let fields: Vec<(String, String)> = cx
+        .api
+        .schemes
+        .iter()
+        .filter(|scheme| scheme.place == Place::Header && scheme.prefix != "Basic ")
+        .map(|scheme| (scheme.field.clone(), scheme.prefix.clone()))
+        .collect();
+    for (index, actor, read, name, key) in shown.into_iter().take(4) {
+        let Some((call, _, refused)) = cx.door(actor)? else { continue };
+        for (field, prefix) in &fields {
+            let mut request = cx.request_of(&call);
+            request.set_header(field, &format!("{prefix}{key}"));
+            let opened = cx.send_once(ANONYMOUS, request)?;
+            if !opened.response.ok() || crate::session::says_failure(&opened.response) {
+                continue;
+            }
+            let label = cx.operation(index).label();
+            let finding = Finding::new(&SECRETS, Confidence::Confirmed, label, &[&read, &refused, &opened])
+                .at(format!("answer {name}"));
+            cx.report(finding.saying(format!("`{name}` is shown by a read, and opens the API by itself")).proved(
+                "a key is shown once, when it is made",
+                format!("a call that is refused without a credential is answered with what the read showed as its `{field}`"),
+            ));
+            break;
+        }
+    }
     Ok(())
+}
+
+/// Whether a member of this name holds a key that stands for an account.
+fn is_key(name: &str) -> bool {
+    matches!(
+        words::flat(name).as_str(),
+        "apikey"
+            | "apitoken"
+            | "apisecret"
+            | "accesskey"
+            | "accesstoken"
+            | "authtoken"
+            | "secretkey"
+            | "authkey"
+    )
 }
 
 /// Reports what one answer holds that nobody should read. `gives` is whether secrets are what it is for.

@@ -4,16 +4,17 @@ use portcullis_engine::{Owasp, Severity};
 use serde_json::{Value, json};
 
 use super::Check;
-use crate::api::{Danger, Place, Slot};
-use crate::finding::{Confidence, Finding, Kind, Sign};
+use crate::api::{Danger, Operation, Place, Slot};
+use crate::finding::{Confidence, Finding, Kind};
+use crate::http::Exchange;
 use crate::session::{Baseline, Outcome, Session, says_failure};
 use crate::words;
 
 /// The check.
 pub(super) static FLOW: Check = Check {
     name: "business-flow",
-    about: "amounts below zero, limits that are stated and not kept, uploads of any kind",
-    kinds: &[&NEGATIVE, &HUGE, &STATED, &UPLOAD],
+    about: "amounts below zero and without bound, limits that are stated and not kept",
+    kinds: &[&NEGATIVE, &HUGE, &STATED],
     run,
 };
 
@@ -37,8 +38,12 @@ static HUGE: Kind = Kind {
     block: "validate: `maximum` in the contract",
 };
 
-/// More than anybody moves in one call.
-const MUCH: i64 = 1_000_000_007;
+/// More than anybody moves in one call; each call asks for fifty times as much as the one before, since what that one moved
+/// covers nothing then.
+fn much(cx: &Session<'_>) -> i64 {
+    let before = cx.findings.iter().filter(|finding| finding.kind == &HUGE).count().min(5);
+    1_000_000_007 * 50_i64.pow(u32::try_from(before).unwrap_or(0))
+}
 
 static STATED: Kind = Kind {
     code: "stated-limit-not-kept",
@@ -50,27 +55,17 @@ static STATED: Kind = Kind {
     block: "flow: a limit of units a consumer",
 };
 
-static UPLOAD: Kind = Kind {
-    code: "unrestricted-upload",
-    title: "Uploads of any kind are kept and served",
-    owasp: Owasp::Api8,
-    cwe: 434,
-    severity: Severity::High,
-    fix: "Accept the few types that are meant, by content; serve uploads as downloads from another origin.",
-    block: "validate: media types of parts in the contract",
-};
-
 fn run(cx: &mut Session<'_>) -> Outcome {
     if cx.options.read_only {
         return Ok(());
     }
     negative(cx)?;
     stated(cx)?;
-    uploads(cx)
+    unlimited(cx)
 }
 
 /// Paths under which an amount goes one way only.
-const MOVES: [&str; 16] = [
+const MOVES: [&str; 19] = [
     "transfer",
     "payment",
     "pay",
@@ -87,22 +82,34 @@ const MOVES: [&str; 16] = [
     "buy",
     "card",
     "bill",
+    "charge",
+    "payout",
+    "topup",
 ];
+
+/// Whether it moves, lends or takes money or goods.
+pub(super) fn moves(operation: &Operation) -> bool {
+    operation.path_says(&MOVES)
+        || operation.segments().any(|segment| MOVES.contains(&words::singular(segment).as_str()))
+}
 
 fn is_amount(name: &str) -> bool {
     words::has(name, &["amount", "quantity", "qty", "price", "sum", "count", "units", "limit"])
         || words::contains(name, &["amount", "quantity"])
 }
 
-fn negative(cx: &mut Session<'_>) -> Outcome {
-    let makers = cx.operations(|op| {
+fn makers(cx: &Session<'_>) -> Vec<usize> {
+    cx.operations(|op| {
         op.danger() == Danger::Write
             && op.body.is_some()
             && !op.alters_account()
             && !op.is_login()
             && !op.is_register()
-    });
-    for index in makers {
+    })
+}
+
+fn negative(cx: &mut Session<'_>) -> Outcome {
+    for index in makers(cx) {
         let operation = cx.operation(index).clone();
         let actor = cx.disposables().last().copied().unwrap_or_else(|| cx.first_user());
         let Some(baseline) = cx.baseline(index, actor)? else { continue };
@@ -115,7 +122,6 @@ fn negative(cx: &mut Session<'_>) -> Outcome {
             {
                 continue;
             }
-            huge(cx, actor, &baseline, &slot)?;
             let call = baseline.call.with(&slot, json!(-3));
             let exchange = cx.call(actor, &call)?;
             if !exchange.response.ok() || says_failure(&exchange.response) {
@@ -123,9 +129,11 @@ fn negative(cx: &mut Session<'_>) -> Outcome {
             }
             // What it did is shown by another number below zero: what was computed of it. Where the number itself is all
             // that is shown, it may be one that can well be below zero.
+            let before = baseline.exchange.response.json().unwrap_or_default();
             let below = |(pointer, value): &(String, &Value)| {
                 value.as_f64().is_some_and(|n| n < 0.0)
                     && !words::flat(crate::pool::last_name(pointer)).ends_with(&words::flat(slot.key()))
+                    && before.pointer(pointer).and_then(Value::as_f64).is_some_and(|n| n >= 0.0)
             };
             let shown =
                 exchange.response.json().is_some_and(|answer| crate::pool::leaves(&answer).iter().any(below));
@@ -133,10 +141,11 @@ fn negative(cx: &mut Session<'_>) -> Outcome {
             let words_call = baseline.call.with(&slot, json!("pc"));
             let checked = !cx.call(actor, &words_call)?.response.ok();
             // Money that is moved, lent or paid, and goods that are ordered, have a direction.
-            let moves = operation.path_says(&MOVES)
-                || operation.segments().any(|segment| MOVES.contains(&words::singular(segment).as_str()));
-            let confidence =
-                if shown || checked && moves { Confidence::Confirmed } else { Confidence::Likely };
+            let confidence = if shown || checked && moves(&operation) {
+                Confidence::Confirmed
+            } else {
+                Confidence::Likely
+            };
             let finding =
                 Finding::new(&NEGATIVE, confidence, operation.label(), &[&baseline.exchange, &exchange])
                     .at(slot.label());
@@ -149,30 +158,77 @@ fn negative(cx: &mut Session<'_>) -> Outcome {
     Ok(())
 }
 
-/// Money that is moved, lent or paid without any bound. Goods are left alone: what the scan orders, nobody else gets.
+/// Money that is moved, lent or paid without any bound. Goods are left alone: what the scan orders, nobody else gets. Each
+/// operation in the name of a new account, since the one before may have ruined its own.
+fn unlimited(cx: &mut Session<'_>) -> Outcome {
+    // Whom another kind of accounts charges may have been made rich by what was tried before.
+    if cx.realm.is_some() {
+        return Ok(());
+    }
+    let is_money = |slot: &Slot| {
+        slot.place == Place::Body
+            && (words::has(slot.key(), &["amount", "sum"]) || words::contains(slot.key(), &["amount"]))
+            && matches!(slot.kind(), "integer" | "number")
+            && slot.schema.get("maximum").is_none()
+    };
+    for index in makers(cx) {
+        let operation = cx.operation(index).clone();
+        let usual = cx.disposables().last().copied();
+        let Some(usual) = usual.filter(|_| moves(&operation)) else { continue };
+        let Some(known) = cx.baseline(index, usual)? else { continue };
+        let Some(slot) = operation.slots(&known.call).into_iter().find(is_money) else { continue };
+        let Some(fresh) = cx.register(&serde_json::Map::new())? else { continue };
+        if let Some(baseline) = cx.baseline(index, fresh)? {
+            huge(cx, fresh, &baseline, &slot)?;
+        }
+    }
+    Ok(())
+}
+
 fn huge(cx: &mut Session<'_>, actor: usize, baseline: &Baseline, slot: &Slot) -> Outcome {
     let operation = cx.operation(baseline.call.operation).clone();
-    let money = words::has(slot.key(), &["amount", "sum"]) || words::contains(slot.key(), &["amount"]);
-    let moves = operation.path_says(&MOVES)
-        || operation.segments().any(|segment| MOVES.contains(&words::singular(segment).as_str()));
-    if !money || !moves || slot.schema.get("maximum").is_some() {
-        return Ok(());
-    }
-    let exchange = cx.call(actor, &baseline.call.with(slot, json!(MUCH)))?;
-    if !exchange.response.ok() || says_failure(&exchange.response) {
-        return Ok(());
-    }
+    let done = |exchange: &Exchange| exchange.response.ok() && !says_failure(&exchange.response);
     // A server that turns a word away looks at the member.
-    if cx.call(actor, &baseline.call.with(slot, json!("pc")))?.response.ok() {
+    let word = cx.call(actor, &baseline.call.with(slot, json!("pc")))?;
+    if done(&word) {
         return Ok(());
     }
-    let finding =
-        Finding::new(&HUGE, Confidence::Confirmed, operation.label(), &[&baseline.exchange, &exchange])
+    let much = much(cx);
+    let call = baseline.call.with(slot, json!(much));
+    let exchange = cx.call(actor, &call)?;
+    if done(&exchange) {
+        let finding =
+            Finding::new(&HUGE, Confidence::Confirmed, operation.label(), &[&baseline.exchange, &exchange])
+                .at(slot.label());
+        cx.report(finding.saying(format!("`{}: {much}` succeeds like a small number", slot.key())).proved(
+            "400, or a refusal for want of cover",
+            "the call with the amount succeeded like the one before, while a word in its place is refused: the number was used",
+        ));
+        return Ok(());
+    }
+    if !(400..500).contains(&exchange.response.status) && !exchange.response.ok() {
+        return Ok(());
+    }
+    // It is refused, as it should be. What refuses it may hang on a choice that the caller makes: how it is paid.
+    let choices = operation
+        .slots(&baseline.call)
+        .into_iter()
+        .filter(|other| other.place == Place::Body && other.schema.get("enum").is_some_and(Value::is_array));
+    for choice in choices.take(2) {
+        let unlisted = cx.marker();
+        let with = |value: Value| call.with(&choice, value);
+        let passed = cx.call(actor, &with(Value::String(unlisted.clone())))?;
+        if !done(&passed) {
+            continue;
+        }
+        let finding = Finding::new(&HUGE, Confidence::Confirmed, operation.label(), &[&exchange, &passed])
             .at(slot.label());
-    cx.report(finding.saying(format!("`{}: {MUCH}` succeeds like a small number", slot.key())).proved(
-        "400, or a refusal for want of cover",
-        "the call with the amount succeeded like the one before, while a word in its place is refused: the number was used",
-    ));
+        cx.report(finding.saying(format!("`{}: {much}` succeeds when `{}` is a word that is on no list", slot.key(), choice.key())).proved(
+            "400: the contract lists the choices",
+            format!("the same call with a choice of the contract is refused for its amount, and with `{unlisted}` in its place it succeeds"),
+        ));
+        break;
+    }
     Ok(())
 }
 
@@ -258,93 +314,6 @@ fn stated(cx: &mut Session<'_>) -> Outcome {
                         ),
                     ),
             );
-        }
-    }
-    Ok(())
-}
-
-/// A page with a script in it, sent where a picture is wanted, and fetched again.
-fn uploads(cx: &mut Session<'_>) -> Outcome {
-    let operations = cx.operations(|op| {
-        op.danger() == Danger::Write
-            && op.body.as_ref().is_some_and(|body| {
-                body.media == crate::api::Media::Multipart || body.content_type.starts_with("image/")
-            })
-    });
-    for index in operations {
-        let operation = cx.operation(index).clone();
-        let actor = cx.disposables().last().copied().unwrap_or_else(|| cx.first_user());
-        let marker = cx.marker();
-        let page = format!("<html><script>/*{marker}*/</script></html>");
-        let mut call = cx.compose(index, actor, crate::values::Taste::Marked);
-        if operation.path_names().len() == 1
-            && let Some(id) = super::own_id(cx, actor, &operation)
-        {
-            call.path.insert(crate::explore::last_parameter(&operation), id);
-        }
-        let multipart =
-            operation.body.as_ref().is_some_and(|body| body.media == crate::api::Media::Multipart);
-        if multipart {
-            let members = operation.body_members();
-            let file = members
-                .iter()
-                .find(|(_, schema)| schema.get("format").and_then(Value::as_str) == Some("binary"));
-            let Some((name, _)) = file else { continue };
-            let members = [(
-                name.clone(),
-                json!({ "filename": format!("{marker}.html"), "type": "text/html", "content": page }),
-            )];
-            call = call.with_members(&members.into_iter().collect());
-        } else {
-            call.body = Some(Value::String(page.clone()));
-        }
-        let mut request = cx.request_of(&call);
-        if !multipart {
-            request.set_header("content-type", "text/html");
-        }
-        let sent = cx.send(actor, request)?;
-        if !sent.response.ok() || says_failure(&sent.response) {
-            continue;
-        }
-        // Where it is: a path in the answer, or the same path read.
-        let mut places: Vec<String> = vec![sent.request.path().to_owned()];
-        if let Some(answer) = sent.response.json() {
-            for (_, value) in crate::pool::leaves(&answer) {
-                if let Some(text) = value.as_str()
-                    && text.contains('/')
-                    && !text.contains("://")
-                    && !text.contains(' ')
-                    && text.len() < 200
-                {
-                    places.push(format!("/{}", text.trim_start_matches('/')));
-                }
-            }
-        }
-        for place in places {
-            let served = cx.send(actor, crate::http::Request::new("GET", &place))?;
-            let attachment = served
-                .response
-                .header("content-disposition")
-                .is_some_and(|value| value.contains("attachment"));
-            if served.response.text().contains(&marker) {
-                let runs = served.response.is_html() && !attachment;
-                let confidence = if runs { Confidence::Confirmed } else { Confidence::Likely };
-                let finding = Finding::new(&UPLOAD, confidence, operation.label(), &[&sent, &served])
-                    .shows(Sign::Has(1, "text/html".to_owned()));
-                cx.report(
-                    finding
-                        .saying("a page with a script was taken in the place of a file, and is served")
-                        .proved(
-                            "400 or 415 for what is not the type that is meant",
-                            if runs {
-                                "the file came back as `text/html` with the script made for this call"
-                            } else {
-                                "the file came back as it was sent"
-                            },
-                        ),
-                );
-                break;
-            }
         }
     }
     Ok(())

@@ -20,6 +20,7 @@ mod path;
 mod predictable;
 mod query;
 mod race;
+mod reference;
 mod replace;
 mod replay;
 mod resources;
@@ -29,8 +30,11 @@ mod ssrf;
 mod stored;
 mod timing;
 mod token;
+mod upload;
 
 pub(crate) use alter::{own_id, own_name};
+pub(crate) use bola::READ as OBJECTS;
+pub(crate) use sql::database_error;
 
 use crate::finding::Kind;
 use crate::session::{Outcome, Session};
@@ -45,6 +49,22 @@ pub struct Check {
     /// What it can find.
     pub kinds: &'static [&'static Kind],
     pub(crate) run: fn(&mut Session<'_>) -> Outcome,
+}
+
+impl Check {
+    /// Whether it is about what callers do with operations, and so runs again in the names of each further kind of accounts;
+    /// the others are about the API as a whole.
+    pub(crate) fn is_of_callers(&self) -> bool {
+        !matches!(
+            self.name,
+            "hidden-parameter"
+                | "misconfiguration"
+                | "inventory"
+                | "path-confusion"
+                | "graphql"
+                | "session-fixation"
+        )
+    }
 }
 
 /// All checks, in the order in which they run.
@@ -71,6 +91,8 @@ pub static CHECKS: &[&Check] = &[
     &replace::REPLACE,
     &stored::STORED,
     &flow::FLOW,
+    &upload::UPLOAD,
+    &reference::REFERENCE,
     &replay::REPLAY,
     &race::RACE,
     &predictable::PREDICTABLE,

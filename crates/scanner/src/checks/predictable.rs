@@ -32,10 +32,13 @@ static TIME: Kind = Kind {
     block: "authorize: nothing may hang on knowing a reference; bind the object to its owner",
 };
 
+/// A value, and the exchange that showed it.
+type Shown = (String, Rc<Exchange>);
+
 /// Looks at what calls of the scan answered; makes none of its own.
 fn run(cx: &mut Session<'_>) -> Outcome {
     let api = cx.api.clone();
-    let mut seen: BTreeMap<(String, String), Vec<(String, Rc<Exchange>)>> = BTreeMap::new();
+    let mut seen: BTreeMap<(String, String), Vec<Shown>> = BTreeMap::new();
     for exchange in cx.history.iter().filter(|exchange| exchange.request.method == "POST") {
         let Some(now) = exchange.response.header("date").and_then(seconds) else { continue };
         let Some(answer) = exchange.response.json() else { continue };

@@ -6,8 +6,8 @@ use portcullis_engine::{Owasp, Severity};
 use serde_json::{Map, Value};
 
 use super::Check;
-use crate::api::{Danger, Place};
-use crate::finding::{Confidence, Finding, Kind};
+use crate::api::{Call, Danger, Operation, Place};
+use crate::finding::{Confidence, Finding, Kind, Sign};
 use crate::http::Exchange;
 use crate::session::{Outcome, Session, says_failure};
 use crate::words;
@@ -56,6 +56,29 @@ fn is_key(name: &str) -> bool {
     words::contains(name, &["idempotency", "nonce", "dedupekey"])
 }
 
+/// The call with amounts of one: what there is has to suffice for two.
+fn small(operation: &Operation, call: &Call) -> Call {
+    let slots = operation.slots(call);
+    let amounts = slots.iter().filter(|slot| {
+        slot.place == Place::Body
+            && matches!(slot.kind(), "integer" | "number")
+            && words::has(slot.key(), &["amount", "sum", "total"])
+    });
+    amounts.fold(call.clone(), |call, slot| call.with(slot, Value::from(1)))
+}
+
+/// Whether a name is one of a number that the caller gives so that a call is known again: an order of its own.
+fn is_callers_number(name: &str) -> bool {
+    words::is_id(name)
+        && words::split(name).first().is_some_and(|word| {
+            matches!(
+                word.as_str(),
+                "merchant" | "client" | "external" | "partner" | "caller" | "request" | "requestor"
+            )
+        })
+        && words::split(name).len() > 2
+}
+
 /// The same key twice: two objects.
 fn keys(cx: &mut Session<'_>) -> Outcome {
     let makers =
@@ -65,18 +88,22 @@ fn keys(cx: &mut Session<'_>) -> Outcome {
         let actor = cx.disposables().last().copied().unwrap_or_else(|| cx.first_user());
         let Some(baseline) = cx.baseline(index, actor)? else { continue };
         let mut slots = operation.slots(&baseline.call);
-        slots.retain(|slot| is_key(slot.key()));
+        let pays = super::flow::moves(&operation);
+        slots.retain(|slot| is_key(slot.key()) || pays && is_callers_number(slot.key()));
         let Some(slot) = slots.first() else { continue };
         let key = cx.marker();
-        let call = baseline.call.with(slot, Value::String(key));
+        let call = small(&operation, &baseline.call.with(slot, Value::String(key)));
         let first = cx.call(actor, &call)?;
         let second = cx.call(actor, &call)?;
-        let id =
-            |exchange: &Rc<Exchange>| crate::explore::id_of(&exchange.response.json()?, &operation.noun());
-        if !success(&first) || !success(&second) || id(&first).is_none() || id(&first) == id(&second) {
+        let id = |exchange: &Rc<Exchange>| {
+            crate::explore::named_id_of(&exchange.response.json()?, &operation.noun())
+        };
+        let Some((name, _)) = id(&first).filter(|_| success(&first) && success(&second)) else { continue };
+        if id(&first) == id(&second) {
             continue;
         }
-        let finding = Finding::new(&KEY, Confidence::Confirmed, operation.label(), &[&first, &second]);
+        let finding = Finding::new(&KEY, Confidence::Confirmed, operation.label(), &[&first, &second])
+            .shows(Sign::Another(0, 1, name));
         cx.report(
             finding.at(slot.label()).saying("the same call with the same key made two objects").proved(
                 "the first answer again, or 409",

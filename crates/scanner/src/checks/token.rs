@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use portcullis_engine::{Owasp, Severity};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::Check;
 use crate::api::{Call, Danger, encode};
@@ -79,6 +79,9 @@ static LOGOUT: Kind = Kind {
     fix: "Keep sessions on the server, or a list of revoked token ids until they expire.",
     block: "short token lives; revocation by `jti`",
 };
+
+/// Seconds of a year.
+const YEAR: i64 = 365 * 24 * 3600;
 
 /// Seconds that a forged token lives: as long as somebody may take to look at the report.
 const FORGED_LIFE: i64 = 30 * 24 * 3600;
@@ -160,8 +163,12 @@ fn forge(
         [token.with_claims_unsigned(&claims), token.with_broken_signature(), token.without_signature()];
     let mut believed = None;
     // The token that was handed out is no forgery: one that never had a signature has none to lose.
-    for forgery in forgeries.iter().filter(|forgery| **forgery != own) {
+    for (turn, forgery) in forgeries.iter().enumerate().filter(|(_, forgery)| **forgery != own) {
         let exchange = attempt(cx, actor, call, forgery)?;
+        if turn == 0 && opens(valid, &exchange) {
+            let old = token.with_claims_unsigned(&aged(&claims));
+            age(cx, actor, call, (valid, refused, &exchange), &old)?;
+        }
         believed = believed.or_else(|| opens(valid, &exchange).then_some(exchange));
     }
     if let Some(forged) = &believed {
@@ -192,6 +199,9 @@ fn forge(
     {
         let accepted = attempt(cx, actor, call, &forged)?;
         let sure = opens(valid, &accepted);
+        if sure && let Some(old) = token.signed_with(&aged(&claims), secret.as_bytes()) {
+            age(cx, actor, call, (valid, refused, &accepted), &old)?;
+        }
         let confidence = if sure { Confidence::Confirmed } else { Confidence::Likely };
         // The secret's length says enough to find it; the word itself stays out of reports.
         let hint: String = secret.chars().take(1).chain("…".chars()).collect();
@@ -199,6 +209,37 @@ fn forge(
         cx.report(finding.saying(format!("tokens are signed with a word of {} characters (`{hint}`): anyone can make tokens for anyone", secret.chars().count())).proved(
             "a secret that no word list has",
             "the signature was reproduced offline, and a token with a claim of our own, signed with that word, was accepted",
+        ));
+    }
+    Ok(())
+}
+
+/// The same claims of two years ago.
+fn aged(claims: &Map<String, Value>) -> Map<String, Value> {
+    let now = time::OffsetDateTime::now_utc().unix_timestamp();
+    let mut old = claims.clone();
+    for (name, ago) in [("iat", 2), ("nbf", 2), ("auth_time", 2), ("exp", 1)] {
+        if let Some(value) = old.get_mut(name) {
+            *value = Value::from(now - ago * YEAR);
+        }
+    }
+    old
+}
+
+/// A made-up token that the API believes tells whether it looks at ages: nothing on the server can know this one.
+fn age(
+    cx: &mut Session<'_>,
+    actor: usize,
+    call: &Call,
+    (valid, refused, fresh): (&Rc<Exchange>, &Rc<Exchange>, &Rc<Exchange>),
+    old: &str,
+) -> Outcome {
+    let accepted = attempt(cx, actor, call, old)?;
+    if opens(valid, &accepted) {
+        let finding = Finding::new(&ENDLESS, Confidence::Confirmed, "", &[refused, fresh, &accepted]);
+        cx.report(finding.saying("a token that says that it is two years old still opens").proved(
+            "401: the token is past its time",
+            "the token was made for this call, so that no list on the server has it, and the times in it were the only way to tell its age",
         ));
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! Making calls that work: values from what is known, and the answers remembered.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{Baseline, Made, Outcome, Session, says_failure};
 use crate::api::{Call, Danger, Operation, Place, text};
@@ -51,7 +51,11 @@ impl Session<'_> {
                         .collect();
                     // An account is new in all that it is known by; only what it belongs to is there already.
                     let new = operation.is_register();
+                    let joint = if new { Map::new() } else { self.shown_together(operation, taste) };
                     let mut known = |name: &str, schema: &Value| {
+                        if let Some(value) = joint.get(name) {
+                            return Some(typed(&text(value), schema));
+                        }
                         if let Some(other) = recipient(name, &others).filter(|_| !new) {
                             return Some(Value::String(other));
                         }
@@ -66,6 +70,26 @@ impl Session<'_> {
             });
         }
         call
+    }
+
+    /// Members of a body that the API showed together in one object that was made: a card's number, its code and its
+    /// expiry say nothing apart. Another object for another taste.
+    fn shown_together(&self, operation: &Operation, taste: Taste) -> Map<String, Value> {
+        let asked: Vec<String> = operation.body_members().into_iter().map(|(name, _)| name).collect();
+        let mut found: Vec<Map<String, Value>> = Vec::new();
+        for made in self.made.iter().filter(|made| !made.gone) {
+            if let Some(answer) = made.exchange.response.json() {
+                fitting_objects(&answer, &asked, &mut found);
+            }
+        }
+        let best = found.iter().map(Map::len).max().unwrap_or(0);
+        found.retain(|object| object.len() == best);
+        match taste {
+            Taste::Marked => found.pop(),
+            Taste::Example => found.into_iter().next(),
+            Taste::Least => found.into_iter().nth(1),
+        }
+        .unwrap_or_default()
     }
 
     fn value(&mut self, actor: usize, name: &str, noun: &str, schema: &Value, taste: Taste) -> Value {
@@ -183,6 +207,46 @@ impl Session<'_> {
             self.pool.foreign(actor, &value)
         })
     }
+}
+
+/// Of each object in an answer the members that a body asks for, where they name one thing: a number or a key that is no
+/// bare `id`, and more that stands beside it.
+fn fitting_objects(answer: &Value, asked: &[String], found: &mut Vec<Map<String, Value>>) {
+    match answer {
+        Value::Object(members) => {
+            let shared: Map<String, Value> = members
+                .iter()
+                .filter(|(name, value)| {
+                    (value.is_string() || value.is_number()) && asked.contains(name) && !is_common(name)
+                })
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect();
+            let names_it = shared.keys().any(|name| words::is_id(name) && words::split(name).len() > 1);
+            if names_it && shared.len() > 1 {
+                found.push(shared);
+            }
+            members.values().for_each(|member| fitting_objects(member, asked, found));
+        }
+        Value::Array(items) => items.iter().for_each(|item| fitting_objects(item, asked, found)),
+        _ => {}
+    }
+}
+
+/// Names that stand in objects of any kind.
+fn is_common(name: &str) -> bool {
+    matches!(
+        words::flat(name).as_str(),
+        "id" | "name"
+            | "title"
+            | "description"
+            | "type"
+            | "status"
+            | "amount"
+            | "currency"
+            | "quantity"
+            | "note"
+            | "email"
+    )
 }
 
 /// What the path is about before a parameter.

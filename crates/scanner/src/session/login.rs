@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::{ANONYMOUS, Outcome, Session};
-use crate::api::{Call, Media, Operation, Place, encode, text, write_body};
+use crate::api::{Call, Media, Place, encode, text, write_body};
 use crate::http::{Exchange, Request};
 use crate::identity::{Credential, Csrf};
 use crate::values::Taste;
@@ -131,11 +131,14 @@ impl Session<'_> {
         Ok(true)
     }
 
-    /// The log-in operation that an actor registered for, or the document's first.
-    pub(crate) fn login_for(&self, _actor: usize) -> Option<usize> {
-        let logins = self.operations(Operation::is_login);
-        // A log-in for all beats one of a part of the API.
-        logins.into_iter().min_by_key(|index| self.operation(*index).segments().count())
+    /// The log-in operation of an actor's kind of accounts; for nobody, of the kind that is looked at now.
+    pub(crate) fn login_for(&self, actor: usize) -> Option<usize> {
+        let realm = if actor == ANONYMOUS { self.realm } else { self.actor(actor).realm };
+        realm.or_else(|| {
+            let all = self.api.operations.iter().enumerate().filter(|(_, op)| op.is_login());
+            // A log-in for all beats one of a part of the API.
+            all.min_by_key(|(_, op)| op.segments().count()).map(|(index, _)| index)
+        })
     }
 
     /// Reads the token that a form asks for, and puts it on the log-in.

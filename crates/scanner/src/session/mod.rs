@@ -160,6 +160,10 @@ pub(crate) struct Session<'a> {
     /// What the clean-up could not remove.
     pub(crate) left: Vec<String>,
     cleaning: bool,
+    /// The log-in of the kind of accounts in whose names is called; `None` for the first kind.
+    pub(crate) realm: Option<usize>,
+    /// The operations that checks see; `None` for all.
+    pub(crate) scope: Option<BTreeSet<usize>>,
     pub(crate) findings: Vec<Finding>,
     pub(crate) baselines: BTreeMap<(usize, usize), Option<Baseline>>,
     pub(crate) callback: Option<crate::callback::Listener>,
@@ -205,6 +209,8 @@ impl<'a> Session<'a> {
             history: Vec::new(),
             left: Vec::new(),
             cleaning: false,
+            realm: None,
+            scope: None,
             findings: Vec::new(),
             baselines: BTreeMap::new(),
             callback: None,
@@ -282,14 +288,18 @@ impl<'a> Session<'a> {
         &mut self.actors[index]
     }
 
-    /// Indices of all operations that fit.
+    /// Indices of all operations that fit, of those that are looked at now.
     pub(crate) fn operations(&self, fit: impl Fn(&Operation) -> bool) -> Vec<usize> {
-        self.api.operations.iter().enumerate().filter(|(_, op)| fit(op)).map(|(index, _)| index).collect()
+        let seen = |index: &usize| self.scope.as_ref().is_none_or(|scope| scope.contains(index));
+        let all = self.api.operations.iter().enumerate();
+        all.filter(|(index, op)| seen(index) && fit(op)).map(|(index, _)| index).collect()
     }
 
     /// Ordinary users in order, given ones first.
     pub(crate) fn users(&self) -> Vec<usize> {
-        let user = |actor: &Actor| actor.origin != Origin::Anonymous && actor.role == Role::User;
+        let user = |actor: &Actor| {
+            actor.origin != Origin::Anonymous && actor.role == Role::User && actor.realm == self.realm
+        };
         self.actors.iter().enumerate().filter(|(_, a)| user(a)).map(|(index, _)| index).collect()
     }
 
@@ -299,14 +309,16 @@ impl<'a> Session<'a> {
         Some((*users.first()?, *users.get(1)?))
     }
 
-    /// The administrator, if one was given.
+    /// The administrator of the accounts that are looked at now, if one was given.
     pub(crate) fn admin(&self) -> Option<usize> {
-        self.actors.iter().position(|actor| actor.role == Role::Admin)
+        self.actors.iter().position(|actor| actor.role == Role::Admin && actor.realm == self.realm)
     }
 
     /// Identities that the scan registered, with their passwords known.
     pub(crate) fn disposables(&self) -> Vec<usize> {
-        let own = |actor: &Actor| actor.origin == Origin::Disposable && actor.token.is_some();
+        let own = |actor: &Actor| {
+            actor.origin == Origin::Disposable && actor.token.is_some() && actor.realm == self.realm
+        };
         self.actors.iter().enumerate().filter(|(_, a)| own(a)).map(|(index, _)| index).collect()
     }
 
@@ -320,17 +332,31 @@ impl<'a> Session<'a> {
         self.operation(call.operation).request(call, &self.base)
     }
 
-    /// Reports a finding, once for each kind, operation and parameter.
+    /// Reports a finding, once for each kind, operation and parameter: the surest.
     pub(crate) fn report(&mut self, finding: Finding) {
-        if self.reported.insert(finding.key()) {
+        let key = finding.key();
+        if self.reported.insert(key.clone()) {
             self.findings.push(finding);
-            self.tell();
+        } else if let Some(known) = self.findings.iter_mut().find(|known| known.key() == key)
+            && known.confidence < finding.confidence
+        {
+            *known = finding;
         }
+        self.tell();
     }
 
     /// Whether this was reported before.
     pub(crate) fn has_reported(&self, kind: &Kind, operation: &str) -> bool {
         self.findings.iter().any(|finding| finding.kind.code == kind.code && finding.operation == operation)
+    }
+
+    /// Whether this was proved before.
+    pub(crate) fn has_confirmed(&self, kind: &Kind, operation: &str) -> bool {
+        self.findings.iter().any(|finding| {
+            finding.confidence == Confidence::Confirmed
+                && finding.kind.code == kind.code
+                && finding.operation == operation
+        })
     }
 
     /// A word that nobody else has used.

@@ -167,7 +167,11 @@ impl Session<'_> {
             }));
         }
         let exchange = self.send(actor, request)?;
-        if exchange.response.status >= 500 && self.errors.len() < 400 {
+        // A refusal may show as much of the inside as a server error does.
+        let status = exchange.response.status;
+        let tells = status >= 500
+            || status >= 400 && crate::checks::database_error(&exchange.response.text()).is_some();
+        if tells && self.errors.len() < 400 {
             self.errors.push((call.operation, exchange.clone()));
         }
         if exchange.response.ok() && self.operation(call.operation).alters_account() {

@@ -115,7 +115,11 @@ pub(crate) fn says_failure(response: &Response) -> bool {
     let failed = status
         .is_some_and(|s| matches!(s.to_ascii_lowercase().as_str(), "fail" | "failed" | "error" | "failure"));
     let flag = answer.get("success").or_else(|| answer.get("ok")).and_then(Value::as_bool) == Some(false);
-    let graph =
-        answer.get("errors").is_some_and(Value::is_array) && answer.get("data").is_none_or(Value::is_null);
+    // A GraphQL answer with errors that has nothing beside them.
+    let empty = |data: &Value| match data {
+        Value::Object(fields) => fields.values().all(Value::is_null),
+        other => other.is_null(),
+    };
+    let graph = answer.get("errors").is_some_and(Value::is_array) && answer.get("data").is_none_or(empty);
     failed || flag || graph
 }
