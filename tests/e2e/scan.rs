@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{data, gateway, peers};
 
-const PEOPLE: [(&str, &str); 3] =
+pub(crate) const PEOPLE: [(&str, &str); 3] =
     [("alice", "alder-Lane-12"), ("bob", "birch-Road-7"), ("root", "keeper-Of-The-Harbour")];
 
 /// A scan's exit code and its report, in the names of people who log in with a password.
@@ -38,7 +38,7 @@ pub(crate) fn scan(
     (output.status.code(), serde_json::from_str(&text).unwrap())
 }
 
-fn contract() -> PathBuf {
+pub(crate) fn contract() -> PathBuf {
     portcullis_dev::cache::workspace().join("demo/openapi.yaml")
 }
 

@@ -85,6 +85,7 @@ const PYTHON: &[(Purpose, &str)] = &[
 const NODE: &[(Purpose, &str)] = &[
     (Test, "json-server@0.17.4"),
     (Test, "oidc-provider@9.13.3"),
+    (Test, "openapi-to-postmanv2@6.3.3"),
     (Bench, "express@4.22.3"),
     (Bench, "express-openapi-validator@5.6.2"),
     (Bench, "light-my-request@6.8.1"),

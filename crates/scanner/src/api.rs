@@ -333,10 +333,19 @@ impl Operation {
         }
     }
 
+    /// The document that it sends, where it is one field of a GraphQL schema.
+    fn document(&self) -> Option<&str> {
+        self.body.as_ref()?.schema.pointer("/properties/query/const")?.as_str()
+    }
+
+    /// Whether it is one field of a GraphQL schema.
+    pub(crate) fn is_graphql(&self) -> bool {
+        self.document().is_some()
+    }
+
     /// Whether it is a GraphQL query: a POST that only reads.
     pub(crate) fn is_query(&self) -> bool {
-        let document = self.body.as_ref().and_then(|body| body.schema.pointer("/properties/query/const"));
-        document.and_then(Value::as_str).is_some_and(|document| document.starts_with("query "))
+        self.document().is_some_and(|document| document.starts_with("query "))
     }
 
     /// Whether it changes an account's own name, address, password, role or state.

@@ -37,9 +37,9 @@ pub(crate) struct Args {
 /// What is scanned, in whose name, and how hard.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Scanning {
-    /// What describes the API: OpenAPI, Swagger, Postman collection, HAR, Burp export or GraphQL introspection; a file or a URL
-    #[arg(long, value_name = "FILE|URL")]
-    pub(super) spec: Option<String>,
+    /// What describes the API: OpenAPI, Swagger, Postman collection, HAR, Burp export, the gateway's events (`portcullis log --json`) or GraphQL introspection; a file or a URL; given again, it adds what the first does not have
+    #[arg(long = "spec", value_name = "FILE|URL")]
+    pub(super) specs: Vec<String>,
     /// Where the API is; addresses in the document are never called
     #[arg(long, value_name = "URL")]
     pub(super) target: Option<String>,
@@ -122,10 +122,16 @@ impl Scanning {
     /// If the document cannot be read, or the target does not answer.
     pub(super) fn scan(&self, now: OffsetDateTime, run: u64) -> Result<Report> {
         let options = Options { run, ..options(self)? };
-        let Some(spec) = self.spec.as_deref() else {
+        let mut documents = self.specs.iter().map(|spec| -> Result<scanner::Api> {
+            scanner::read(spec, &document(self, spec)?).map_err(Failure::usage)
+        });
+        let Some(first) = documents.next() else {
             return Err(Failure::Usage("what describes the API? Give `--spec`".into()));
         };
-        let api = scanner::read(spec, &document(self, spec)?).map_err(Failure::usage)?;
+        let mut api = first?;
+        for more in documents {
+            api.add(more?);
+        }
         let mut bar = Bar::new();
         let found = scanner::scan(api, &options, &mut |progress| bar.show(progress));
         bar.clear();

@@ -254,12 +254,15 @@ fn says_deprecated(words: &str) -> bool {
 
 fn deprecated(cx: &mut Session<'_>) -> Outcome {
     let user = cx.first_user();
-    for index in cx.operations(|op| {
-        op.is_get()
-            && op.danger() == Danger::Read
-            && (op.deprecated || says_deprecated(&op.words.to_lowercase()))
-    }) {
+    for index in cx.operations(|op| op.is_get() && op.danger() == Danger::Read) {
+        let operation = cx.operation(index);
+        let by_document = operation.deprecated || says_deprecated(&operation.words.to_lowercase());
         let Some(baseline) = cx.baseline(index, user)? else { continue };
+        // An answer may say of itself that its operation is on its way out (RFC 8594, RFC 9745).
+        let says = |name: &str| baseline.exchange.response.header(name).is_some();
+        if !by_document && !says("sunset") && !says("deprecation") {
+            continue;
+        }
         // Whoever tells its callers the day on which it ends has done what can be done until then.
         if baseline.exchange.response.header("sunset").is_some_and(is_to_come) {
             continue;
@@ -268,7 +271,10 @@ fn deprecated(cx: &mut Session<'_>) -> Outcome {
         let finding = Finding::new(&ZOMBIE, Confidence::Confirmed, label, &[&baseline.exchange]);
         cx.report(finding.proved(
             "410 after its date, and until then a `Sunset` field that names it",
-            "the document calls it deprecated, and it answers with success and no date that is still to come",
+            format!(
+                "{} calls it deprecated, and it answers with success and no date that is still to come",
+                if by_document { "the document" } else { "its own answer" }
+            ),
         ));
     }
     for index in cx.operations(|op| op.is_get() && op.danger() == Danger::Read && op.path_names().is_empty())

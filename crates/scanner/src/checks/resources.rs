@@ -159,7 +159,7 @@ fn bodies(cx: &mut Session<'_>) -> Outcome {
     let mut tried = 0;
     for made in makers {
         let operation = cx.operation(made.operation).clone();
-        if operation.is_register() || cx.has_reported(&BODY, &operation.label()) || tried >= 3 {
+        if operation.is_register() || cx.has_reported(&BODY, &operation.label()) || tried >= 5 {
             continue;
         }
         let slots = operation.slots(&made.call);

@@ -21,16 +21,19 @@ pub(super) struct Seen {
     pub(super) body: String,
     /// Values of named parameters.
     pub(super) values: BTreeMap<String, String>,
-    /// Whether the source says that it needs a credential.
-    pub(super) auth: bool,
+    /// How the source says that a credential is carried, if it says that one is needed.
+    pub(super) auth: Option<Scheme>,
     /// What was answered with success, if it is known.
     pub(super) answer: Option<Value>,
+    /// Whether the answer said that the operation is on its way out.
+    pub(super) deprecated: bool,
+    /// Members that are files, for a body in parts.
+    pub(super) files: Vec<String>,
 }
 
 /// A model of all the calls.
 pub(super) fn model(title: &str, seen: Vec<Seen>) -> Result<Api, String> {
     let mut api = Api { title: title.to_owned(), ..Api::default() };
-    let mut carries_bearer = false;
     let known: Vec<String> = seen.iter().map(|one| one.path.clone()).collect();
     for one in seen {
         let known_method =
@@ -44,7 +47,11 @@ pub(super) fn model(title: &str, seen: Vec<Seen>) -> Result<Api, String> {
         };
         let bearer =
             header("authorization").is_some_and(|value| value.to_ascii_lowercase().starts_with("bearer"));
-        carries_bearer |= bearer || one.auth;
+        // A browser sends what it has, whether it is asked for or not: that is no word about who may call.
+        let scheme = one.auth.clone().or_else(|| bearer.then(bearer_token));
+        if let Some(scheme) = scheme.as_ref().filter(|scheme| !api.schemes.contains(scheme)) {
+            api.schemes.push(scheme.clone());
+        }
         let params = values
             .into_iter()
             .map(|(name, value)| Param {
@@ -56,50 +63,56 @@ pub(super) fn model(title: &str, seen: Vec<Seen>) -> Result<Api, String> {
             .chain(one.query.iter().map(|(name, value)| Param {
                 name: name.clone(),
                 place: Place::Query,
-                required: false,
+                required: true,
                 schema: schema_of_text(value),
             }))
             .collect();
         let operation = Operation {
             method: one.method.clone(),
             path,
-            id: (!one.name.is_empty()).then(|| one.name.clone()),
+            // A sentence is no name: its words say more than what the operation does.
+            id: (!one.name.is_empty() && !one.name.contains(char::is_whitespace)).then(|| one.name.clone()),
             words: one.name.clone(),
-            deprecated: false,
+            deprecated: one.deprecated,
             params,
             body: body(&one, header("content-type").as_deref()),
             answers: one.answer.iter().map(schema_of).collect(),
-            auth: if bearer || one.auth { Auth::Needed } else { Auth::Unsaid },
+            auth: if one.auth.is_some() { Auth::Needed } else { Auth::Unsaid },
             own_auth: false,
-            schemes: if bearer || one.auth { vec!["bearer".to_owned()] } else { Vec::new() },
+            schemes: scheme.into_iter().map(|scheme| scheme.name).collect(),
         };
         // The same operation seen again: what it takes adds up.
         match api.operations.iter_mut().find(|op| op.method == operation.method && op.path == operation.path)
         {
             Some(known) => {
-                for param in operation.params {
+                // What one of the calls did without need not be there.
+                for param in known.params.iter_mut().filter(|param| param.place == Place::Query) {
+                    param.required &=
+                        operation.params.iter().any(|p| p.name == param.name && p.place == param.place);
+                }
+                for mut param in operation.params {
+                    param.required &= param.place == Place::Path;
                     if !known.params.iter().any(|p| p.name == param.name && p.place == param.place) {
                         known.params.push(param);
                     }
                 }
+                known.deprecated |= operation.deprecated;
                 known.body = known.body.take().or(operation.body);
                 known.answers.extend(operation.answers);
             }
             None => api.operations.push(operation),
         }
     }
-    if carries_bearer {
-        api.schemes.push(Scheme {
-            name: "bearer".to_owned(),
-            place: Place::Header,
-            field: "Authorization".to_owned(),
-            prefix: "Bearer ".to_owned(),
-        });
-    }
     if api.operations.is_empty() {
         return Err("no call of an API was found in it".to_owned());
     }
     Ok(api)
+}
+
+/// The usual way of a token.
+pub(super) fn bearer_token() -> Scheme {
+    let [name, field, prefix] = ["bearer", "Authorization", "Bearer "].map(str::to_owned);
+    Scheme { name, place: Place::Header, field, prefix }
 }
 
 /// Pictures, styles and scripts of a page are no operations.
@@ -195,6 +208,9 @@ fn is_one_of_many(before: &[&str], segment: &str, length: usize, known: &[String
 }
 
 fn schema_of_text(value: &str) -> Value {
+    if let Some(schema) = placeholder(value) {
+        return schema;
+    }
     let kind = if value.parse::<i64>().is_ok() && value.len() < 16 { "integer" } else { "string" };
     let example =
         if kind == "integer" { value.parse::<i64>().map_or(Value::Null, Value::from) } else { json!(value) };
@@ -216,13 +232,42 @@ fn schema_of(value: &Value) -> Value {
         Value::Number(number) => {
             json!({ "type": if number.is_i64() || number.is_u64() { "integer" } else { "number" }, "example": value })
         }
-        Value::String(text) => json!({ "type": "string", "example": text }),
+        Value::String(text) => {
+            placeholder(text).unwrap_or_else(|| json!({ "type": "string", "example": text }))
+        }
         Value::Null => json!({}),
     }
 }
 
+/// What stands for a value in collections that were made from a description: `<string>`, `<long>`, `<email>`.
+fn placeholder(text: &str) -> Option<Value> {
+    let name = text.strip_prefix('<')?.strip_suffix('>')?;
+    Some(match name {
+        "string" | "password" | "byte" => json!({ "type": "string" }),
+        "integer" | "long" | "int32" | "int64" => json!({ "type": "integer" }),
+        "number" | "float" | "double" => json!({ "type": "number" }),
+        "boolean" => json!({ "type": "boolean" }),
+        "date" | "uuid" | "uri" | "email" | "hostname" | "ipv4" | "ipv6" | "time" => {
+            json!({ "type": "string", "format": name })
+        }
+        "dateTime" | "date-time" => json!({ "type": "string", "format": "date-time" }),
+        "binary" => json!({ "type": "string", "format": "binary" }),
+        _ => return None,
+    })
+}
+
+/// Whether a value has anything in it that only stands for a value.
+fn has_placeholder(value: &Value) -> bool {
+    match value {
+        Value::String(text) => placeholder(text).is_some(),
+        Value::Array(items) => items.iter().any(has_placeholder),
+        Value::Object(members) => members.values().any(has_placeholder),
+        _ => false,
+    }
+}
+
 fn body(one: &Seen, content_type: Option<&str>) -> Option<Body> {
-    if one.body.trim().is_empty() {
+    if one.body.trim().is_empty() && one.files.is_empty() {
         return None;
     }
     let parsed: Option<Value> = serde_json::from_str(&one.body).ok();
@@ -240,11 +285,35 @@ fn body(one: &Seen, content_type: Option<&str>) -> Option<Body> {
                 Value::Object(pairs.map(|(name, value)| (decode(name), json!(decode(value)))).collect()),
             )
         }
+        (Media::Multipart, _) => {
+            let parts = parts(&one.body).into_iter().map(|(name, value)| (name, json!(value)));
+            let files = one.files.iter().map(|name| (name.clone(), json!("<binary>")));
+            (Media::Multipart, Value::Object(parts.chain(files).collect()))
+        }
         (Media::Xml, _) => (Media::Xml, json!(one.body)),
         _ => (Media::Other, json!(one.body)),
     };
     let content_type = content_type.split(';').next().unwrap_or_default().to_owned();
-    Some(Body { media: kind, content_type, schema: schema_of(&value), required: true, example: Some(value) })
+    let schema = schema_of(&value);
+    let example = (!has_placeholder(&value)).then_some(value);
+    Some(Body { media: kind, content_type, schema, required: true, example })
+}
+
+/// The parts of a `multipart/form-data` body as it stood on the wire: texts as they are, files as what stands for one.
+fn parts(body: &str) -> Vec<(String, String)> {
+    let Some(boundary) = body.lines().next().filter(|line| line.starts_with("--")) else { return Vec::new() };
+    let attribute = |head: &str, name: &str| {
+        let (_, rest) = head.split_once(&format!(" {name}=\""))?;
+        Some(rest.split('"').next()?.to_owned())
+    };
+    body.split(boundary)
+        .filter_map(|part| {
+            let (head, content) = part.split_once("\r\n\r\n").or_else(|| part.split_once("\n\n"))?;
+            let is_file = attribute(head, "filename").is_some();
+            let content = if is_file { "<binary>" } else { content.trim_end() };
+            Some((attribute(head, "name")?, content.to_owned()))
+        })
+        .collect()
 }
 
 /// A URL as path, query pairs and host; `None` without a path.
@@ -268,6 +337,31 @@ pub(super) fn split(url: &str) -> (String, Vec<(String, String)>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_stands_for_a_value_is_none() {
+        let seen = Seen {
+            method: "POST".into(),
+            path: "/orders".into(),
+            body: r#"{"quantity":"<integer>","note":"<string>","code":"A"}"#.into(),
+            ..Seen::default()
+        };
+        let api = model("t", vec![seen]).unwrap();
+        let body = api.operations[0].body.as_ref().unwrap();
+        assert_eq!(body.schema["properties"]["quantity"], json!({ "type": "integer" }));
+        assert_eq!(
+            (body.schema["properties"]["code"]["example"].as_str(), &body.example),
+            (Some("A"), &None)
+        );
+    }
+
+    #[test]
+    fn parts_of_a_form() {
+        let body = "--x\r\nContent-Disposition: form-data; name=\"title\"\r\n\r\nmine\r\n--x\r\n\
+                    Content-Disposition: form-data; name=\"file\"; filename=\"a.png\"\r\n\r\nPNG\r\n--x--\r\n";
+        let expected = [("title", "mine"), ("file", "<binary>")].map(|(n, v)| (n.to_owned(), v.to_owned()));
+        assert_eq!(parts(body), expected);
+    }
 
     #[test]
     fn observed_paths_become_templates() {

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::observed::{Seen, model, split};
+use super::observed::{Seen, bearer_token, model, split};
 use super::string;
-use crate::api::Api;
+use crate::api::{Api, Place, Scheme};
 
 pub(super) fn read(root: &Value) -> Result<Api, String> {
     let mut variables = BTreeMap::new();
@@ -16,19 +16,35 @@ pub(super) fn read(root: &Value) -> Result<Api, String> {
         }
     }
     let mut seen = Vec::new();
-    let auth = needs(root.get("auth")).unwrap_or(false);
-    items(root, auth, &variables, &mut seen, 0);
+    let auth = needs(root.get("auth")).flatten();
+    items(root, auth.as_ref(), &variables, &mut seen, 0);
     let title = root.pointer("/info/name").and_then(Value::as_str).unwrap_or("collection");
     model(title, seen)
 }
 
-fn needs(auth: Option<&Value>) -> Option<bool> {
-    auth.and_then(|auth| string(auth, "type")).map(|kind| kind != "noauth")
+/// How a credential is carried, or that none is needed; `None` where nothing is said, and the folder's word counts.
+fn needs(auth: Option<&Value>) -> Option<Option<Scheme>> {
+    let auth = auth?;
+    let kind = string(auth, "type")?;
+    let given = |name: &str| {
+        let pairs = auth.get(kind)?.as_array()?;
+        pairs.iter().find(|pair| string(pair, "key") == Some(name)).and_then(|pair| string(pair, "value"))
+    };
+    Some(match kind {
+        "noauth" => None,
+        "apikey" => Some(Scheme {
+            name: given("key").unwrap_or("apikey").to_owned(),
+            place: if given("in") == Some("query") { Place::Query } else { Place::Header },
+            field: given("key").unwrap_or("Authorization").to_owned(),
+            prefix: String::new(),
+        }),
+        _ => Some(bearer_token()),
+    })
 }
 
 fn items(
     folder: &Value,
-    auth: bool,
+    auth: Option<&Scheme>,
     variables: &BTreeMap<String, String>,
     seen: &mut Vec<Seen>,
     depth: usize,
@@ -37,7 +53,8 @@ fn items(
         return;
     }
     for item in folder.get("item").and_then(Value::as_array).into_iter().flatten() {
-        let auth = needs(item.get("auth")).unwrap_or(auth);
+        let own = needs(item.get("auth"));
+        let auth = own.as_ref().map_or(auth, Option::as_ref);
         if item.get("item").is_some() {
             items(item, auth, variables, seen, depth + 1);
         }
@@ -47,8 +64,8 @@ fn items(
     }
 }
 
-fn call(item: &Value, request: &Value, auth: bool, variables: &BTreeMap<String, String>) -> Seen {
-    let auth = needs(request.get("auth")).unwrap_or(auth);
+fn call(item: &Value, request: &Value, auth: Option<&Scheme>, variables: &BTreeMap<String, String>) -> Seen {
+    let auth = needs(request.get("auth")).unwrap_or_else(|| auth.cloned());
     let url = request.get("url").unwrap_or(&Value::Null);
     let raw = url.as_str().or_else(|| string(url, "raw")).or_else(|| request.as_str()).unwrap_or_default();
     // The base stands in a variable, whose value is not believed: the target is what the command line says.
@@ -57,7 +74,10 @@ fn call(item: &Value, request: &Value, auth: bool, variables: &BTreeMap<String, 
         None if raw.contains("://") => raw.to_owned(),
         None => format!("http://{raw}"),
     };
-    let (path, query) = split(&raw);
+    let (mut path, mut query) = split(&raw);
+    if raw == "http://" {
+        (path, query) = pieces(url);
+    }
     let mut values = BTreeMap::new();
     for one in url.get("variable").and_then(Value::as_array).into_iter().flatten() {
         if let (Some(key), Some(value)) = (string(one, "key"), one.get("value")) {
@@ -85,6 +105,7 @@ fn call(item: &Value, request: &Value, auth: bool, variables: &BTreeMap<String, 
     let body = request.get("body");
     let mode = body.and_then(|body| string(body, "mode")).unwrap_or("raw");
     let mut text = String::new();
+    let mut files = Vec::new();
     match (mode, body) {
         ("raw", Some(body)) => fill(string(body, "raw").unwrap_or_default(), variables).clone_into(&mut text),
         ("urlencoded", Some(body)) => {
@@ -95,6 +116,24 @@ fn call(item: &Value, request: &Value, auth: bool, variables: &BTreeMap<String, 
             text = pairs.collect::<Vec<_>>().join("&");
             headers.push(("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned()));
         }
+        ("formdata", Some(body)) => {
+            let mut plain = String::new();
+            for part in body.get("formdata").and_then(Value::as_array).into_iter().flatten() {
+                let Some(key) = string(part, "key") else { continue };
+                if string(part, "type") == Some("file") {
+                    files.push(key.to_owned());
+                } else {
+                    let value = fill(string(part, "value").unwrap_or_default(), variables);
+                    plain.push_str(&format!(
+                        "--x\r\ncontent-disposition: form-data; name=\"{key}\"\r\n\r\n{value}\r\n"
+                    ));
+                }
+            }
+            text = plain;
+            headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-type"));
+            headers.push(("content-type".to_owned(), "multipart/form-data".to_owned()));
+        }
+        ("file", Some(_)) => text = "<binary>".to_owned(),
         _ => {}
     }
     // A body that is JSON says so, whatever its header forgot.
@@ -113,8 +152,33 @@ fn call(item: &Value, request: &Value, auth: bool, variables: &BTreeMap<String, 
         body: text,
         values,
         auth,
-        answer: None,
+        answer: example(item),
+        files,
+        deprecated: false,
     }
+}
+
+/// A URL that is written in pieces only.
+fn pieces(url: &Value) -> (String, Vec<(String, String)>) {
+    let segment = |one: &Value| string(one, "value").map_or_else(|| crate::api::text(one), str::to_owned);
+    let path = match url.get("path") {
+        Some(Value::Array(segments)) => segments.iter().map(|one| format!("/{}", segment(one))).collect(),
+        Some(Value::String(path)) => format!("/{}", path.trim_start_matches('/')),
+        _ => "/".to_owned(),
+    };
+    let pairs = url.get("query").and_then(Value::as_array).into_iter().flatten();
+    let pairs = pairs.filter_map(|one| {
+        Some((string(one, "key")?.to_owned(), string(one, "value").unwrap_or_default().to_owned()))
+    });
+    (path, pairs.collect())
+}
+
+/// What an example of an answer with success shows.
+fn example(item: &Value) -> Option<Value> {
+    item.get("response")?.as_array()?.iter().find_map(|answer| {
+        let code = answer.get("code").and_then(Value::as_u64)?;
+        (200..300).contains(&code).then(|| serde_json::from_str(string(answer, "body")?).ok()).flatten()
+    })
 }
 
 /// Variables replaced by the collection's own values; unknown ones by their names.
@@ -152,8 +216,23 @@ mod tests {
         });
         let api = read(&root).unwrap();
         assert_eq!(api.operations.len(), 2);
+        let pieces = serde_json::json!({ "info": {}, "item": [{ "name": "p", "request": { "method": "POST",
+            "url": { "host": ["{{base}}"], "path": ["v2", "pictures", ":id"], "query": [{ "key": "q", "value": "<string>" }],
+                "variable": [{ "key": "id", "value": "<long>" }] },
+            "body": { "mode": "formdata", "formdata": [{ "key": "file", "type": "file" }, { "key": "title", "type": "text", "value": "t" }] } } }] });
+        let one = &read(&pieces).unwrap().operations[0];
+        assert_eq!(
+            (one.path.as_str(), &one.params[0].schema),
+            ("/v2/pictures/{id}", &serde_json::json!({ "type": "integer" }))
+        );
+        let properties = &one.body.as_ref().unwrap().schema["properties"];
+        assert_eq!(
+            (&properties["file"]["format"], &properties["title"]["example"]),
+            (&"binary".into(), &"t".into())
+        );
         assert!(api.operations[0].is_login());
         assert_eq!((api.operations[1].path.as_str(), api.operations[1].auth), ("/users/{id}", Auth::Needed));
+        assert_eq!(api.schemes, [bearer_token()]);
         assert_eq!(api.operations[1].params[1].schema["example"], "u1");
     }
 }

@@ -159,8 +159,8 @@ impl Session<'_> {
     /// Takes in what an answer says.
     pub(crate) fn note_answer(&mut self, index: usize, actor: usize, exchange: &Exchange, made: bool) {
         let Some(answer) = exchange.response.json() else { return };
-        // What comes under an id that another was given was not shown to this actor by itself.
-        if !made && self.asks_for_anothers(index, actor, exchange) {
+        // What comes under an id that another was given was not shown to this actor by itself, nor made for it.
+        if self.asks_for_anothers(index, actor, exchange) {
             return;
         }
         let carried = format!(

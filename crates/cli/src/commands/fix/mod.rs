@@ -132,7 +132,9 @@ impl<'a> Site<'a> {
         let (contract, _) = build::load_contract(&config, source, "/contract").map_err(Failure::usage)?;
         let mut scanning = args.scanning.clone();
         let spec = source.file.display().to_string();
-        scanning.spec.get_or_insert(spec);
+        if scanning.specs.is_empty() {
+            scanning.specs.push(spec);
+        }
         if scanning.target.is_none() {
             scanning.target = config.gateway.proxy.upstream.origins.first().map(|origin| origin.url.clone());
         }
