@@ -58,6 +58,8 @@ mod scan;
 #[cfg(test)]
 mod scan_bank;
 #[cfg(test)]
+mod scan_config;
+#[cfg(test)]
 mod scan_inputs;
 #[cfg(test)]
 mod slow_clients;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::http::Request;
+use crate::http::{Request, Target};
 
 /// What an identity may do, as far as the person who started the scan says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,17 +29,23 @@ pub enum Credential {
     },
     /// A log-in spelled out.
     Recipe(Recipe),
-    /// OAuth 2.0 client credentials (RFC 6749, section 4.4).
-    Client {
-        /// The token endpoint's path on the target.
-        path: String,
-        /// The client's id.
-        id: String,
-        /// The client's secret.
-        secret: String,
-        /// The scope to ask for, if any.
-        scope: Option<String>,
-    },
+    /// OAuth 2.0 client credentials.
+    Client(ClientCredentials),
+}
+
+/// OAuth 2.0 client credentials (RFC 6749, section 4.4).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientCredentials {
+    /// Where the token endpoint is, if that is not the target.
+    pub at: Option<Target>,
+    /// The token endpoint's path.
+    pub path: String,
+    /// The client's id.
+    pub id: String,
+    /// The client's secret.
+    pub secret: String,
+    /// What else is asked for: `scope`, `resource` (RFC 8707), `audience`.
+    pub more: Vec<(String, String)>,
 }
 
 /// A log-in: what is posted where, and what of the answer is the token.
@@ -124,7 +130,7 @@ impl Identity {
                 let (Some(path), Some(id), Some(secret)) = (parts.next(), parts.next(), parts.next()) else {
                     return Err(wrong());
                 };
-                Credential::Client { path, id, secret, scope: None }
+                Credential::Client(ClientCredentials { at: None, path, id, secret, more: Vec::new() })
             }
             _ => return Err(wrong()),
         };
@@ -139,8 +145,8 @@ impl Identity {
 
 impl Identity {
     /// Reads a file of identities, YAML or JSON: names to `username` and `password`, `headers`, `login`
-    /// (`path`, `body` or `form`, `token`, `header`, `prefix`, `csrf`) or `client` (`path`, `id`, `secret`, `scope`); `role: admin`
-    /// for an administrator.
+    /// (`path`, `body` or `form`, `token`, `header`, `prefix`, `csrf`) or `client` (`path` or `url`, `id`, `secret`, and what the
+    /// token endpoint asks for beside them: `scope`, `resource`, `audience`); `role: admin` for an administrator.
     ///
     /// # Errors
     /// If the file is neither, or an identity has none of these.
@@ -154,7 +160,19 @@ impl Identity {
         members.iter().map(|(name, value)| Self::from_value(name, value)).collect()
     }
 
-    fn from_value(name: &str, value: &Value) -> Result<Self, String> {
+    /// The place beside the target that it has its token from.
+    pub fn elsewhere(&self) -> Option<&Target> {
+        match &self.credential {
+            Credential::Client(client) => client.at.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// An identity as it is written under its name in a file.
+    ///
+    /// # Errors
+    /// If it has no way to prove itself.
+    pub fn from_value(name: &str, value: &Value) -> Result<Self, String> {
         let text = |from: &Value, key: &str| from.get(key).and_then(Value::as_str).map(str::to_owned);
         let missing = |what: &str| format!("the identity `{name}` has no `{what}`");
         let credential = if let Some(login) = value.get("login") {
@@ -178,12 +196,17 @@ impl Identity {
                 prefix: text(login, "prefix").unwrap_or_else(|| "Bearer ".to_owned()),
             })
         } else if let Some(client) = value.get("client") {
-            Credential::Client {
-                path: text(client, "path").ok_or_else(|| missing("client.path"))?,
+            let at = text(client, "url").map(|url| Target::parse(&url)).transpose()?;
+            let path = at.as_ref().map(|at| at.base.clone()).or_else(|| text(client, "path"));
+            let asked = client.as_object().into_iter().flatten();
+            let asked = asked.filter(|(name, _)| !matches!(name.as_str(), "url" | "path" | "id" | "secret"));
+            Credential::Client(ClientCredentials {
+                at,
+                path: path.ok_or_else(|| missing("client.path"))?,
                 id: text(client, "id").ok_or_else(|| missing("client.id"))?,
                 secret: text(client, "secret").ok_or_else(|| missing("client.secret"))?,
-                scope: text(client, "scope"),
-            }
+                more: asked.map(|(name, value)| (name.clone(), crate::api::text(value))).collect(),
+            })
         } else if let Some(headers) = value.get("headers").and_then(Value::as_object) {
             let pairs = headers.iter().map(|(name, value)| (name.clone(), crate::api::text(value)));
             Credential::Headers(pairs.collect())
@@ -282,7 +305,7 @@ impl Actor {
                 actor.password = found(crate::words::is_password);
                 actor.username = found(crate::words::is_login_name);
             }
-            Credential::Client { .. } => {}
+            Credential::Client(_) => {}
         }
         actor
     }
@@ -291,7 +314,7 @@ impl Actor {
     pub(crate) fn can_log_in(&self) -> bool {
         matches!(
             &self.credential,
-            Some(Credential::Password { .. } | Credential::Recipe(_) | Credential::Client { .. })
+            Some(Credential::Password { .. } | Credential::Recipe(_) | Credential::Client(_))
         )
     }
 
@@ -340,6 +363,12 @@ mod tests {
             matches!(&all[0].credential, Credential::Recipe(recipe) if recipe.path == "/in" && recipe.prefix == "Bearer ")
         );
         assert_eq!(all[1].role, Role::Admin);
+        let text = b"app: { client: { url: 'http://127.0.0.1:9/token', id: a, secret: b, scope: orders } }";
+        let app = Identity::read("x.yaml", text).unwrap().remove(0);
+        assert_eq!(app.elsewhere().map(|at| (at.port, at.base.as_str())), Some((9, "/token")));
+        assert!(
+            matches!(&app.credential, Credential::Client(client) if client.more == [("scope".into(), "orders".into())])
+        );
         assert!(
             Identity::read("x.yaml", b"alice: { login: { path: /in } }").unwrap_err().contains("login.body")
         );

@@ -27,7 +27,7 @@ pub use api::{Api, Auth, Body, Danger, Media, Operation, Param, Place, Scheme};
 pub use checks::{CHECKS, Check};
 pub use finding::{Confidence, Finding, Kind, Sign};
 pub use http::{Exchange, Request, Response, Target};
-pub use identity::{Credential, Csrf, Identity, Recipe, Role};
+pub use identity::{ClientCredentials, Credential, Csrf, Identity, Recipe, Role};
 pub use input::read;
 pub use reproduce::{Capture, Reproduction, Source, Step};
 pub use session::{Options, Progress};

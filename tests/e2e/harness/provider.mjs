@@ -58,7 +58,7 @@ function provider() {
         getResourceServerInfo: (ctx, resource) => ({
           scope: 'orders:read orders:write',
           audience: AUDIENCE,
-          accessTokenTTL: 300,
+          accessTokenTTL: resource === 'urn:short' ? 2 : 300,
           accessTokenFormat: resource === 'urn:opaque' ? 'opaque' : 'jwt',
           jwt: { sign: { alg: 'ES256' } },
         }),

@@ -7,7 +7,8 @@ use std::time::Duration;
 use portcullis_scanner::{self as scanner, CHECKS, Confidence, Finding, Identity, Options, Progress, Target};
 use time::OffsetDateTime;
 
-use crate::config;
+use crate::config::scan::{IdentityWritten, ScanWritten};
+use crate::config::{self, Config, DEFAULT_FILE, Overrides};
 use crate::exit::{Failure, Result};
 use crate::files;
 use crate::report::{
@@ -27,6 +28,9 @@ const MAX_DOCUMENT: u64 = 128 << 20;
 pub(crate) struct Args {
     #[command(flatten)]
     scanning: Scanning,
+    /// Configuration file whose section `scan` says what is not said here [default: portcullis.yaml, where neither --spec nor --target is given]
+    #[arg(long, short, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// List the checks and leave
     #[arg(long)]
     list: bool,
@@ -61,36 +65,89 @@ pub(crate) struct Scanning {
     /// Also try to remove things, those that the scan itself made
     #[arg(long)]
     destructive: bool,
-    /// Most requests
-    #[arg(long, value_name = "COUNT", default_value_t = 5000)]
-    max_requests: u64,
-    /// Most seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 900)]
-    max_time: u64,
+    /// Most requests [default: 5000]
+    #[arg(long, value_name = "COUNT")]
+    max_requests: Option<u64>,
+    /// Most seconds [default: 900]
+    #[arg(long, value_name = "SECONDS")]
+    max_time: Option<u64>,
     /// Most requests in a second
     #[arg(long, value_name = "COUNT")]
     rate: Option<u32>,
-    /// Most requests on their way at once, where their order does not matter
-    #[arg(long, value_name = "COUNT", default_value_t = 4)]
-    parallel: usize,
+    /// Most requests on their way at once, where their order does not matter [default: 4]
+    #[arg(long, value_name = "COUNT")]
+    parallel: Option<usize>,
     /// Keep every exchange in a file; given again, a scan that was stopped goes on where it was. The file holds secrets
     #[arg(long, value_name = "FILE")]
     journal: Option<PathBuf>,
-    /// Longest wait for one answer, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
-    timeout: u64,
-    /// What random values are made from; the same seed makes the same calls
-    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
-    pub(super) seed: u64,
+    /// Longest wait for one answer, in seconds [default: 10]
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u64>,
+    /// What random values are made from; the same seed makes the same calls [default: 1]
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) seed: Option<u64>,
     /// Only this check; can be given again
     #[arg(long = "check", value_name = "NAME")]
     checks: Vec<String>,
     /// HOST:PORT at which the target reaches this machine, for blind request forgery
     #[arg(long, value_name = "HOST:PORT")]
     callback: Option<String>,
+    /// Identities of the configuration.
+    #[arg(skip)]
+    written: Vec<Identity>,
 }
 
 impl Scanning {
+    /// Takes from the configuration what the command line does not say.
+    ///
+    /// # Errors
+    /// If an identity there has no way to prove itself.
+    pub(super) fn fill(&mut self, config: &Config) -> Result<()> {
+        let section = config.scan.clone().unwrap_or_default();
+        let ScanWritten { target, spec, identities, headers, allow_hosts, read_only, destructive, .. } =
+            section;
+        let upstream = config.gateway.proxy.upstream.origins.first().map(|origin| origin.url.clone());
+        self.target = self.target.take().or(target).or(upstream);
+        if self.specs.is_empty() {
+            let contract =
+                config.gateway.contract.as_ref().map(|source| vec![source.file.display().to_string()]);
+            self.specs = spec.or(contract).unwrap_or_default();
+        }
+        // Whoever names identities here means those, and not others beside them.
+        if self.identities.is_empty() && self.identities_file.is_none() {
+            let one = |(name, identity): (&String, &IdentityWritten)| {
+                Identity::from_value(name, &serde_json::to_value(identity).unwrap_or_default())
+            };
+            self.written =
+                identities.iter().map(one).collect::<std::result::Result<_, _>>().map_err(Failure::Usage)?;
+        }
+        self.headers.extend(headers.iter().map(|(name, value)| format!("{name}: {value}")));
+        self.allow_hosts.extend(allow_hosts);
+        self.read_only |= read_only && !self.destructive;
+        self.destructive |= destructive && !self.read_only;
+        self.max_requests = self.max_requests.or(section.max_requests);
+        self.max_time = self.max_time.or(section.max_time.map(|time| time.millis() / 1000));
+        self.rate = self.rate.or(section.rate);
+        self.parallel = self.parallel.or(section.parallel);
+        self.timeout = self.timeout.or(section.timeout.map(|time| time.millis() / 1000));
+        self.seed = self.seed.or(section.seed);
+        self.callback = self.callback.take().or(section.callback);
+        if self.checks.is_empty() {
+            self.checks = section.checks;
+        }
+        Ok(())
+    }
+
+    /// What random values are made from.
+    pub(super) fn seed(&self) -> u64 {
+        self.seed.unwrap_or(1)
+    }
+
+    /// The longest wait for one answer.
+    fn patience(&self) -> Duration {
+        Duration::from_secs(self.timeout.unwrap_or(10).max(1))
+    }
+
     /// The fields that go with every call.
     ///
     /// # Errors
@@ -146,7 +203,14 @@ pub(crate) fn run(args: &Args) -> Result {
     }
     let now = OffsetDateTime::now_utc();
     args.output.check(now)?;
-    args.output.finish(args.scanning.scan(now, 0)?, OffsetDateTime::now_utc())
+    let mut scanning = args.scanning.clone();
+    let implied = scanning.specs.is_empty() && scanning.target.is_none() && Path::new(DEFAULT_FILE).exists();
+    if let Some(file) = args.config.clone().or_else(|| implied.then(|| DEFAULT_FILE.into())) {
+        let overrides =
+            Overrides { config: Some(file), upstream_optional: true, scan: true, ..Overrides::default() };
+        scanning.fill(&config::load(&overrides).map_err(Failure::usage)?)?;
+    }
+    args.output.finish(scanning.scan(now, 0)?, OffsetDateTime::now_utc())
 }
 
 fn list() -> crate::exit::Exit {
@@ -175,6 +239,10 @@ fn options(args: &Scanning) -> Result<Options> {
         let name = path.display().to_string();
         options.identities.extend(Identity::read(&name, expand(&text)?.as_bytes()).map_err(Failure::Usage)?);
     }
+    options.identities.extend(args.written.iter().cloned());
+    for at in options.identities.iter().filter_map(Identity::elsewhere) {
+        allow(at, &args.allow_hosts)?;
+    }
     for name in &args.checks {
         if !CHECKS.iter().any(|check| check.name == name) {
             return Err(Failure::Usage(format!(
@@ -183,14 +251,14 @@ fn options(args: &Scanning) -> Result<Options> {
         }
     }
     options.only.clone_from(&args.checks);
-    options.seed = args.seed;
+    options.seed = args.seed();
     options.read_only = args.read_only;
     options.destructive = args.destructive;
-    options.max_requests = args.max_requests;
-    options.max_time = Duration::from_secs(args.max_time);
+    options.max_requests = args.max_requests.unwrap_or(options.max_requests);
+    options.max_time = args.max_time.map_or(options.max_time, Duration::from_secs);
     options.rate = args.rate;
-    options.timeout = Duration::from_secs(args.timeout.max(1));
-    options.parallel = args.parallel;
+    options.timeout = args.patience();
+    options.parallel = args.parallel.unwrap_or(options.parallel);
     options.callback.clone_from(&args.callback);
     options.headers = args.fields()?;
     options.journal.clone_from(&args.journal);
@@ -230,8 +298,7 @@ fn document(args: &Scanning, spec: &str) -> Result<Vec<u8>> {
         let (origin, path) = split_url(spec);
         let at = Target::parse(&origin).map_err(Failure::Usage)?;
         allow(&at, &args.allow_hosts)?;
-        return scanner::fetch(&at, &path, Duration::from_secs(args.timeout.max(1)))
-            .map_err(Failure::Incomplete);
+        return scanner::fetch(&at, &path, args.patience()).map_err(Failure::Incomplete);
     }
     files::read(Path::new(spec), MAX_DOCUMENT)
         .map_err(|error| Failure::Usage(format!("`{spec}` cannot be read: {error}")))

@@ -4,6 +4,7 @@ pub(crate) mod checked;
 pub(crate) mod de;
 pub(crate) mod egress;
 mod report;
+pub(crate) mod scan;
 mod shape;
 pub(crate) mod substitute;
 pub(crate) mod written;
@@ -92,6 +93,9 @@ pub(crate) struct Overrides {
     /// Whether it is about the section `egress` and the proxy that it describes.
     #[arg(skip)]
     pub(crate) egress: bool,
+    /// Whether it is about the section `scan`: only then are its variables read.
+    #[arg(skip)]
+    pub(crate) scan: bool,
 }
 
 /// A configuration that was read and checked.
@@ -107,6 +111,8 @@ pub(crate) struct Config {
     pub(crate) files: Vec<PathBuf>,
     /// What relative paths start from.
     pub(crate) folder: PathBuf,
+    /// What is scanned, where the file says so.
+    pub(crate) scan: Option<scan::ScanWritten>,
 }
 
 impl Config {
@@ -168,7 +174,7 @@ pub(crate) fn load_with(
         }
     })?;
     let folder = file.parent().unwrap_or(Path::new("")).to_owned();
-    let (document, written, policies) = parse(&name, &bytes, &folder, variable)?;
+    let (document, written, policies) = parse(&name, &bytes, &folder, variable, overrides.scan)?;
     finish(written, policies, Some(document), &folder, vec![file], overrides)
 }
 
@@ -181,7 +187,7 @@ pub(crate) fn load_text(
     overrides: &Overrides,
 ) -> Result<Config, ConfigErrors> {
     let (document, written, policies) =
-        parse(name, text.as_bytes(), folder, &|name| std::env::var(name).ok())?;
+        parse(name, text.as_bytes(), folder, &|name| std::env::var(name).ok(), overrides.scan)?;
     finish(written, policies, Some(document), folder, Vec::new(), overrides)
 }
 
@@ -190,6 +196,7 @@ fn parse(
     bytes: &[u8],
     folder: &Path,
     variable: &dyn Fn(&str) -> Option<String>,
+    scanning: bool,
 ) -> Result<(Document, Written, Policies), ConfigErrors> {
     let limits = Limits { bytes: MAX_BYTES as usize, depth: 64, nodes: 1_000_000, aliased_nodes: 10_000 };
     let document = Document::parse_with(name, bytes, limits).map_err(|error| match error.location {
@@ -197,7 +204,7 @@ fn parse(
         None => ConfigError::whole(name, error.what),
     })?;
     let (written, guards) =
-        read(&document, folder, variable).map_err(|fault| ConfigError::new(&document, fault))?;
+        read(&document, folder, variable, scanning).map_err(|fault| ConfigError::new(&document, fault))?;
     let policies = Policies::from_value(&guards).map_err(|errors| {
         let one = |error: CompileError| at_pointer(&document, &error.pointer, fault(&error));
         ConfigErrors::new(errors.into_iter().map(one))
@@ -209,6 +216,7 @@ fn read(
     document: &Document,
     folder: &Path,
     variable: &dyn Fn(&str) -> Option<String>,
+    scanning: bool,
 ) -> Result<(Written, Value), Fault> {
     if let Some(twice) = document.duplicates().first() {
         let first = document.locate(twice.first.start).line;
@@ -222,7 +230,13 @@ fn read(
         root.kind = Kind::Object(Vec::new());
     }
     let mut substituted = de::Substituted::new();
-    substitute::substitute(&mut root, &substitute::Source { variable, folder }, &mut substituted)?;
+    let source = substitute::Source { variable, folder };
+    if let Kind::Object(members) = &mut root.kind {
+        // A gateway starts without the passwords of those who test it.
+        for member in members.iter_mut().filter(|member| scanning || &*member.key != "scan") {
+            substitute::substitute(&mut member.value, &source, &mut substituted)?;
+        }
+    }
     shape::write_out(&mut root);
     let (own, guards) = split(&root)?;
     let written = de::from_node(&own, &substituted)?;
@@ -269,6 +283,7 @@ fn finish(
     mut files: Vec<PathBuf>,
     overrides: &Overrides,
 ) -> Result<Config, ConfigErrors> {
+    let scan = written.scan.take().map(|scan| scan.in_folder(folder));
     let outward = overrides.egress.then(|| written.turn_outward(folder)).transpose();
     override_written(&mut written, overrides);
     if overrides.monitor {
@@ -316,7 +331,7 @@ fn finish(
         files.extend(tls.client_ca.iter().chain(&tls.crl).cloned());
     }
     files.extend(gateway.proxy.upstream.ca.clone());
-    Ok(Config { gateway, policies, document, files, folder: folder.to_owned() })
+    Ok(Config { gateway, policies, document, files, folder: folder.to_owned(), scan })
 }
 
 /// What is wrong with what a guard was told. Where keys are named, one may have been written down by mistake.

@@ -19,6 +19,7 @@ pub(crate) fn write_out(root: &mut Node) {
             }
             "contract" => keyed(value, "file"),
             "upstream" => upstream(value),
+            "scan" => scan(value),
             _ => {}
         }
     }
@@ -34,6 +35,11 @@ fn upstream(value: &mut Node) {
         listed(&mut member.value);
         each(&mut member.value, |item| keyed(item, "url"));
     }
+}
+
+fn scan(value: &mut Node) {
+    let Kind::Object(members) = &mut value.kind else { return };
+    members.iter_mut().filter(|member| &*member.key == "spec").for_each(|member| listed(&mut member.value));
 }
 
 /// Puts a node that is no list into one.
@@ -102,6 +108,7 @@ mod tests {
         {
             assert_eq!(written(&format!("events: {text}")), json!({"events": {"keep": keep}}));
         }
+        assert_eq!(written("scan: {spec: a.yaml}"), json!({"scan": {"spec": ["a.yaml"]}}));
         assert_eq!(written("upstream: {origins: 'http://b'}"), json!({"upstream": long["upstream"]}));
         assert_eq!(written("{listen: null, upstream: 3}")["listen"], json!(null));
     }

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::egress::EgressWritten;
+use super::scan::ScanWritten;
 use crate::gateway::watch::AlertsWritten;
 use crate::observe::access::Format;
 
@@ -62,6 +63,8 @@ pub(crate) struct Written {
     pub(crate) workers: usize,
     /// What `portcullis egress` lets out: the API's own calls to others.
     pub(crate) egress: Option<EgressWritten>,
+    /// What `portcullis scan` tests: the API, in several names.
+    pub(crate) scan: Option<ScanWritten>,
 }
 
 /// One listener.
@@ -205,7 +208,7 @@ enum AddressOr<T> {
 #[serde(untagged)]
 #[schemars(inline)]
 #[expect(dead_code, reason = "describes the forms; never made")]
-enum OneOrMany<T> {
+pub(super) enum OneOrMany<T> {
     One(T),
     Many(Vec<T>),
 }

@@ -2,6 +2,7 @@
 
 mod compose;
 mod login;
+mod oauth;
 mod ownership;
 mod record;
 mod send;

@@ -16,7 +16,7 @@ const REMEMBERED: usize = 10_000;
 const TOLD: usize = 128 << 10;
 
 impl Session<'_> {
-    fn admit(&mut self) -> Outcome {
+    pub(super) fn admit(&mut self) -> Outcome {
         let owed = if self.cleaning { 0 } else { self.owed() };
         if self.requests + owed >= self.options.max_requests {
             return Err(Stop::Requests);

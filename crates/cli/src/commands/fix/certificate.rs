@@ -45,7 +45,7 @@ pub(super) fn tell(site: &Site<'_>, works: &[Work], certificate: &Certificate, r
             confirmed().filter(|work| matches!(work.state, Standing::Already | Standing::Closed)).count();
         report.fact("confirmed findings closed", format!("{shut} of {}", confirmed().count()));
         report.fact("scans", certificate.scans + 1);
-        report.fact("seed", site.scanning.seed);
+        report.fact("seed", site.scanning.seed());
         report.fact("found through the gateway only", certificate.fresh);
     }
     let rows = works.iter().map(|work| {

@@ -120,8 +120,12 @@ impl<'a> Site<'a> {
             let hint = "`portcullis init` writes one";
             Failure::Usage(format!("`{}` cannot be read: {error}; {hint}", path.display()))
         })?;
-        let overrides =
-            Overrides { config: Some(path.clone()), upstream: Vec::new(), ..Overrides::default() };
+        let overrides = Overrides {
+            config: Some(path.clone()),
+            upstream: Vec::new(),
+            scan: true,
+            ..Overrides::default()
+        };
         let config = config::load(&overrides).map_err(Failure::usage)?;
         let Some(source) = &config.gateway.contract else {
             return Err(Failure::Usage(format!(
@@ -131,13 +135,7 @@ impl<'a> Site<'a> {
         };
         let (contract, _) = build::load_contract(&config, source, "/contract").map_err(Failure::usage)?;
         let mut scanning = args.scanning.clone();
-        let spec = source.file.display().to_string();
-        if scanning.specs.is_empty() {
-            scanning.specs.push(spec);
-        }
-        if scanning.target.is_none() {
-            scanning.target = config.gateway.proxy.upstream.origins.first().map(|origin| origin.url.clone());
-        }
+        scanning.fill(&config)?;
         let target = scanning.target.clone().unwrap_or_default();
         let start = target.find("://").map_or(0, |at| at + 3);
         let path = target.get(start..).and_then(|rest| rest.get(rest.find('/')?..)).unwrap_or_default();
@@ -166,7 +164,7 @@ impl<'a> Site<'a> {
     /// Scans the API where it is; with another seed each time that `seed` is another.
     fn scan_bare(&self, seed: u64) -> Result<Report> {
         let mut scanning = self.scanning.clone();
-        scanning.seed = scanning.seed.wrapping_add(seed);
+        scanning.seed = Some(scanning.seed().wrapping_add(seed));
         self.scan(&scanning, "a scan of the API shows nothing")
     }
 

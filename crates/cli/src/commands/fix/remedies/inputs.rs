@@ -35,7 +35,8 @@ pub(super) fn amounts(case: &Case<'_>) -> Vec<Cure> {
 pub(super) fn quantities(case: &Case<'_>) -> Vec<Cure> {
     let Some(place) = case.place() else { return Vec::new() };
     let seen = case.traffic.values(case.label(), &place);
-    let most = seen.iter().filter_map(|value| value.parse::<u64>().ok()).max().unwrap_or(1);
+    let whole = |value: &&str| Some(value.parse::<f64>().ok().filter(|amount| *amount >= 0.0)?.ceil() as u64);
+    let most = seen.iter().filter_map(whole).max().unwrap_or(1);
     let every =
         |segment: &str| if segment.parse::<usize>().is_ok() { "*".to_owned() } else { segment.to_owned() };
     let place = place.split('/').map(every).collect::<Vec<_>>().join("/");
@@ -45,6 +46,11 @@ pub(super) fn quantities(case: &Case<'_>) -> Vec<Cure> {
         case.here("values", bounded(most.saturating_mul(2))),
         case.here("values", bounded(most)),
     ]
+}
+
+/// A megabyte for a file, then a quarter of one.
+pub(super) fn files(case: &Case<'_>) -> Vec<Cure> {
+    [1024, 256].map(|kib| case.here("bounds", json!({ "request_body": format!("{kib}KiB") }))).into()
 }
 
 /// The largest page that ordinary clients ask for, and no less than a hundred.

@@ -87,7 +87,7 @@ pub(super) static REMEDIES: &[Remedy] = &[
     },
     Remedy { codes: &["negative-amount"], how: "refuses amounts below zero", cures: inputs::amounts },
     Remedy {
-        codes: &["stated-limit-not-kept"],
+        codes: &["stated-limit-not-kept", "amount-unlimited"],
         how: "bounds the amount by what ordinary clients ask for",
         cures: inputs::quantities,
     },
@@ -100,6 +100,11 @@ pub(super) static REMEDIES: &[Remedy] = &[
         codes: &["unlimited-body", "regex-blow-up"],
         how: "bounds the length of the text",
         cures: inputs::lengths,
+    },
+    Remedy {
+        codes: &["unlimited-upload"],
+        how: "bounds the body by what ordinary clients send",
+        cures: inputs::files,
     },
     Remedy {
         codes: &["graphql-unlimited-depth", "graphql-unlimited-aliases"],
@@ -183,6 +188,16 @@ pub(super) static REMEDIES: &[Remedy] = &[
         codes: &["replay-accepted", "code-counts-again"],
         how: "lets the same values count once for the object",
         cures: callers::once,
+    },
+    Remedy {
+        codes: &["reference-not-checked"],
+        how: "no gateway knows what is there: look up in the API what a call refers to, before anything is done",
+        cures: nothing,
+    },
+    Remedy {
+        codes: &["predictable-number"],
+        how: "no gateway makes numbers: take them from a random generator in the API",
+        cures: nothing,
     },
     Remedy {
         codes: &["session-fixation"],
