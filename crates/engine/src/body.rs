@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::Read;
 
 use bytes::Bytes;
-use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, DeserializeSeed, Deserializer as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 
@@ -169,12 +169,30 @@ fn read_bounded(decoder: &mut dyn Read, most: u64) -> Result<Bytes, Denial> {
 ///
 /// An empty body is malformed JSON.
 pub fn parse_json(bytes: &[u8], bounds: &Bounds) -> Result<Value, Denial> {
+    parse_strictly(bytes, bounds, |seed, deserializer| seed.deserialize(deserializer))
+}
+
+/// As [`parse_json`], for a text that must be an object: its members in their order. What reads a few of many members
+/// once is served better by a list than by a tree.
+pub fn parse_json_members(bytes: &[u8], bounds: &Bounds) -> Result<Vec<(String, Value)>, Denial> {
+    parse_strictly(bytes, bounds, |seed, deserializer| {
+        deserializer.deserialize_map(StrictMembers(seed.counted()?))
+    })
+}
+
+type SliceDeserializer<'de> = serde_json::Deserializer<serde_json::de::SliceRead<'de>>;
+
+fn parse_strictly<T>(
+    bytes: &[u8],
+    bounds: &Bounds,
+    parse: impl FnOnce(Strict<'_>, &mut SliceDeserializer<'_>) -> Result<T, serde_json::Error>,
+) -> Result<T, Denial> {
     let mut budget = Budget { values: bounds.json_values, refusal: None };
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     // Our own depth bound replaces the parser's; it is checked before each descent.
     let depth = bounds.json_depth.min(100);
     let seed = Strict { budget: &mut budget, depth };
-    let parsed = seed.deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value));
+    let parsed = parse(seed, &mut deserializer).and_then(|value| deserializer.end().map(|()| value));
     parsed.map_err(|error| {
         let code = budget.refusal.unwrap_or(&code::BODY_MALFORMED);
         // The parser's own text may quote the body; line and column do not.
@@ -203,19 +221,24 @@ impl Strict<'_> {
         self.budget.refusal = Some(code);
         E::custom(code.title)
     }
+
+    /// With one value more counted.
+    fn counted<E: de::Error>(self) -> Result<Self, E> {
+        match self.budget.values.checked_sub(1) {
+            None => Err(self.refuse(&code::BODY_TOO_COMPLEX)),
+            Some(left) => {
+                self.budget.values = left;
+                Ok(self)
+            }
+        }
+    }
 }
 
 impl<'de> DeserializeSeed<'de> for Strict<'_> {
     type Value = Value;
 
     fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        match self.budget.values.checked_sub(1) {
-            None => Err(self.refuse(&code::BODY_TOO_COMPLEX)),
-            Some(left) => {
-                self.budget.values = left;
-                deserializer.deserialize_any(self)
-            }
-        }
+        deserializer.deserialize_any(self.counted()?)
     }
 }
 
@@ -276,6 +299,42 @@ impl<'de> Visitor<'de> for Strict<'_> {
     }
 }
 
+/// An object as the list of its members.
+struct StrictMembers<'a>(Strict<'a>);
+
+/// So many members are compared with each other; of more, their names are sorted.
+const FEW_MEMBERS: usize = 32;
+
+impl<'de> Visitor<'de> for StrictMembers<'_> {
+    type Value = Vec<(String, Value)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let StrictMembers(strict) = self;
+        let Some(depth) = strict.depth.checked_sub(1) else {
+            return Err(strict.refuse(&code::BODY_TOO_COMPLEX));
+        };
+        let mut members: Vec<(String, Value)> = Vec::with_capacity(FEW_MEMBERS);
+        while let Some(name) = map.next_key::<String>()? {
+            if members.len() < FEW_MEMBERS && members.iter().any(|(other, _)| *other == name) {
+                return Err(strict.refuse(&code::BODY_DUPLICATE_KEY));
+            }
+            members.push((name, map.next_value_seed(Strict { budget: &mut *strict.budget, depth })?));
+        }
+        if members.len() > FEW_MEMBERS {
+            let mut names: Vec<&str> = members.iter().map(|(name, _)| name.as_str()).collect();
+            names.sort_unstable();
+            if names.windows(2).any(|pair| pair[0] == pair[1]) {
+                return Err(strict.refuse(&code::BODY_DUPLICATE_KEY));
+            }
+        }
+        Ok(members)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -309,6 +368,59 @@ mod tests {
         for twice in [r#"{"a":1,"a":1}"#, r#"[{"x":{"a":1,"b":2,"\u0061":3}}]"#] {
             assert_eq!(refused(twice, &bounds), "body-duplicate-key");
         }
+    }
+
+    #[test]
+    fn members_are_read_as_a_tree_is() {
+        let bounds = Bounds { json_depth: 4, json_values: 1000, ..Bounds::default() };
+        let many = |twice: &str| {
+            let mut text = "{".to_owned();
+            (0..100).for_each(|n| text.push_str(&format!("\"m{n}\":{n},")));
+            text + twice + ":0}"
+        };
+        let texts = [
+            "{}",
+            r#"{"a":1,"b":{"c":[1,{}]}}"#,
+            r#"{"a":{"b":{"c":{}}}}"#,
+            r#"{"a":{"b":{"c":{"d":0}}}}"#,
+            "[]",
+            "1",
+            "",
+            "{",
+            r#"{"a":1,}"#,
+            r#"{"a":1,"a":1}"#,
+            r#"{"a":1,"\u0061":1}"#,
+            r#"{"a":{"b":1,"b":2}}"#,
+            "{} {}",
+            &many(r#""z""#),
+            &many(r#""m0""#),
+            &many(r#""m40""#),
+            &many(r#""m99""#),
+        ];
+        for text in texts {
+            let tree = parse_json(text.as_bytes(), &bounds);
+            let list = parse_json_members(text.as_bytes(), &bounds);
+            match (tree, list) {
+                (Ok(Value::Object(tree)), Ok(list)) => {
+                    assert_eq!(list.len(), tree.len(), "{text}");
+                    assert!(list.iter().all(|(name, value)| tree.get(name) == Some(value)), "{text}");
+                }
+                (Ok(_), Err(list)) => assert_eq!(list.code.name, "body-malformed", "{text}"),
+                (Err(tree), Err(list)) => assert_eq!(list.code.name, tree.code.name, "{text}"),
+                (tree, list) => panic!("{text}: {tree:?}, {list:?}"),
+            }
+        }
+        for values in [0, 1, 2, 3] {
+            let bounds = Bounds { json_values: values, ..Bounds::default() };
+            let text = br#"{"a":1,"b":2}"#;
+            assert_eq!(
+                parse_json_members(text, &bounds).is_ok(),
+                parse_json(text, &bounds).is_ok(),
+                "{values}"
+            );
+        }
+        let bounds = Bounds { json_depth: 0, ..Bounds::default() };
+        assert_eq!(parse_json_members(b"{}", &bounds).unwrap_err().code.name, "body-too-complex");
     }
 
     #[test]

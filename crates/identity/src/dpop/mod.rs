@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::jose::{
     Algorithm, HeaderKeys, JwkError, JwkRules, Jws, JwsRules, Thumbprint, TokenError, VerificationKey,
 };
-use crate::json::{self, Object};
+use crate::json::{self, Members};
 use crate::pepper::Pepper;
 use nonce::Nonces;
 use replay::{Replays, Shown};
@@ -187,7 +187,7 @@ impl Dpop {
     }
 
     /// RFC 9449 section 4.3, items 10 and 11: the nonce dates the proof, or else `iat` does.
-    fn check_time(&self, claims: &Object, now_s: u64) -> Result<(), DpopError> {
+    fn check_time(&self, claims: &Members, now_s: u64) -> Result<(), DpopError> {
         let issued = seconds(claims, "iat")?.ok_or(DpopError::Claim("iat"))?;
         match claims.get("nonce") {
             Some(Value::String(nonce)) if self.nonces.holds(nonce, now_s) => return Ok(()),
@@ -208,7 +208,7 @@ impl Dpop {
 }
 
 /// Items 8, 9 and 12: method, target and token.
-fn check_call(claims: &Object, call: &ProvedCall<'_>, token: &str) -> Result<(), DpopError> {
+fn check_call(claims: &Members, call: &ProvedCall<'_>, token: &str) -> Result<(), DpopError> {
     if text(claims, "htm")? != call.method {
         return Err(DpopError::Method);
     }
@@ -220,10 +220,10 @@ fn check_call(claims: &Object, call: &ProvedCall<'_>, token: &str) -> Result<(),
     if hash == Thumbprint::of(token.as_bytes()) { Ok(()) } else { Err(DpopError::Token) }
 }
 
-fn text<'a>(claims: &'a Object, name: &'static str) -> Result<&'a str, DpopError> {
+fn text<'a>(claims: &'a Members, name: &'static str) -> Result<&'a str, DpopError> {
     claims.get(name).and_then(Value::as_str).ok_or(DpopError::Claim(name))
 }
 
-fn seconds(claims: &Object, name: &'static str) -> Result<Option<f64>, DpopError> {
+fn seconds(claims: &Members, name: &'static str) -> Result<Option<f64>, DpopError> {
     claims.get(name).map(|value| value.as_f64().ok_or(DpopError::Claim(name))).transpose()
 }

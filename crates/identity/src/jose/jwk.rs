@@ -12,7 +12,7 @@ use crate::base64url;
 use crate::jose::algorithm::Family;
 use crate::jose::key::Material;
 use crate::jose::{Algorithm, VerificationKey, roca};
-use crate::json::{self, Object};
+use crate::json::{self, Members};
 
 /// Longest `kid` that is read.
 pub(crate) const MAX_KID_BYTES: usize = 512;
@@ -115,7 +115,7 @@ impl VerificationKey {
         VerificationKey::from_object(&members, rules)
     }
 
-    pub(crate) fn from_object(jwk: &Object, rules: &JwkRules<'_>) -> Result<VerificationKey, JwkError> {
+    pub(crate) fn from_object(jwk: &Members, rules: &JwkRules<'_>) -> Result<VerificationKey, JwkError> {
         let family = match text(jwk, "kty")? {
             Some("RSA") => Family::Rsa,
             Some("EC") => Family::Ec,
@@ -123,7 +123,7 @@ impl VerificationKey {
             Some("oct") => Family::Oct,
             _ => return Err(JwkError::KeyType),
         };
-        if family != Family::Oct && PRIVATE.iter().any(|name| jwk.contains_key(*name)) {
+        if family != Family::Oct && PRIVATE.iter().any(|name| jwk.has(name)) {
             return Err(JwkError::Private);
         }
         check_use(jwk)?;
@@ -145,17 +145,17 @@ impl VerificationKey {
 /// Members that only a private key has (RFC 7518 section 6, RFC 8037); `k` is an `oct` key's own.
 const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
-fn text<'a>(jwk: &'a Object, name: &'static str) -> Result<Option<&'a str>, JwkError> {
-    json::text(jwk, name).map_err(|_| JwkError::Member(name))
+fn text<'a>(jwk: &'a Members, name: &'static str) -> Result<Option<&'a str>, JwkError> {
+    jwk.text(name).map_err(|_| JwkError::Member(name))
 }
 
-fn bytes(jwk: &Object, name: &'static str) -> Result<Zeroizing<Vec<u8>>, JwkError> {
+fn bytes(jwk: &Members, name: &'static str) -> Result<Zeroizing<Vec<u8>>, JwkError> {
     let bytes = text(jwk, name)?.and_then(|text| base64url::decode(text.as_bytes()));
     bytes.map(Zeroizing::new).ok_or(JwkError::Member(name))
 }
 
 /// `use` and `key_ops` (RFC 7517 sections 4.2 and 4.3) must allow verifying where they say anything.
-fn check_use(jwk: &Object) -> Result<(), JwkError> {
+fn check_use(jwk: &Members) -> Result<(), JwkError> {
     if text(jwk, "use")?.is_some_and(|purpose| purpose != "sig") {
         return Err(JwkError::NotForSignatures);
     }
@@ -176,7 +176,7 @@ fn check_use(jwk: &Object) -> Result<(), JwkError> {
 }
 
 /// The one algorithm that the key is for.
-fn pin(jwk: &Object, family: Family, rules: &JwkRules<'_>) -> Result<Algorithm, JwkError> {
+fn pin(jwk: &Members, family: Family, rules: &JwkRules<'_>) -> Result<Algorithm, JwkError> {
     let implied = match family {
         Family::Ec => match text(jwk, "crv")? {
             Some("P-256") => Some(Algorithm::Es256),
@@ -201,7 +201,7 @@ fn pin(jwk: &Object, family: Family, rules: &JwkRules<'_>) -> Result<Algorithm, 
     algorithm.filter(|algorithm| rules.algorithms.contains(algorithm)).ok_or(JwkError::Algorithm)
 }
 
-fn rsa(jwk: &Object, algorithm: Algorithm) -> Result<(Material, Thumbprint), JwkError> {
+fn rsa(jwk: &Members, algorithm: Algorithm) -> Result<(Material, Thumbprint), JwkError> {
     let (n, e) = (bytes(jwk, "n")?, bytes(jwk, "e")?);
     // A number has one spelling: without leading zeros (RFC 7518 section 2, Base64urlUInt).
     let (Some(first), Some(e_first), Some(e_last)) =
@@ -228,7 +228,7 @@ fn rsa(jwk: &Object, algorithm: Algorithm) -> Result<(Material, Thumbprint), Jwk
     Ok((Material::Public(key), thumbprint))
 }
 
-fn ec(jwk: &Object, algorithm: Algorithm) -> Result<(Material, Thumbprint), JwkError> {
+fn ec(jwk: &Members, algorithm: Algorithm) -> Result<(Material, Thumbprint), JwkError> {
     let (curve, length): (&'static dyn VerificationAlgorithm, usize) = match algorithm {
         Algorithm::Es256 => (&signature::ECDSA_P256_SHA256_FIXED, 32),
         Algorithm::Es384 => (&signature::ECDSA_P384_SHA384_FIXED, 48),
@@ -251,7 +251,7 @@ fn ec(jwk: &Object, algorithm: Algorithm) -> Result<(Material, Thumbprint), JwkE
     Ok((Material::Public(key), thumbprint))
 }
 
-fn okp(jwk: &Object) -> Result<(Material, Thumbprint), JwkError> {
+fn okp(jwk: &Members) -> Result<(Material, Thumbprint), JwkError> {
     let x = bytes(jwk, "x")?;
     if x.len() != 32 {
         return Err(JwkError::Member("x"));
@@ -261,7 +261,7 @@ fn okp(jwk: &Object) -> Result<(Material, Thumbprint), JwkError> {
     Ok((Material::Public(key), thumbprint))
 }
 
-fn oct(jwk: &Object, algorithm: Algorithm) -> Result<(Material, Thumbprint), JwkError> {
+fn oct(jwk: &Members, algorithm: Algorithm) -> Result<(Material, Thumbprint), JwkError> {
     let k = bytes(jwk, "k")?;
     let hmac = algorithm.hmac().ok_or(JwkError::Algorithm)?;
     // RFC 7518 section 3.2: a key of the hash's size or longer.

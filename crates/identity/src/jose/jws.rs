@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::base64url;
 use crate::jose::{Algorithm, TokenError, VerificationKey};
-use crate::json::{self, Object};
+use crate::json::{self, Members};
 
 /// Levels of nesting and number of values in a header: more than any that is in use.
 const HEADER_BOUNDS: (u32, u32) = (6, 100);
@@ -51,7 +51,7 @@ pub(crate) struct Header {
     pub(crate) algorithm: Algorithm,
     pub(crate) kid: Option<String>,
     pub(crate) typ: Option<String>,
-    pub(crate) jwk: Option<Object>,
+    pub(crate) jwk: Option<Members>,
     brings_key: bool,
 }
 
@@ -104,7 +104,7 @@ impl<'a> Jws<'a> {
     }
 
     /// The header's own key; only read with [`HeaderKeys::Proof`].
-    pub(crate) fn jwk(&self) -> Option<&Object> {
+    pub(crate) fn jwk(&self) -> Option<&Members> {
         self.header.jwk.as_ref()
     }
 
@@ -147,12 +147,12 @@ impl Header {
             "the header is no JSON object, names a member twice, or is too complex",
         ))?;
         let (mut own_key, mut key_elsewhere) = (false, false);
-        for name in members.keys() {
-            if let Some((_, why)) = REFUSED.iter().find(|(refused, _)| refused == name) {
+        for name in members.names() {
+            if let Some((_, why)) = REFUSED.iter().find(|(refused, _)| *refused == name) {
                 return Err(TokenError::Header(why));
             }
             own_key |= name == "jwk";
-            key_elsewhere |= ["jku", "x5u", "x5c"].contains(&name.as_str());
+            key_elsewhere |= ["jku", "x5u", "x5c"].contains(&name);
         }
         let brings_key = own_key || key_elsewhere;
         let jwk = match keys {
@@ -160,7 +160,7 @@ impl Header {
             HeaderKeys::Proof if key_elsewhere => return Err(OWN_KEY),
             HeaderKeys::Refuse | HeaderKeys::Ignore => None,
             HeaderKeys::Proof => match members.remove("jwk") {
-                Some(Value::Object(jwk)) => Some(jwk),
+                Some(Value::Object(jwk)) => Some(jwk.into()),
                 _ => return Err(TokenError::Header("a proof must bring its public key as `jwk`")),
             },
         };

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::jose::{HeaderKeys, Jws, TokenError};
-use crate::json::Object;
+use crate::json::Members;
 use crate::oauth::claims::ClaimNames;
 
 /// Which types of token are taken (RFC 8725 section 3.11).
@@ -50,7 +50,7 @@ impl TokenRules {
     ///
     /// # Errors
     /// [`TokenError::Type`], or [`TokenError::Claims`] where RFC 9068 wants a claim that is not there.
-    pub(crate) fn check_type(&self, jws: &Jws<'_>, claims: &Object) -> Result<(), TokenError> {
+    pub(crate) fn check_type(&self, jws: &Jws<'_>, claims: &Members) -> Result<(), TokenError> {
         let says_access = jws.is_type("at+jwt");
         if !says_access && self.profile == TokenProfile::Rfc9068 {
             return Err(TokenError::Type("its `typ` is not `at+jwt`"));
@@ -92,9 +92,9 @@ enum Said {
 }
 
 /// What it says in its claims; a security event or logout token (RFC 8417) says it by its `events`.
-fn said(claims: &Object) -> Said {
-    let mut said = if claims.contains_key("events") { Said::Other } else { Said::Nothing };
-    for kind in KIND_CLAIMS.iter().filter_map(|name| claims.get(*name).and_then(Value::as_str)) {
+fn said(claims: &Members) -> Said {
+    let mut said = if claims.has("events") { Said::Other } else { Said::Nothing };
+    for kind in KIND_CLAIMS.iter().filter_map(|name| claims.get(name).and_then(Value::as_str)) {
         let is_one_of = |known: &[&str]| known.iter().any(|known| kind.eq_ignore_ascii_case(known));
         if is_one_of(&OTHER_KINDS) {
             said = Said::Other;
@@ -106,14 +106,14 @@ fn said(claims: &Object) -> Said {
 }
 
 /// Marks of an ID token (OpenID Connect Core section 2) where the header does not tell.
-fn not_an_id_token(claims: &Object) -> Result<(), TokenError> {
+fn not_an_id_token(claims: &Members) -> Result<(), TokenError> {
     const ID_TOKEN: TokenError =
         TokenError::Type("it is an ID token, which says who somebody is and gives access to nothing");
-    if ["nonce", "at_hash", "c_hash", "s_hash"].iter().any(|name| claims.contains_key(*name)) {
+    if ["nonce", "at_hash", "c_hash", "s_hash"].iter().any(|name| claims.has(name)) {
         return Err(ID_TOKEN);
     }
     let grants = ["scope", "scp", "client_id", "cid", "appid", "roles", "permissions", "realm_access", "cnf"];
-    if grants.iter().any(|name| claims.contains_key(*name)) {
+    if grants.iter().any(|name| claims.has(name)) {
         return Ok(());
     }
     // Nothing is granted, and it is meant for the very client that it was given to.
@@ -127,14 +127,12 @@ fn not_an_id_token(claims: &Object) -> Result<(), TokenError> {
 }
 
 /// RFC 9068 section 2.2.
-fn complete(claims: &Object) -> Result<(), TokenError> {
-    if ["exp", "iat"].iter().any(|name| !claims.contains_key(*name)) {
+fn complete(claims: &Members) -> Result<(), TokenError> {
+    if ["exp", "iat"].iter().any(|name| !claims.has(name)) {
         return Err(TokenError::Claims("`exp` or `iat` is missing (RFC 9068)"));
     }
     let texts = ["iss", "sub", "client_id", "jti"];
-    if texts.iter().any(|name| !claims.get(*name).is_some_and(Value::is_string))
-        || !claims.contains_key("aud")
-    {
+    if texts.iter().any(|name| !claims.get(name).is_some_and(Value::is_string)) || !claims.has("aud") {
         return Err(TokenError::Claims("`iss`, `aud`, `sub`, `client_id` or `jti` is missing (RFC 9068)"));
     }
     Ok(())

@@ -7,7 +7,7 @@ use portcullis_engine::{Claims, CredentialKind, Principal};
 use serde_json::Value;
 
 use crate::jose::{Thumbprint, TokenError, VerificationKey};
-use crate::json::Object;
+use crate::json::Members;
 
 /// Seconds since the epoch beyond which no date is taken: the end of the year 9999.
 const LAST_DATE: f64 = 253_402_300_799.0;
@@ -76,7 +76,7 @@ pub struct VerifiedToken {
 impl VerifiedToken {
     /// Reads `claims` of `issuer`, for whose truth the caller vouches. A token without `jti` is known as `name` says.
     pub(crate) fn read(
-        claims: Object,
+        claims: Members,
         issuer: &str,
         key: Option<Arc<VerificationKey>>,
         names: &ClaimNames,
@@ -216,7 +216,7 @@ struct TokenClaims {
     subject: Option<Box<str>>,
     roles: Box<[Box<str>]>,
     groups: Box<[Box<str>]>,
-    all: Object,
+    all: Members,
 }
 
 impl Claims for TokenClaims {
@@ -249,7 +249,7 @@ impl fmt::Debug for TokenClaims {
 
 impl Binding {
     /// Reads `cnf`. A confirmation that is not understood cannot be asked for, so its token is refused.
-    fn read(claims: &Object) -> Result<Binding, TokenError> {
+    fn read(claims: &Members) -> Result<Binding, TokenError> {
         const UNKNOWN: TokenError = TokenError::Claims("`cnf` binds it in a way that is not known here");
         let cnf = match claims.get("cnf") {
             None => return Ok(Binding::default()),
@@ -281,7 +281,7 @@ enum Rounding {
 }
 
 /// A NumericDate (RFC 7519 section 2) in whole seconds, rounded so that the token holds for no longer.
-fn date(claims: &Object, name: &str, rounding: Rounding) -> Result<Option<u64>, TokenError> {
+fn date(claims: &Members, name: &str, rounding: Rounding) -> Result<Option<u64>, TokenError> {
     const BAD: TokenError = TokenError::Claims(
         "`exp`, `nbf` or `iat` is not a number of seconds since 1970 (before the year 10000)",
     );
@@ -295,10 +295,10 @@ fn date(claims: &Object, name: &str, rounding: Rounding) -> Result<Option<u64>, 
     Ok(Some(whole as u64))
 }
 
-struct Pointers<'a>(&'a Object);
+pub(crate) struct Pointers<'a>(pub(crate) &'a Members);
 
 impl<'a> Pointers<'a> {
-    fn at(&self, pointer: &str) -> Option<&'a Value> {
+    pub(crate) fn at(&self, pointer: &str) -> Option<&'a Value> {
         let (first, rest) = pointer
             .strip_prefix('/')
             .map(|path| path.split_once('/').map_or((path, None), |(a, b)| (a, Some(b))))?;
@@ -309,7 +309,7 @@ impl<'a> Pointers<'a> {
         };
         match rest {
             None => Some(value),
-            Some(rest) => value.pointer(&format!("/{rest}")),
+            Some(_) => value.pointer(&pointer[1 + first.len()..]),
         }
     }
 

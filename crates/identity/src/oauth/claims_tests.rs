@@ -6,7 +6,9 @@ const NOW: u64 = 1_800_000_000;
 
 fn read(claims: Value) -> Result<VerifiedToken, TokenError> {
     let Value::Object(claims) = claims else { panic!() };
-    VerifiedToken::read(claims, "https://issuer.example", None, &ClaimNames::default(), || "name".to_owned())
+    VerifiedToken::read(claims.into(), "https://issuer.example", None, &ClaimNames::default(), || {
+        "name".to_owned()
+    })
 }
 
 fn with(more: Value) -> Result<VerifiedToken, TokenError> {
@@ -151,7 +153,7 @@ fn consumers_are_named_by_their_issuer() {
         (json!({"exp": NOW + 100}), "main"),
     ] {
         let Value::Object(claims) = claims else { panic!() };
-        let token = VerifiedToken::read(claims, "i", None, &names, || "name".to_owned()).unwrap();
+        let token = VerifiedToken::read(claims.into(), "i", None, &names, || "name".to_owned()).unwrap();
         assert_eq!(&*token.principal().consumer, consumer);
     }
 }
@@ -165,7 +167,7 @@ fn audiences() {
     assert_eq!(token.check(&[] as &[&str], NOW, 0), Err(TokenError::Audience));
     let names = ClaimNames { audiences: vec!["/client_id".into()], ..ClaimNames::default() };
     let Value::Object(claims) = json!({"exp": NOW + 100, "client_id": "app", "aud": "x"}) else { panic!() };
-    let token = VerifiedToken::read(claims, "i", None, &names, || "name".to_owned()).unwrap();
+    let token = VerifiedToken::read(claims.into(), "i", None, &names, || "name".to_owned()).unwrap();
     assert_eq!(token.check(&["app"], NOW, 0), Ok(()));
     assert_eq!(token.check(&["x"], NOW, 0), Err(TokenError::Audience));
 }

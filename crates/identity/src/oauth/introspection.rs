@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::generations::Generations;
 use crate::jose::TokenError;
 use crate::json;
-use crate::oauth::claims::{ClaimNames, VerifiedToken};
+use crate::oauth::claims::{ClaimNames, Pointers, VerifiedToken};
 use crate::oauth::issuer_keys::Fetched;
 use crate::pepper::{Digest, Pepper};
 
@@ -153,18 +153,23 @@ impl Introspection {
         format!("token={}&token_type_hint=access_token", utf8_percent_encode(token, ENCODED))
     }
 
-    fn read(&self, mut claims: json::Object, digest: &Digest, now: Now) -> Result<VerifiedToken, TokenError> {
+    fn read(
+        &self,
+        mut claims: json::Members,
+        digest: &Digest,
+        now: Now,
+    ) -> Result<VerifiedToken, TokenError> {
         let now_s = now.unix_ns / SECOND;
         // Both are optional here (RFC 7662 section 2.2).
         if claims.get("iss").is_some_and(|stated| stated.as_str() != Some(&self.issuer)) {
             return Err(TokenError::Issuer);
         }
-        claims.entry("exp").or_insert_with(|| now_s.saturating_add(self.rules.active_s).into());
-        if !self.rules.names.audiences.iter().any(|name| claims.contains_key(name.trim_start_matches('/'))) {
-            claims.insert(
-                "aud".to_owned(),
-                self.rules.silent_audiences.iter().map(|name| Value::from(&**name)).collect(),
-            );
+        if !claims.has("exp") {
+            claims.insert("exp", now_s.saturating_add(self.rules.active_s).into());
+        }
+        if !self.rules.names.audiences.iter().any(|name| Pointers(&claims).at(name).is_some()) {
+            let silent = self.rules.silent_audiences.iter().map(|name| Value::from(&**name)).collect();
+            claims.insert("aud", silent);
         }
         let dpop = claims
             .get("token_type")

@@ -6,7 +6,7 @@ use hashbrown::HashMap;
 use portcullis_engine::Now;
 
 use crate::jose::{Algorithm, HeaderKeys, Jws, JwsRules, KeySet, TokenError};
-use crate::json::{self, Object};
+use crate::json::{self, Members};
 use crate::oauth::access::TokenRules;
 use crate::oauth::claims::VerifiedToken;
 use crate::oauth::issuer_keys::{FoundKeys, IssuerKeys, KeyLookup, KeyTimes, KeysFrom};
@@ -137,7 +137,7 @@ impl Issuers {
         if let Some(known) = self.cache.get(&digest, now) {
             return Verification::Verified(known);
         }
-        match token.bytes().filter(|&byte| byte == b'.').take(5).count() {
+        match token.bytes().filter(|&byte| byte == b'.').count() {
             2 => {}
             4 => {
                 return Verification::Refused(TokenError::Header(
@@ -173,7 +173,7 @@ impl Issuers {
         let claims = json::object(jws.unverified_payload(), depth, values).ok_or(TokenError::Malformed(
             "the claims are no JSON object, name a member twice, or are too complex",
         ))?;
-        let stated = json::text(&claims, "iss").ok().flatten().ok_or(TokenError::Issuer)?;
+        let stated = claims.text("iss").ok().flatten().ok_or(TokenError::Issuer)?;
         let issuer = Arc::clone(self.by_name.get(stated).ok_or(TokenError::Issuer)?);
         if token.len() > issuer.rules.max_bytes {
             return Err(TokenError::TooLarge);
@@ -192,7 +192,7 @@ impl Issuers {
 /// A token that was read, and for which nobody vouched.
 struct Unverified<'t> {
     jws: Jws<'t>,
-    claims: Object,
+    claims: Members,
     issuer: Arc<Issuer>,
 }
 
@@ -202,7 +202,7 @@ impl Unverified<'_> {
         let mut candidates = keys.candidates(jws.kid(), jws.algorithm());
         let key = candidates.find(|key| jws.verify(key).is_ok()).ok_or(TokenError::Signature)?;
         // Now the claims are the issuer's own.
-        if !json::text(&claims, "iss").is_ok_and(|stated| stated == Some(keys.issuer())) {
+        if !claims.text("iss").is_ok_and(|stated| stated == Some(keys.issuer())) {
             return Err(TokenError::Issuer);
         }
         issuer.rules.check_type(&jws, &claims)?;
