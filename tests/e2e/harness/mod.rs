@@ -1,6 +1,7 @@
 //! What the areas share: starting the gateway and its peers, clients that send exact bytes, and the vectors.
 
 pub(crate) mod client;
+pub(crate) mod fga;
 pub(crate) mod gateway;
 pub(crate) mod h2;
 pub(crate) mod page;

@@ -51,12 +51,13 @@ impl Point {
         point
     }
 
-    pub(crate) fn allow(&self, user: &str, relation: &str, object: &str) {
-        self.table.lock().unwrap().facts.insert(format!("{user} {relation} {object}"));
+    /// Each `user relation object`.
+    pub(crate) fn allow(&self, facts: &[&str]) {
+        self.table.lock().unwrap().facts.extend(facts.iter().map(|fact| (*fact).to_owned()));
     }
 
-    pub(crate) fn withdraw(&self, user: &str, relation: &str, object: &str) {
-        self.table.lock().unwrap().facts.remove(&format!("{user} {relation} {object}"));
+    pub(crate) fn withdraw(&self, fact: &str) {
+        self.table.lock().unwrap().facts.remove(fact);
     }
 
     pub(crate) fn be(&self, mood: Mood) {
