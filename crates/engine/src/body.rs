@@ -327,7 +327,7 @@ impl<'de> Visitor<'de> for StrictMembers<'_> {
         if members.len() > FEW_MEMBERS {
             let mut names: Vec<&str> = members.iter().map(|(name, _)| name.as_str()).collect();
             names.sort_unstable();
-            if names.windows(2).any(|pair| pair[0] == pair[1]) {
+            if !names.is_sorted_by(|a, b| a < b) {
                 return Err(strict.refuse(&code::BODY_DUPLICATE_KEY));
             }
         }
