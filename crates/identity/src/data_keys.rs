@@ -352,6 +352,9 @@ mod tests {
             assert_ne!(same, keys.encrypt_same(&context("b"), plain).unwrap());
         }
         assert_eq!(keys.decrypt(&context("a"), "4111"), Err(Unopened::Plain));
+        assert!(!DataKeys::is_encrypted("4111"));
+        // How much one nonce may be used for is bounded, so that each context has its own.
+        assert_ne!(context("a").nonce(), context("b").nonce());
     }
 
     #[test]

@@ -133,5 +133,6 @@ mod tests {
         let none = Generations::new(0);
         none.insert(key(1), 1);
         assert_eq!((none.get(&key(1)), none.len()), (None, 0));
+        assert_eq!(format!("{none:?}"), "Generations { entries: 0, .. }");
     }
 }

@@ -98,6 +98,20 @@ mod tests {
     }
 
     #[test]
+    fn digests_are_told_apart_and_named() {
+        let [one, two] = ["x", "y"].map(|text| Pepper::new([1; 32]).digest(text));
+        let hash = |digest: &Digest| {
+            let mut hasher = DigestHasher::default();
+            std::hash::Hash::hash(digest, &mut hasher);
+            hasher.finish()
+        };
+        assert_ne!(hash(&one), hash(&two));
+        assert!(one.same(&one) && !one.same(&two));
+        let first: String = one.0[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(one.short(), first);
+    }
+
+    #[test]
     fn prints_nothing() {
         let pepper = Pepper::new([0x41; 32]);
         assert_eq!(format!("{pepper:?} {:?}", pepper.digest("x")), "Pepper(…) Digest(…)");

@@ -9,6 +9,8 @@ fn certificate(names: Vec<SanType>, subject: &[(DnType, &str)], ca: bool) -> Vec
         params.distinguished_name.push(kind.clone(), *value);
     }
     params.subject_alt_names = names;
+    (params.not_before, params.not_after) =
+        (rcgen::date_time_ymd(2027, 1, 1), rcgen::date_time_ymd(2028, 1, 1));
     if ca {
         params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     }
@@ -42,15 +44,17 @@ fn owner(map: &CertificateMap, der: &[u8]) -> Option<String> {
 fn every_kind_of_name_leads_to_its_consumer() {
     let subject =
         [(DnType::CountryName, "SE"), (DnType::OrganizationName, "Acme"), (DnType::CommonName, "app, one")];
-    let der = certificate(vec![dns("App.example.com"), uri("urn:app:1")], &subject, false);
+    let mail = SanType::Rfc822Name("ops@example.com".try_into().unwrap());
+    let der = certificate(vec![dns("App.example.com"), uri("urn:app:1"), mail], &subject, false);
     let identity = CertificateIdentity::parse(&der).unwrap();
     assert_eq!(identity.subject(), "CN=app\\, one,O=Acme,C=SE");
     assert_eq!(identity.thumbprint(), Thumbprint::of(&der));
-    assert!(identity.validity().0 < identity.validity().1);
+    assert_eq!(identity.validity(), (1_798_761_600, 1_830_297_600));
     for name in [
         CertificateName::Subject("CN=app\\, one,O=Acme,C=SE".into()),
         CertificateName::Uri("urn:app:1".into()),
         CertificateName::dns("app.EXAMPLE.com"),
+        CertificateName::Email("ops@example.com".into()),
         CertificateName::Thumbprint(Thumbprint::of(&der)),
     ] {
         assert_eq!(owner(&map(&[(name.clone(), "shop")]), &der).as_deref(), Some("shop"), "{name:?}");
@@ -77,6 +81,7 @@ fn a_certificate_stands_for_one_consumer_or_for_none() {
     let twice = [("shop", "x"), ("bank", "x")]
         .map(|(consumer, name)| (CertificateName::dns(name), Arc::from(consumer), Arc::from([])));
     assert_eq!(CertificateMap::new(twice).unwrap_err(), SameName("shop".into(), "bank".into()));
+    assert!(map(&[]).is_empty() && !both("shop", "shop").is_empty());
 }
 
 #[test]
@@ -109,6 +114,14 @@ fn what_is_cut_or_longer_is_not_read() {
         other[at] ^= 0xff;
         let _ = CertificateIdentity::parse(&other);
     }
+    // A URI that is no ASCII text.
+    let mut params = CertificateParams::default();
+    let names = vec![0x30, 0x03, 0x86, 0x01, 0xff];
+    params.custom_extensions = vec![rcgen::CustomExtension::from_oid_content(&[2, 5, 29, 17], names)];
+    let der = params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().to_vec();
+    assert_eq!(CertificateIdentity::parse(&der), Err(CertificateError::Unreadable));
+    let most = (0..MAX_NAMES).map(|n| dns(&format!("n{n}.example"))).collect();
+    assert!(CertificateIdentity::parse(&certificate(most, &[], false)).is_ok());
     let many: Vec<SanType> = (0..=MAX_NAMES).map(|n| dns(&format!("n{n}.example"))).collect();
     assert_eq!(CertificateIdentity::parse(&certificate(many, &[], false)), Err(CertificateError::TooMany));
 }

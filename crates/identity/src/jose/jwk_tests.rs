@@ -216,7 +216,10 @@ fn one_bad_key_does_not_cost_the_others() {
     for text in ["", "[]", "{}", r#"{"keys":{}}"#, r#"{"keys":null}"#, r#"{"keys":[],"keys":[]}"#, "<html>"] {
         assert_eq!(parse(text), KeySetError::NotAKeySet, "{text}");
     }
+    assert_eq!(parse(&" ".repeat(crate::jose::MAX_KEY_SET_BYTES)), KeySetError::NotAKeySet);
     assert_eq!(parse(&" ".repeat(crate::jose::MAX_KEY_SET_BYTES + 1)), KeySetError::TooLarge);
+    let one = VerificationKey::from_jwk(a.to_string().as_bytes(), &JwkRules::default()).unwrap();
+    assert_eq!(kids(&KeySet::of(one)), ["a"]);
 }
 
 #[test]

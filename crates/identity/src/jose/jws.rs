@@ -190,3 +190,41 @@ const REFUSED: [(&str, &str); 3] = [
     ("b64", "it has `b64`: an unencoded payload is not read"),
     ("enc", "it has `enc`: an encrypted token is not read"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLAIMS_AND_SIGNATURE: &str = ".e30.AA";
+
+    fn with(header: &str) -> String {
+        base64url::encode(header.as_bytes()) + CLAIMS_AND_SIGNATURE
+    }
+
+    #[test]
+    fn the_bounds_themselves_are_within_them() {
+        let token = with(r#"{"alg":"ES256"}"#);
+        let read = |max_bytes| Jws::parse(&token, &JwsRules { max_bytes, ..JwsRules::default() }).err();
+        assert_eq!((read(token.len()), read(token.len() - 1)), (None, Some(TokenError::TooLarge)));
+        let members = |more: usize| {
+            let more: String = (0..more).map(|n| format!(",\"m{n}\":0")).collect();
+            let token = with(&format!("{{\"alg\":\"ES256\"{more}}}"));
+            Jws::parse(&token, &JwsRules::default()).is_ok()
+        };
+        // The object itself is a value, and `alg` is another.
+        assert_eq!((members(98), members(99)), (true, false));
+        let nested = |levels: usize| {
+            let value = "[".repeat(levels) + &"]".repeat(levels);
+            let token = with(&format!("{{\"alg\":\"ES256\",\"m\":{value}}}"));
+            Jws::parse(&token, &JwsRules::default()).is_ok()
+        };
+        assert_eq!((nested(5), nested(6)), (true, false));
+    }
+
+    #[test]
+    fn what_a_token_says_is_not_printed() {
+        let token = base64url::encode(br#"{"alg":"ES256","kid":"canary-1"}"#) + ".Y2FuYXJ5LTI.AA";
+        let jws = Jws::parse(&token, &JwsRules::default()).unwrap();
+        assert_eq!(format!("{jws:?}"), "Jws { algorithm: Es256, .. }");
+    }
+}

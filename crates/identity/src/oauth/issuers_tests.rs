@@ -147,6 +147,16 @@ fn issuers_are_kept_apart() {
     let long = "x".repeat(600);
     assert_eq!(outcome(&issuers, &a.token(json!({}), &of("a", &long)), now(0)), "verified");
     assert_eq!(outcome(&issuers, &b.token(json!({}), &of("b", &long)), now(0)), "TooLarge");
+    // The bound itself is within it.
+    let token = b.token(json!({}), &of("b", &long));
+    for (max_bytes, expected) in [(token.len(), "verified"), (token.len() - 1, "TooLarge")] {
+        let rules = TokenRules { max_bytes, ..TokenRules::default() };
+        let wide = fixed("a", &a, TokenRules::default());
+        let one = Issuers::new([fixed("b", &b, rules.clone())], TokenCache::new([1; 32], 1000));
+        let beside = Issuers::new([wide, fixed("b", &b, rules)], TokenCache::new([1; 32], 1000));
+        assert_eq!(outcome(&one, &token, now(0)), expected);
+        assert_eq!(outcome(&beside, &token, now(0)), expected);
+    }
     assert_eq!(issuers.all().len(), 2);
     assert!(issuers.get("https://a.example").is_some() && issuers.get("https://c.example").is_none());
     let again = Issuers::new(

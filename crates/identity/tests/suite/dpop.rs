@@ -195,3 +195,45 @@ fn a_shared_secret_proves_nothing_even_where_it_is_configured() {
     let refused = dpop.verify(&proof, &call, TOKEN, bound, NOW);
     assert_eq!(refused, Err(DpopError::Proof(TokenError::Algorithm)));
 }
+
+#[test]
+fn bounds_hold_to_the_last() {
+    let key = SigningKey::new("ES256", "key");
+    let dpop = Dpop::new(DpopRules::default(), [7; 32]);
+    let call = ProvedCall { method: "GET", scheme: "https", authority: "api.example.com", path: "/orders/7" };
+    let mut shown = 0;
+    let mut show = |claims: Value| {
+        shown += 1;
+        let proof = proof(&json!({ "claims": claims }), &key, &key, &dpop, &format!("jti-{shown}"));
+        dpop.verify(&proof, &call, TOKEN, thumbprint(&key), NOW)
+    };
+    for (claims, error) in [
+        (json!({"jti": "x".repeat(512)}), None),
+        (json!({"jti": "x".repeat(513)}), Some(DpopError::Claim("jti"))),
+        (json!({"iat": 1_799_999_940}), None),
+        (json!({"iat": 1_799_999_939}), Some(DpopError::Time)),
+        (json!({"iat": 1_800_000_011}), Some(DpopError::Time)),
+        (json!({"exp": 1_800_000_005}), None),
+        (json!({"exp": 1_799_999_991}), None),
+        (json!({"exp": 1_799_999_990}), Some(DpopError::Time)),
+        (json!({"nbf": 1_800_000_010}), None),
+        (json!({"nbf": 1_800_000_011}), Some(DpopError::Time)),
+    ] {
+        assert_eq!(show(claims.clone()).err(), error, "{claims}");
+    }
+}
+
+#[test]
+fn a_proof_that_no_longer_holds_is_forgotten() {
+    let key = SigningKey::new("ES256", "key");
+    let dpop = Dpop::new(DpopRules { capacity: 64, ..DpopRules::default() }, [7; 32]);
+    let call = ProvedCall { method: "GET", scheme: "https", authority: "api.example.com", path: "/orders/7" };
+    let show = |jti, after_s: i64| {
+        let case = json!({"claims": {"iat": 1_800_000_000 + after_s}});
+        let proof = proof(&case, &key, &key, &dpop, jti);
+        dpop.verify(&proof, &call, TOKEN, thumbprint(&key), at(after_s))
+    };
+    assert!(show("1", 0).is_ok());
+    assert_eq!(show("2", 30), Err(DpopError::NoRoom));
+    assert!(show("3", 400).is_ok());
+}
