@@ -180,15 +180,20 @@ pub fn parse_json_members(bytes: &[u8], bounds: &Bounds) -> Result<Vec<(String, 
     })
 }
 
-type SliceDeserializer<'de> = serde_json::Deserializer<serde_json::de::SliceRead<'de>>;
+type TextDeserializer<'de> = serde_json::Deserializer<serde_json::de::StrRead<'de>>;
 
 fn parse_strictly<T>(
     bytes: &[u8],
     bounds: &Bounds,
-    parse: impl FnOnce(Strict<'_>, &mut SliceDeserializer<'_>) -> Result<T, serde_json::Error>,
+    parse: impl FnOnce(Strict<'_>, &mut TextDeserializer<'_>) -> Result<T, serde_json::Error>,
 ) -> Result<T, Denial> {
     let mut budget = Budget { values: bounds.json_values, refusal: None };
-    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    // The whole text at once is looked through faster than each string of it.
+    let text = str::from_utf8(bytes).map_err(|_| {
+        let place = "not UTF-8";
+        Denial::new(&code::BODY_MALFORMED, place).detail(place)
+    })?;
+    let mut deserializer = serde_json::Deserializer::from_str(text);
     // Our own depth bound replaces the parser's; it is checked before each descent.
     let depth = bounds.json_depth.min(100);
     let seed = Strict { budget: &mut budget, depth };
