@@ -218,6 +218,10 @@ pub(crate) fn screen(bytes: &[u8], kinds: Bytes) -> Marks {
     if words.any(Marks::CONNECTIVE) && (kinds.0 & (signs | B::QUOTE) != 0 || number) {
         marks |= Marks::SQL;
     }
+    // `1 && 1 = 1`.
+    if number && kinds.0 & (B::AMPERSAND | B::PIPE) != 0 && kinds.0 & (B::EQUALS | B::PAREN) != 0 {
+        marks |= Marks::SQL;
+    }
     if kinds.has(B::PAREN) && kinds.0 & (B::HASH | B::DASH | B::STAR) != 0 {
         marks |= Marks::SQL;
     }

@@ -1,4 +1,4 @@
-//! Clauses where a value should stand: ORDER BY, HAVING, LIMIT, INTO, WHERE.
+//! Clauses where a value should stand: ORDER BY, HAVING, LIMIT, INTO, FROM, WHERE.
 
 use super::token::Kind;
 use super::words::Word;
@@ -7,7 +7,7 @@ use crate::text;
 use crate::verdict::Hits;
 
 impl Reading<'_> {
-    /// ORDER BY, GROUP BY, HAVING, LIMIT, INTO, WHERE where a value should stand.
+    /// ORDER BY, GROUP BY, HAVING, LIMIT, INTO, FROM, WHERE where a value should stand.
     pub(super) fn judge_clause(&self, index: usize, hits: &mut Hits) {
         let lead = self.lead(index);
         let bonus = self.bonus(index);
@@ -59,6 +59,18 @@ impl Reading<'_> {
                         || text::at(self.text(next + 1), 0) >= 0x80) =>
             {
                 self.add(hits, 92, "writes a file on the database's server", index);
+            }
+            // `1) from users where name=`: the list of columns is closed, and the table is another.
+            Some(Word::From)
+                if matches!(lead, Lead::Broken | Lead::Escaped)
+                    && self.table(next)
+                    && self.word(next + 1) == Some(Word::Where)
+                    && self.operand(next + 2).is_some_and(|(_, behind)| {
+                        self.is(behind, Kind::Compare)
+                            || matches!(self.word(behind), Some(Word::Compare | Word::In | Word::Is))
+                    }) =>
+            {
+                self.add(hits, 52 + bonus, "a table and a condition of its own", index);
             }
             Some(Word::Where) => {
                 if let Some((left, right, _)) = self.comparison(next) {

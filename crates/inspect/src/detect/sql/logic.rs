@@ -42,6 +42,8 @@ impl Reading<'_> {
                     let odd = !word && bonus < 10;
                     if odd { 55 } else { 75 + bonus }
                 }
+                // `current_user = x`.
+                _ if self.is_niladic(next) || self.is_niladic(behind - 1) => 60 + bonus,
                 // Only SQL has `is null` and variables that begin with `@`.
                 (l, _) if l.is_constant() && self.is(behind - 1, Kind::Variable) => 65 + bonus,
                 (Operand::Name, Operand::Constant) if total && self.is_null(next) => 60 + bonus,
@@ -66,11 +68,13 @@ impl Reading<'_> {
         let phrase = if self.broken && self.lead_words() > 0 && self.opens_quotation() { 20 } else { 0 };
         match self.operand(next) {
             Some((operand, behind)) => {
+                // `1 or ((1) or 1)`: what closes here says nothing about what follows.
+                let mut after = behind;
+                while self.is(after, Kind::Right) {
+                    after += 1;
+                }
                 let total = self.ends(behind)
-                    || matches!(
-                        self.word(behind),
-                        Some(Word::Logic | Word::Order | Word::Limit | Word::Union)
-                    );
+                    || matches!(self.word(after), Some(Word::Logic | Word::Order | Word::Limit | Word::Union));
                 let number = self.lead(index) == Lead::Number && self.is_hidden_end();
                 let plain = matches!(self.lead(index), Lead::Broken | Lead::Escaped) || self.mended;
                 // `kids' and "Disney:`: a string in the middle of a text, and no comparison.

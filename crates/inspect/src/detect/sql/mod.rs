@@ -92,6 +92,8 @@ struct Reading<'a> {
     whole: Whole,
     /// How many words of prose there are.
     prose: usize,
+    /// How many words there are that statements are made of.
+    statements: usize,
     /// How many comments stood between tokens: a way to spell blanks.
     comments: usize,
     /// What operands begin at each token, once that was asked.
@@ -116,7 +118,12 @@ impl<'a> Reading<'a> {
         // What is opened again at the end is what was closed at the beginning.
         let mended = tokens.last().is_some_and(|token| match (token.kind, context) {
             (Kind::Open, Context::Quoted(quote)) => at(bytes, token.start) == quote,
-            (Kind::Open, Context::Bare) => true,
+            // `1/2" button`: inches.
+            (Kind::Open, Context::Bare) => {
+                !(token.start > 0
+                    && at(bytes, token.start - 1).is_ascii_digit()
+                    && is_space(at(bytes, token.start + 1)))
+            }
             // `#342` is the number of an issue.
             (Kind::Comment, _) => {
                 !(at(bytes, token.start) == b'#' && at(bytes, token.start + 1).is_ascii_digit())
@@ -129,6 +136,30 @@ impl<'a> Reading<'a> {
                 && !is_assignment(slice(bytes, 0, lead_end));
         let first_hinge = first_hinge(&tokens, broken);
         let prose = tokens.iter().filter(|token| token.kind == Kind::Word(Word::Prose)).count();
+        let statements = tokens
+            .iter()
+            .filter(|token| {
+                matches!(
+                    token.kind,
+                    Kind::Variable
+                        | Kind::Word(
+                            Word::Select
+                                | Word::From
+                                | Word::Where
+                                | Word::Statement
+                                | Word::Command
+                                | Word::Object
+                                | Word::Set
+                                | Word::If
+                                | Word::Into
+                                | Word::Values
+                                | Word::Function
+                                | Word::System
+                                | Word::Weapon
+                        )
+                )
+            })
+            .count();
         let known = smallvec![Known::default(); tokens.len()];
         let mut reading = Reading {
             bytes,
@@ -141,6 +172,7 @@ impl<'a> Reading<'a> {
             plain_lead,
             whole,
             prose: prose + whole.ideographs / 3,
+            statements,
             comments,
             known,
             looked: Cell::new(0),
@@ -214,7 +246,8 @@ impl<'a> Reading<'a> {
         // Nor where comments stand between all its words, or a statement behind a short value.
         let torn = self.comments > 8 && self.prose < 3
             || self.broken && self.is(1, Kind::Semicolon) && self.lead_words() < 3;
-        let text = self.whole.document && !torn && !(self.broken && self.is_hidden_end());
+        let text =
+            self.whole.document && !torn && !self.is_script() && !(self.broken && self.is_hidden_end());
         let code = self.context == Context::Quoted(b'`') && self.opens_quotation();
         let discount = if text { 30 } else { 0 }
             + if code { 25 } else { 0 }
@@ -236,6 +269,11 @@ impl<'a> Reading<'a> {
         let score = (score.min(98) - discount).clamp(0, 100);
         let start = self.token(from).map_or(0, |token| token.start);
         hits.add(Class::Sql, score as u8, why, start, self.bytes.len());
+    }
+
+    /// Whether a long value is statements and nothing else: many words of SQL, and hardly one of a language.
+    fn is_script(&self) -> bool {
+        self.statements * 4 > self.tokens.len() && self.prose * 25 < self.tokens.len()
     }
 
     fn judge(&self, hits: &mut Hits) {
@@ -270,7 +308,13 @@ impl<'a> Reading<'a> {
                 Some(Kind::Word(Word::Weapon | Word::System)) => self.judge_weapon(index, hits),
                 Some(Kind::Word(Word::Case)) => self.judge_case(index, hits),
                 Some(Kind::Word(
-                    Word::Order | Word::Having | Word::Limit | Word::Into | Word::Where | Word::Tail,
+                    Word::Order
+                    | Word::Having
+                    | Word::Limit
+                    | Word::Into
+                    | Word::From
+                    | Word::Where
+                    | Word::Tail,
                 )) => {
                     self.judge_clause(index, hits);
                 }
@@ -295,6 +339,9 @@ impl<'a> Reading<'a> {
     fn expressions(&self) -> SmallVec<[usize; 8]> {
         let mut found = SmallVec::new();
         let mut at = usize::from(self.broken);
+        while self.broken && self.is(at, Kind::Text) {
+            at += 1;
+        }
         if !self.broken {
             let Some((_, behind)) = self.operand(at) else { return found };
             at = behind;
@@ -416,6 +463,10 @@ fn first_hinge(tokens: &Tokens, broken: bool) -> (usize, Lead) {
     let kind = |index: usize| tokens.get(index).map(|token| token.kind);
     let mut at = usize::from(broken);
     if broken {
+        // Strings next to each other are one.
+        while kind(at) == Some(Kind::Text) {
+            at += 1;
+        }
         // Between the closed string and the hinge only closing parentheses.
         while kind(at) == Some(Kind::Right) {
             at += 1;

@@ -137,6 +137,16 @@ impl Reading<'_> {
         if whole {
             score += 15;
         }
+        // `select @version x`: a variable by another name.
+        let variable = self.is(index + 1, Kind::Variable)
+            && names <= 1
+            && !from
+            && !prose
+            && self.ends(index + 2 + names)
+            && at >= self.tokens.len();
+        if variable && !whole {
+            score += 15;
+        }
         if at >= self.tokens.len() && matches!(self.word(at - 1), Some(Word::Where | Word::From)) {
             score -= 16;
         }

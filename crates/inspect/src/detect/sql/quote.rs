@@ -121,6 +121,11 @@ impl Reading<'_> {
                 self.add(hits, 55 + self.bonus(index), "compares the value to a query", index);
             } else if operand.is_constant() && self.ends(behind) && self.mended {
                 self.add(hits, 60, "compares two constants", index);
+            } else if operand.is_constant()
+                && self.word(behind) == Some(Word::Logic)
+                && self.operand(behind + 1).is_some_and(|(more, end)| more.is_constant() && self.ends(end))
+            {
+                self.add(hits, 74, "a condition of constants alone", index);
             }
         }
     }
@@ -273,6 +278,19 @@ impl Reading<'_> {
                     && (next + 2..next + 5).any(|i| self.reads(i, "mode") && self.is(i + 1, Kind::Right)) =>
             {
                 self.add(hits, 78, "closes the string and the search that it stands in", next);
+            }
+            // `x' find_in_set(a, 'b') and '1`: the sign before the call was a plus, which forms read as a blank.
+            Some(Kind::Word(Word::Function | Word::Weapon))
+                if self.is(next + 1, Kind::Left)
+                    && self.mended
+                    && self.prose == 0
+                    && self.lead_words() < 2
+                    && matches!(
+                        self.kind(self.behind(next + 1)),
+                        Some(Kind::Compare | Kind::Word(Word::Logic | Word::Compare))
+                    ) =>
+            {
+                self.add(hits, 74, "a call behind the string that it closed", next);
             }
             // SQL Server needs no semicolon.
             Some(Kind::Word(Word::Command)) => {

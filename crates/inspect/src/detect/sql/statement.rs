@@ -271,6 +271,17 @@ impl Reading<'_> {
         {
             self.add(hits, 72, "an expression, and the rest of the statement hidden", 0);
         }
+        // `'s' || binary(1)# and …`: as well, with what SQL alone has in it.
+        if let Some((_, behind)) = self.operand(0)
+            && behind > 3
+            && behind + 1 == self.tokens.len()
+            && behind < 12
+            && self.is(behind, Kind::Comment)
+            && self.is(0, Kind::Text)
+            && (0..behind).any(|i| matches!(self.word(i), Some(Word::Prefix | Word::Function)))
+        {
+            self.add(hits, 72, "an expression, and the rest of the statement hidden", 0);
+        }
         if self.is(0, Kind::Number) && self.whole.unlogged && self.mended {
             self.add(hits, 80, "hides the statement from the log of SQL Server", 0);
         }
