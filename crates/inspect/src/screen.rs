@@ -167,6 +167,17 @@ const fn kind(byte: u8) -> u32 {
     }
 }
 
+/// Words that say something among letters and dots alone.
+const QUIET: [&[u8]; 7] = [
+    b"__proto__",
+    b"constructor.",
+    b"xmlapplicationcontext",
+    b"jdbcrowset",
+    b"templatesimpl",
+    b"javax.naming",
+    b"hikariconfig",
+];
+
 /// The marks of `bytes`, whose kinds are `kinds`.
 pub(crate) fn screen(bytes: &[u8], kinds: Bytes) -> Marks {
     use Bytes as B;
@@ -176,8 +187,11 @@ pub(crate) fn screen(bytes: &[u8], kinds: Bytes) -> Marks {
         && !(kinds.has(B::DOT) && bytes.windows(2).any(|pair| pair == b".."))
         && bytes.len() < 96
         && !bytes.starts_with(b"__")
+        && !(bytes.starts_with(b".") && bytes.len() < 12)
+        && !(kinds.has(B::DOT) && crate::text::has_any(bytes, &QUIET))
         && bytes.get(1) != Some(&b':')
-        && ![&b"aced0005"[..], b"rO0AB", b"AAEAAAD"].iter().any(|start| bytes.starts_with(start))
+        && ![&b"rO0AB"[..], b"AAEAAAD"].iter().any(|start| bytes.starts_with(start))
+        && !crate::text::starts(bytes, b"aced0005")
         && !(kinds.has(B::DASH) && bytes.ends_with(b"--"))
     {
         // Letters, digits and what names, dates and addresses have: no word of an attack stands alone.
@@ -185,8 +199,11 @@ pub(crate) fn screen(bytes: &[u8], kinds: Bytes) -> Marks {
     }
     let words = words(bytes);
     marks |= words;
-    if bytes.starts_with(b"///") {
+    if bytes.starts_with(b"///") || bytes.starts_with(b".") && bytes.len() < 12 {
         marks |= Marks::PATH;
+    }
+    if bytes.starts_with(b"//") {
+        marks |= Marks::SSRF;
     }
     if kinds.has(B::LESS) {
         marks |= Marks::HTML | Marks::MARKUP;
@@ -236,7 +253,7 @@ pub(crate) fn screen(bytes: &[u8], kinds: Bytes) -> Marks {
     if kinds.has(B::PAREN) && kinds.0 & (B::EQUALS | B::STAR | B::AMPERSAND | B::PIPE) != 0 {
         marks |= Marks::LDAP;
     }
-    if kinds.has(B::BREAK) && kinds.0 & (B::COLON | B::QUOTE) != 0 {
+    if kinds.has(B::BREAK) && (kinds.0 & (B::COLON | B::QUOTE) != 0 || bytes.len() < 256) {
         marks |= Marks::CRLF;
     }
     if kinds.has(B::QUOTE) && kinds.has(B::BRACKET) {
@@ -653,6 +670,15 @@ static WORDS: &[(Marks, &[&str])] = &[
             "commons.collections",
             "typeobject",
             "windowsidentity",
+            "py/reduce",
+            "xmlapplicationcontext",
+            "hikariconfig",
+            "invokertransformer",
+            "eventhandler",
+            "jdk.nashorn",
+            "<dynamic-proxy",
+            "java.util.priorityqueue",
+            "javax.naming",
             "\x04\x08",
             "__main__",
             "posix",
@@ -680,6 +706,25 @@ static WORDS: &[(Marks, &[&str])] = &[
             "$elem",
             "$mod",
             "$accum",
+            "$set",
+            "$unset",
+            "$inc",
+            "$mul",
+            "$rename",
+            "$push",
+            "$pull",
+            "$addto",
+            "$current",
+            "$match",
+            "$lookup",
+            "$graph",
+            "$union",
+            "$out",
+            "$merge",
+            "$facet",
+            "$geo",
+            "$near",
+            "return ''",
             "$all",
             "$size",
             "$text",
@@ -718,7 +763,7 @@ static WORDS: &[(Marks, &[&str])] = &[
     ),
     (Marks::COMMAND, &["bin/"]),
     (Marks::JNDI, &["${"]),
-    (Marks::SSRF, &["://", "netdoc:", "jar:http", "local_file:", "ssh2."]),
+    (Marks::SSRF, &["://", "netdoc:", "jar:http", "local_file:", "ssh2.", "unix:/"]),
     (
         Marks::LDAP,
         &[
@@ -758,6 +803,7 @@ static WORDS: &[(Marks, &[&str])] = &[
             "parent::",
             "child::",
             "ancestor::",
+            "-or-self::",
             "descendant::",
             "sibling::",
             "attribute::",
@@ -766,7 +812,13 @@ static WORDS: &[(Marks, &[&str])] = &[
             "comment()",
             "encode-for-uri",
             "//*",
+            "//@",
+            "(//",
+            "]|/",
+            "return $",
+            "doc(",
             "[@",
+            "[1]",
             "/*",
         ],
     ),

@@ -163,7 +163,7 @@ fn all_steps(value: &[u8], place: Place) -> u64 {
 fn work_grows_with_the_length_and_not_faster() {
     for piece in costly() {
         for place in PLACES {
-            let [short, long] = [10_000, 40_000].map(|length| all_steps(&repeated(&piece, length), place));
+            let [short, long] = [3_000, 12_000].map(|length| all_steps(&repeated(&piece, length), place));
             assert!(
                 long <= short * 4 + short / 2 + 20_000,
                 "{:?} in {place:?}: {short} steps, and {long} for four times as much",

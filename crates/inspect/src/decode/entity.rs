@@ -71,6 +71,12 @@ fn reference(bytes: &[u8], index: usize) -> Option<(u32, usize)> {
         if end == start || value > 0x10_ffff {
             return None;
         }
+        // `&#3\x39;`: the number goes on in an escape, which is undone first.
+        if let Some((code, _)) = super::escape::escape(bytes, end).filter(|_| at(bytes, end) == b'\\')
+            && char::from_u32(code).is_some_and(|c| c.is_digit(radix) || c == ';')
+        {
+            return None;
+        }
         let end = if at(bytes, end) == b';' { end + 1 } else { end };
         return Some((value, end));
     }

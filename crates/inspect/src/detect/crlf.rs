@@ -81,7 +81,10 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
         }
         let mut add = |score, why| hits.add(Class::Crlf, score, why, end, (end + 60).min(bytes.len()));
         // The value before the break: one token, as in a parameter; a letter has sentences there.
-        let token = lines == 1 && first.len() < 200 && !first.iter().any(|&b| is_space(b));
+        let token = lines == 1
+            && first.len() < 200
+            && !first.iter().any(|&b| is_space(b))
+            && !matches!(first.last(), Some(b',' | b'.' | b'!' | b':'));
         let one_line = view.place.is_one_line();
         // A message in a text: in a fence, with its own first line, or a part of one.
         let quoted =
@@ -93,6 +96,26 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
                 add(if lines == 1 { 92 } else { 80 }, "a line break, and a field of a response");
             } else if (token || double) && !quoted {
                 add(if double { 82 } else { 74 }, "a line break, and a field of a response");
+            }
+        }
+        if one_line && lines < 4 {
+            if starts(next, b"x-") && token {
+                let end = skip_while(next, 2, |b| b.is_ascii_alphanumeric() || b == b'-');
+                if end > 3 && at(next, end) == b':' {
+                    add(78, "a line break, and a field of a response");
+                }
+            }
+            if slice(bytes, end, start).iter().filter(|&&b| b == b'\n').count() > 1
+                && at(next, 0) == b'<'
+                && token
+            {
+                add(74, "empty line, and a body of its own");
+            }
+            if starts(next, b"mail from:") || starts(next, b"rcpt to:") {
+                add(84, "a line break, and a command of mail");
+            }
+            if is_store_command(next) {
+                add(80, "a line break, and a command of a store");
             }
         }
         if MAIL.iter().any(|field| starts(next, field)) {
@@ -125,6 +148,41 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
                 add(78, "a line break, and what looks like a line of a log");
             }
         }
+    }
+}
+
+/// Whether `line` begins with a command of Redis or memcached that an address alone would not send, or with a message of
+/// Redis' own protocol (`*1`, `$8`).
+fn is_store_command(line: &[u8]) -> bool {
+    let end = skip_while(line, 0, |b| !matches!(b, b'\r' | b'\n'));
+    let line = slice(line, 0, end);
+    let verb = slice(line, 0, skip_while(line, 0, is_word));
+    let words = line.split(|&b| b == b' ').filter(|word| !word.is_empty()).count();
+    let is = |known: &[&str]| known.iter().any(|known| verb == known.as_bytes());
+    match words {
+        1 if is(&["FLUSHALL", "FLUSHDB", "SHUTDOWN", "BGSAVE", "stats", "flush_all"]) => true,
+        1 => line.len() > 1 && at(line, 0) == b'$' && from(line, 1).iter().all(u8::is_ascii_digit),
+        2.. if is(&[
+            "CONFIG",
+            "SLAVEOF",
+            "REPLICAOF",
+            "EVAL",
+            "MODULE",
+            "SCRIPT",
+            "DEBUG",
+            "SET",
+            "GET",
+            "DEL",
+        ]) =>
+        {
+            true
+        }
+        // `set key flags seconds bytes`.
+        5 => {
+            is(&["set", "add", "replace"])
+                && line.rsplit(|&b| b == b' ').take(3).flatten().all(u8::is_ascii_digit)
+        }
+        _ => false,
     }
 }
 

@@ -51,6 +51,15 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
             b"k8s:",
             b"env:aws",
             b"main:",
+            b"resourcebundle:",
+            b"properties:",
+            b"const:java",
+            b"base64decoder:",
+            b"urldecoder:",
+            b"web:rootdir",
+            b"spring:spring",
+            b"log4j:config",
+            b"jvmrunargs:",
         ]
         .iter()
         .any(|known| starts(inner, known))
@@ -77,18 +86,20 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
 fn resolve(bytes: &[u8]) -> (Vec<u8>, bool) {
     let mut out: Vec<u8> = Vec::with_capacity(bytes.len());
     let mut open: Vec<usize> = Vec::new();
-    let mut nested = false;
+    let (mut nested, mut hidden) = (false, false);
     let mut index = 0;
     while index < bytes.len() {
         let byte = at(bytes, index);
         if byte == b'$' && at(bytes, index + 1) == b'{' {
+            // `${a:-${b}}` has another value where there is none; it hides nothing.
+            hidden |= !open.is_empty() && !out.ends_with(b":-") && !out.ends_with(b":=");
             open.push(out.len());
             out.extend_from_slice(b"${");
             index += 2;
             continue;
         }
         if byte == b'}' && open.len() > 1 {
-            nested = true;
+            nested |= hidden;
             if let Some(start) = open.pop() {
                 let inner = from(&out, start + 2);
                 let value = match inner.windows(2).rposition(|pair| pair == b":-") {

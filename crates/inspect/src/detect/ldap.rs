@@ -8,50 +8,80 @@ use crate::verdict::Hits;
 /// Attributes that directories have, sorted.
 const ATTRIBUTES: &[&str] = &[
     "accountexpires",
+    "admincount",
+    "authpassword",
+    "badpasswordtime",
     "badpwdcount",
     "c",
+    "canonicalname",
     "cn",
     "commonname",
     "dc",
     "department",
     "description",
     "displayname",
+    "distinguishedname",
     "dn",
+    "dnshostname",
+    "employeeid",
+    "employeenumber",
+    "entryuuid",
+    "gecos",
     "gidnumber",
     "givenname",
     "homedirectory",
+    "homedrive",
     "homephone",
+    "info",
+    "krbprincipalname",
     "l",
     "lastlogon",
+    "lockouttime",
+    "loginshell",
+    "logonhours",
     "mail",
+    "manager",
     "member",
     "memberof",
+    "memberuid",
     "mobile",
     "name",
+    "nsrole",
     "o",
     "objectcategory",
     "objectclass",
     "objectguid",
     "objectsid",
+    "operatingsystem",
     "ou",
     "pager",
     "password",
     "postaladdress",
+    "primarygroupid",
+    "profilepath",
+    "proxyaddresses",
     "pwdlastset",
     "role",
     "samaccountname",
+    "scriptpath",
+    "serviceprincipalname",
+    "shadowlastchange",
     "sn",
+    "sshpublickey",
     "st",
     "surname",
     "telephonenumber",
     "title",
     "uid",
     "uidnumber",
+    "unicodepwd",
+    "uniquemember",
     "user",
     "useraccountcontrol",
     "username",
     "userpassword",
     "userprincipalname",
+    "whencreated",
 ];
 
 /// Judges `view`.
@@ -95,8 +125,10 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
         let empty = name.is_empty() && !matches!(at(bytes, operators), b'(' | b')' | 0);
         if closed && (term && (known || value == b'*') || operator && !empty) {
             add(88, "closes the filter it stands in and opens another");
-        } else if term && known && operator && value != b' ' {
+        } else if term && known && operator && value != b' ' && !slice(before, 0, 64).contains(&b' ') {
             add(76, "a filter");
+        } else if closes && term && known && value != b' ' && !before.contains(&b' ') {
+            add(74, "a filter");
         } else if term && value == b'*' {
             terms += 1;
             if known {
@@ -119,7 +151,7 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
         hits.add(Class::Ldap, 74, "a wildcard that closes its filter", 0, bytes.len());
     }
     if body.starts_with(b"*)(")
-        || body.starts_with(b"*|")
+        || body.starts_with(b"*|(")
         || body.starts_with(b")(|")
         || body.starts_with(b"*()|")
         || body.starts_with(b"*(|")

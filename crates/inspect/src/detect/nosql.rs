@@ -10,29 +10,51 @@ use crate::verdict::Hits;
 /// Operators of MongoDB's query language, and what a client that names one is worth. Sorted.
 static OPERATORS: Table<u8> = Table::new(&[
     ("$accumulator", 90),
-    ("$all", 55),
+    ("$addtoset", 74),
+    ("$all", 70),
     ("$and", 72),
+    ("$currentdate", 74),
     ("$elemmatch", 65),
     ("$eq", 70),
     ("$exists", 75),
     ("$expr", 80),
+    ("$facet", 72),
     ("$function", 92),
+    ("$geointersects", 72),
+    ("$geowithin", 72),
+    ("$graphlookup", 80),
     ("$gt", 75),
     ("$gte", 72),
     ("$in", 70),
+    ("$inc", 74),
     ("$jsonschema", 70),
+    ("$lookup", 78),
     ("$lt", 72),
     ("$lte", 72),
-    ("$mod", 65),
+    ("$match", 72),
+    ("$merge", 76),
+    ("$mod", 70),
+    ("$mul", 74),
     ("$ne", 82),
+    ("$near", 72),
+    ("$nearsphere", 72),
     ("$nin", 75),
     ("$nor", 75),
     ("$not", 72),
     ("$or", 72),
+    ("$out", 76),
+    ("$pull", 74),
+    ("$pullall", 74),
+    ("$push", 74),
     ("$regex", 78),
+    ("$rename", 74),
+    ("$set", 60),
+    ("$setoninsert", 74),
     ("$size", 50),
     ("$text", 50),
     ("$type", 30),
+    ("$unionwith", 80),
+    ("$unset", 60),
     ("$where", 94),
 ]);
 
@@ -58,18 +80,23 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
         let Some(worth) = OPERATORS.get(slice(bytes, start, end)) else { continue };
         let before = slice(bytes, 0, start).last().copied().unwrap_or(0);
         let after = at(bytes, skip_space(bytes, end));
+        // `a[$type]`: where names have brackets, whatever the operator.
+        let worth = if view.place == Place::Name && before == b'[' { worth.max(72) } else { worth };
+        let nested = start == 0 && at(bytes, end) == b'[';
         let key = view.place == Place::Name && (before == b'[' || before == b'.' || start == 0);
         let quoted = matches!(before, b'\'' | b'"') && matches!(after, b'\'' | b'"' | b':');
         let bare = (after == b':' || at(bytes, end) == b']')
             && (before == 0 || is_space(before) || matches!(before, b'{' | b',' | b'['));
-        if key && (start == 0 && end == bytes.len() || before != 0) {
+        if key && (start == 0 && end == bytes.len() || nested || before != 0) {
             add(hits, worth, "an operator of a query where a name should stand", start, end);
         } else if quoted || bare {
             // Where text holds an object, the object must be there too.
             let object = objects || before == b'[' || start < 12;
+            let sentence = if is_sentence(bytes, start) { 20 } else { 0 };
+            let worth = if worth < 50 { worth } else { worth.max(72) };
             add(
                 hits,
-                if object { worth.max(72) } else { 50 },
+                if object { worth - sentence.min(worth) } else { 50 },
                 "an operator of a query in a value",
                 start,
                 (end + 40).min(bytes.len()),
@@ -123,6 +150,18 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
     }
 }
 
+/// Whether the operator at `start` stands in a sentence: words on both sides, and no object or string that was left.
+fn is_sentence(bytes: &[u8], start: usize) -> bool {
+    let words = |text: &[u8]| {
+        text.split(|&b| is_space(b)).filter(|w| w.len() > 1 && w.iter().all(u8::is_ascii_alphabetic)).count()
+    };
+    let lead = slice(bytes, start.saturating_sub(256), start);
+    at(bytes, 0).is_ascii_alphabetic()
+        && lead.iter().filter(|b| matches!(b, b'{' | b'[' | b'"' | b'\'' | b';')).count() < 3
+        && words(lead) > 0
+        && words(lead) + words(slice(bytes, start, start + 256)) > 5
+}
+
 /// Methods of a collection.
 static METHODS: Finder = Finder::new(&[
     b".insert(",
@@ -142,6 +181,7 @@ static METHODS: Finder = Finder::new(&[
 static CODE: Finder = Finder::new(&[
     b"return true",
     b"return 1",
+    b"return ''",
     b"return(true",
     b"while(1)",
     b"while(true)",
@@ -178,6 +218,7 @@ fn broken_javascript(bytes: &[u8], add: &mut impl FnMut(u8, &'static str, usize,
         && (has(rest, b"return true")
             || has(rest, b"return(true")
             || has(rest, b"return 1")
+            || has(rest, b"return '' ")
             || has(rest, b"tojson(")
             || has(rest, b"'=='")
             || has(rest, b"1==1")

@@ -4,34 +4,115 @@ use crate::class::Class;
 use crate::detect::View;
 use crate::finder::Finder;
 use crate::place::Place;
-use crate::text::{at, find, from, has, has_any, is_word, skip_while, slice, starts};
+use crate::text::{at, find, from, has, is_word, skip_while, slice, starts};
 use crate::verdict::Hits;
 
-/// Classes that a deserialiser of Java makes, and the tools that write them.
-static JAVA: Finder = Finder::new(&[
-    b"@type\":\"com.sun.",
-    b"@type\":\"java.",
-    b"@type\":\"javax.",
-    b"@type\":\"org.apache.",
-    b"@type\":\"org.springframework.",
-    b"@type\":\"org.hibernate.",
-    b"@type\":\"com.mchange.",
-    b"@type\":\"com.zaxxer.",
-    b"@type\":\"com.ibatis.",
-    b"@type\":\"ch.qos.logback.",
-    b"@type\":\"oracle.jdbc.",
-    b"@type\":\"lcom.",
-    b"@type\":\"[com.",
-    b"@class\":\"java.",
-    b"@class\":\"com.sun.",
-    b"!!javax.script",
-    b"!!java.",
-    b"!!com.sun",
-    b"org.apache.commons.collections",
-    b"ysoserial",
-    b"templatesimpl",
-    b"c3p0",
-]);
+/// What a word says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Says {
+    /// `__proto__`.
+    Prototype,
+    /// `constructor` and `prototype`, as one path.
+    Path,
+    /// `constructor` as a member's name.
+    Constructor,
+    /// A function that every object of JavaScript has.
+    Accessor,
+    Java,
+    DotNet,
+    /// The beginning of a pickle in text.
+    Pickle,
+    /// What jsonpickle calls.
+    JsonPickle,
+    Yaml,
+    Node,
+}
+
+use Says::{Accessor, Constructor, DotNet, Java, JsonPickle, Node, Path, Pickle, Prototype, Yaml};
+
+/// What is looked for, in one pass.
+const KNOWN: [(&[u8], Says); 63] = [
+    (b"__proto__", Prototype),
+    (b"constructor.prototype", Path),
+    (b"constructor/prototype", Path),
+    (b"constructor][prototype", Path),
+    (b"constructor[prototype", Path),
+    (b"constructor\"][", Path),
+    (b"\"constructor\"", Constructor),
+    (b"__definegetter__", Accessor),
+    (b"__definesetter__", Accessor),
+    (b"__lookupgetter__", Accessor),
+    (b"__lookupsetter__", Accessor),
+    // Classes that a deserialiser of Java makes, and the tools that write them.
+    (b"@type\":\"com.sun.", Java),
+    (b"@type\":\"java.", Java),
+    (b"@type\":\"javax.", Java),
+    (b"@type\":\"org.apache.", Java),
+    (b"@type\":\"org.springframework.", Java),
+    (b"@type\":\"org.hibernate.", Java),
+    (b"@type\":\"com.mchange.", Java),
+    (b"@type\":\"com.zaxxer.", Java),
+    (b"@type\":\"com.ibatis.", Java),
+    (b"@type\":\"ch.qos.logback.", Java),
+    (b"@type\":\"oracle.jdbc.", Java),
+    (b"@type\":\"lcom.", Java),
+    (b"@type\":\"[com.", Java),
+    (b"@class\":\"java.", Java),
+    (b"@class\":\"com.sun.", Java),
+    (b"!!javax.script", Java),
+    (b"!!java.", Java),
+    (b"!!com.sun", Java),
+    (b"!!org.springframework", Java),
+    (b"org.apache.commons.collections", Java),
+    (b"com.sun.rowset.jdbcrowsetimpl", Java),
+    (b"classpathxmlapplicationcontext", Java),
+    (b"filesystemxmlapplicationcontext", Java),
+    (b"com.zaxxer.hikari.hikariconfig", Java),
+    (b"invokertransformer", Java),
+    (b"java.beans.eventhandler", Java),
+    (b"jdk.nashorn.internal", Java),
+    (b"<dynamic-proxy", Java),
+    (b"<java.util.priorityqueue", Java),
+    (b"javax.naming.ldap", Java),
+    (b"ysoserial", Java),
+    (b"templatesimpl", Java),
+    (b"c3p0", Java),
+    // Classes that a deserialiser of .NET makes.
+    (b"\"$type\":\"system.", DotNet),
+    (b"\"$type\": \"system.", DotNet),
+    (b"objectdataprovider", DotNet),
+    (b"\"__type\":\"system", DotNet),
+    (b"\"$type\":'system", DotNet),
+    (b"typeobject\":", DotNet),
+    (b"windowsidentity", DotNet),
+    (b"cos\nsystem", Pickle),
+    (b"cposix\nsystem", Pickle),
+    (b"c__builtin__\n", Pickle),
+    (b"cbuiltins\n", Pickle),
+    (b"csubprocess\n", Pickle),
+    (b"cnt\nsystem", Pickle),
+    (b"py/reduce", JsonPickle),
+    (b"!!python/", Yaml),
+    (b"!!ruby/", Yaml),
+    (b"!ruby/object", Yaml),
+    (b"!ruby/hash", Yaml),
+    (b"_$$nd_func$$_", Node),
+];
+
+static LIST: [&[u8]; KNOWN.len()] = {
+    let mut words: [&[u8]; KNOWN.len()] = [b""; KNOWN.len()];
+    let mut index = 0;
+    while index < KNOWN.len() {
+        #[expect(clippy::indexing_slicing, reason = "within the lengths, and evaluated when compiled")]
+        {
+            words[index] = KNOWN[index].0;
+        }
+        index += 1;
+    }
+    words
+};
+
+static WORDS: Finder = Finder::new(&LIST);
 
 /// Modules that a pickle should not name.
 static MODULES: Finder = Finder::new(&[
@@ -69,86 +150,90 @@ static CALLS: Finder = Finder::new(&[
     b"spawn",
 ]);
 
-/// Classes that a deserialiser of .NET makes.
-static DOTNET: Finder = Finder::new(&[
-    b"\"$type\":\"system.",
-    b"\"$type\": \"system.",
-    b"objectdataprovider",
-    b"\"__type\":\"system",
-    b"\"$type\":'system",
-    b"typeobject\":",
-    b"windowsidentity",
-]);
-
 /// Judges `view`.
 pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
-    if !hits.spend(view.bytes.len() * 8) {
+    if !hits.spend(view.bytes.len() * 6) {
         return;
     }
-    prototype(view, hits);
+    for (index, start) in WORDS.firsts(view.bytes) {
+        if let Some((word, says)) = KNOWN.get(index) {
+            named(view, word, *says, start, hits);
+        }
+    }
     java(view, hits);
     php(view, hits);
     python(view, hits);
     others(view, hits);
 }
 
-fn prototype(view: &View<'_>, hits: &mut Hits) {
+/// What a word at `start` means.
+fn named(view: &View<'_>, word: &[u8], says: Says, start: usize, hits: &mut Hits) {
     let bytes = view.bytes;
     let name = view.place == Place::Name;
-    if let Some(start) = find(bytes, b"__proto__") {
-        let before = if start == 0 { 0 } else { at(bytes, start - 1) };
-        let after = at(bytes, start + 9);
-        let key = matches!(before, b'[' | b'.' | b'"' | b'\'' | 0 | b'{' | b'&' | b'?' | b',' | b' ')
-            && matches!(after, b']' | b'.' | b'[' | b'"' | b'\'' | 0 | b':' | b'=');
-        // Code names it as a string; a document has it as a name, a path in brackets.
-        let string = matches!(after, b'"' | b'\'')
-            && at(bytes, start.wrapping_sub(2)) != b'['
-            && !matches!(at(bytes, crate::text::skip_space(bytes, start + 10)), b':' | b'=');
-        let score = if name && key {
-            95
-        } else if key
-            && !string
-            && !view.document
-            && (before != b' ' || after == b'[' || after == b'.' || after == b'=')
-            && bytes.len() > 9
-        {
-            82
-        } else {
-            45
-        };
-        hits.add(Class::Prototype, score, "names an object's prototype", start, start + 10);
-    }
-    for path in [
-        &b"constructor.prototype"[..],
-        b"constructor][prototype",
-        b"constructor[prototype",
-        b"constructor\"][",
-    ] {
-        if let Some(start) = find(bytes, path) {
-            hits.add(
-                Class::Prototype,
-                if name {
-                    94
-                } else if view.document {
-                    40
-                } else {
-                    72
-                },
-                "names an object's prototype",
-                start,
-                start + path.len(),
-            );
+    let end = (start + word.len().max(80)).min(bytes.len());
+    let mut add = |class, score, why| hits.add(class, score, why, start, end);
+    match says {
+        Prototype => add(Class::Prototype, proto(view, start), "names an object's prototype"),
+        Path => {
+            let whole = start == 0 || !at(bytes, start - 1).is_ascii_alphanumeric();
+            let score = match () {
+                () if name => 94,
+                () if view.document => 40,
+                () if whole || view.is_short() => 72,
+                () => 60,
+            };
+            // `Foo.constructor.prototype.bar = …` is code.
+            let code = !name && bytes.contains(&b'=') && bytes.contains(&b' ');
+            add(Class::Prototype, if code { 55 } else { score }, "names an object's prototype");
         }
+        Constructor if has(slice(bytes, start, start + 40), b"\"prototype\"") => {
+            add(Class::Prototype, 88, "names an object's prototype");
+        }
+        Accessor if name => add(Class::Prototype, 85, "names what every object has"),
+        Constructor | Accessor => {}
+        // A class that is named in a text is not made.
+        Java if !word.starts_with(b"@") && !word.starts_with(b"!!") && view.document => {
+            add(Class::Deserialization, 60, "names a class of Java to be made");
+        }
+        Java => add(Class::Deserialization, 90, "names a class of Java to be made"),
+        DotNet => add(Class::Deserialization, 88, "names a class of .NET to be made"),
+        Pickle => add(Class::Deserialization, 95, "a pickle of Python"),
+        JsonPickle if name || view.is_short() => {
+            add(Class::Deserialization, 85, "a call in JSON, for a reader of pickles");
+        }
+        JsonPickle => {}
+        Yaml => add(Class::Deserialization, 90, "YAML that makes an object"),
+        Node => add(Class::Deserialization, 96, "a function for node-serialize"),
     }
-    if let Some(start) = find(bytes, b"\"constructor\"")
-        && has(slice(bytes, start, start + 40), b"\"prototype\"")
+}
+
+/// How much `__proto__` at `start` is worth.
+fn proto(view: &View<'_>, start: usize) -> u8 {
+    let bytes = view.bytes;
+    let name = view.place == Place::Name;
+    let before = if start == 0 { 0 } else { at(bytes, start - 1) };
+    let after = at(bytes, start + 9);
+    let key = matches!(before, b'[' | b'.' | b'/' | b'"' | b'\'' | 0 | b'{' | b'&' | b'?' | b',' | b' ')
+        && matches!(after, b']' | b'.' | b'/' | b'[' | b'"' | b'\'' | 0 | b':' | b'=');
+    // `__pro__proto__to__`: what is left when it is taken out once.
+    let twice = name && starts(from(bytes, start + 9), b"to__") && slice(bytes, 0, start).ends_with(b"__pro");
+    // Code names it as a string; a document has it as a name, a path in brackets.
+    let string = matches!(after, b'"' | b'\'')
+        && at(bytes, start.wrapping_sub(2)) != b'['
+        && !matches!(at(bytes, crate::text::skip_space(bytes, start + 10)), b':' | b'=');
+    if name && (key || twice) {
+        95
+    } else if bytes.len() == 9 {
+        // A path of one step, for those who set what paths lead to.
+        74
+    } else if key
+        && !string
+        && !view.document
+        && (before != b' ' || after == b'[' || after == b'.' || after == b'=')
     {
-        hits.add(Class::Prototype, 88, "names an object's prototype", start, start + 40);
-    }
-    for known in [&b"__definegetter__"[..], b"__definesetter__", b"__lookupgetter__"] {
-        if name && has(bytes, known) {
-            hits.add(Class::Prototype, 85, "names what every object has", 0, bytes.len());
-        }
+        82
+    } else {
+        45
     }
 }
 
@@ -169,9 +254,6 @@ fn java(view: &View<'_>, hits: &mut Hits) {
             start,
             (start + 80).min(bytes.len()),
         );
-    }
-    if JAVA.any(bytes) {
-        hits.add(Class::Deserialization, 90, "names a class of Java to be made", 0, bytes.len().min(80));
     }
 }
 
@@ -213,7 +295,7 @@ fn php(view: &View<'_>, hits: &mut Hits) {
     }
 }
 
-/// Pickles that call something; YAML that makes objects.
+/// Pickles that call something.
 fn python(view: &View<'_>, hits: &mut Hits) {
     let bytes = view.bytes;
     let binary = at(bytes, 0) == 0x80 && matches!(at(bytes, 1), 1..=5);
@@ -228,29 +310,12 @@ fn python(view: &View<'_>, hits: &mut Hits) {
         };
         hits.add(Class::Deserialization, score, "a pickle of Python", 0, bytes.len().min(80));
     }
-    let text = [
-        &b"cos\nsystem"[..],
-        b"cposix\nsystem",
-        b"c__builtin__\n",
-        b"cbuiltins\n",
-        b"csubprocess\n",
-        b"cnt\nsystem",
-    ];
-    if has_any(bytes, &text) {
-        hits.add(Class::Deserialization, 95, "a pickle of Python", 0, bytes.len().min(80));
-    }
-    if has_any(bytes, &[b"!!python/", b"!!ruby/", b"!ruby/object", b"!ruby/hash"]) {
-        hits.add(Class::Deserialization, 90, "YAML that makes an object", 0, bytes.len().min(80));
-    }
 }
 
 fn others(view: &View<'_>, hits: &mut Hits) {
     let bytes = view.bytes;
     if bytes.starts_with(b"AAEAAAD/////") || bytes.starts_with(&[0, 1, 0, 0, 0, 0xff, 0xff, 0xff, 0xff]) {
         hits.add(Class::Deserialization, 92, "a serialised object of .NET", 0, bytes.len().min(80));
-    }
-    if DOTNET.any(bytes) {
-        hits.add(Class::Deserialization, 88, "names a class of .NET to be made", 0, bytes.len().min(80));
     }
     if bytes.starts_with(&[4, 8])
         && matches!(at(bytes, 2), b'o' | b'c' | b'[' | b'{' | b'e' | b'U')
@@ -263,8 +328,5 @@ fn others(view: &View<'_>, hits: &mut Hits) {
             0,
             bytes.len().min(80),
         );
-    }
-    if has(bytes, b"_$$nd_func$$_") {
-        hits.add(Class::Deserialization, 96, "a function for node-serialize", 0, bytes.len().min(80));
     }
 }

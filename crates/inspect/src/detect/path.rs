@@ -6,7 +6,7 @@ use crate::class::Class;
 use crate::detect::View;
 use crate::finder::Finder;
 use crate::place::Place;
-use crate::text::{at, from, has, has_any, is_space, is_word, slice, starts, trim};
+use crate::text::{at, find, from, has, has_any, is_space, is_word, slice, starts, trim};
 use crate::verdict::Hits;
 
 /// What attackers read: without separators, since those come in many spellings.
@@ -205,7 +205,10 @@ fn climbs(view: &View<'_>, clean: &[u8], whole: bool, hits: &mut Hits) {
     {
         add(72, why);
     }
-    if view.document || !whole && (ups < 4 || is_import(clean, at_first)) {
+    if view.document
+        || !whole && (ups < 4 || is_import(clean, at_first))
+        || ups < 4 && is_link(clean, at_first)
+    {
         if ups > 2 && !view.document {
             add(60, "climbs out of its folder");
         }
@@ -259,6 +262,15 @@ fn odd_start(bytes: &[u8], place: Place) -> Option<&'static str> {
     }
 }
 
+/// Whether the path at `start` is where a link of Markdown leads, or what a call of `require` loads.
+fn is_link(clean: &[u8], start: usize) -> bool {
+    let before = slice(clean, 0, start + crate::text::find(from(clean, start), b"..").unwrap_or(0));
+    before.ends_with(b"[")
+        || before.ends_with(b"](")
+        || before.ends_with(b"require('")
+        || before.ends_with(b"require(\"")
+}
+
 /// Whether the path at `start` is what a line of code imports: `from '../../../x'`, `require("../../..")`.
 fn is_import(clean: &[u8], start: usize) -> bool {
     let dots = crate::text::find(from(clean, start), b"..").unwrap_or(0);
@@ -279,6 +291,7 @@ fn names(view: &View<'_>, clean: &[u8], whole: bool, hits: &mut Hits) {
     let trimmed = trim(clean);
     let absolute = trimmed.starts_with(b"/")
         || trimmed.starts_with(b"file:")
+        || trimmed.starts_with(b"~/")
         || at(trimmed, 1) == b':' && at(trimmed, 0).is_ascii_alphabetic();
     // Doubled separators are all that squeezing takes out.
     let squeezed = if has(trimmed, b"//") || has(trimmed, b"/./") {
@@ -288,6 +301,13 @@ fn names(view: &View<'_>, clean: &[u8], whole: bool, hits: &mut Hits) {
     };
     let hit = TARGETS.first(&squeezed);
     let mut add = |score: u8, why| hits.add(Class::Path, score, why, 0, view.bytes.len());
+    // `.git`, `.env`: as a step of a path, or as the whole of one.
+    let step = trimmed.strip_prefix(b"/").unwrap_or(trimmed);
+    if [&b".git"[..], b".svn", b".hg", b".env", b".htpasswd", b".htaccess", b".aws", b".ssh"].contains(&step)
+        && (view.place == Place::Path || step.len() < trimmed.len())
+    {
+        return add(75, "a file that a server keeps to itself");
+    }
     if whole && SQUASHED.any(trimmed) {
         return add(78, "a file of the system, its separators gone");
     }
@@ -339,8 +359,13 @@ fn names(view: &View<'_>, clean: &[u8], whole: bool, hits: &mut Hits) {
         {
             let last = squeezed.ends_with(b"/etc/passwd") || squeezed.ends_with(b"/etc/shadow");
             if !view.document {
+                // "what is /etc/passwd" is a question.
+                let lead = slice(view.bytes, 0, find(view.bytes, b"etc").unwrap_or(0));
+                let asked = !whole
+                    && lead.iter().filter(|&&b| is_space(b)).count() > 1
+                    && lead.iter().all(|&b| b.is_ascii_alphabetic() || is_space(b) || b == b'/');
                 add(
-                    if view.is_short() && (last || whole) { 72 } else { 55 },
+                    if view.is_short() && (last || whole) && !asked { 72 } else { 55 },
                     "mentions a file of the system",
                 );
             }

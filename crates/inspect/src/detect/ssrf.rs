@@ -6,11 +6,11 @@ use crate::class::Class;
 use crate::detect::View;
 use crate::finder::Finder;
 use crate::place::Place;
-use crate::text::{at, find, from, is_space, skip_while, slice, starts, trim};
+use crate::text::{at, find, from, is_space, is_word, skip_while, slice, starts, trim};
 use crate::verdict::Hits;
 
 /// Schemes that no web address has.
-const SCHEMES: [(&[u8], u8); 13] = [
+const SCHEMES: [(&[u8], u8); 15] = [
     (b"gopher://", 92),
     (b"dict://", 88),
     (b"ldap://", 74),
@@ -24,6 +24,8 @@ const SCHEMES: [(&[u8], u8); 13] = [
     (b"ogg://", 60),
     (b"ssh2.", 60),
     (b"local_file:", 84),
+    (b"unix:/", 80),
+    (b"http+unix:", 86),
 ];
 
 /// Names that answer with an address inside.
@@ -40,6 +42,9 @@ static NAMES: Finder = Finder::new(&[
     b"burpcollaborator",
     b".oastify.com",
     b"interact.sh",
+    b"kubernetes.default",
+    b".svc.cluster.local",
+    b".service.consul",
 ]);
 
 /// Judges `view`.
@@ -56,6 +61,21 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
             hits.add(Class::Ssrf, worth, "a URL of a scheme that reaches inside", 0, bytes.len().min(80));
         }
     }
+    // `//127.0.0.1/x`: the page's own scheme.
+    if let Some(rest) = bytes.strip_prefix(b"//") {
+        let authority = slice(
+            rest,
+            0,
+            skip_while(rest, 0, |b| is_word(b) || matches!(b, b'.' | b':' | b'-' | b'[' | b']')),
+        );
+        if !bytes.iter().any(|&b| is_space(b))
+            && authority.contains(&b'.')
+            && let Some((score, why)) = judge(authority, authority)
+        {
+            hits.add(Class::Ssrf, score, why, 0, bytes.len().min(80));
+        }
+    }
+    let spaced = bytes.iter().take(2048).any(|&b| is_space(b));
     let mut index = 0;
     let mut seen = 0;
     while let Some(found) = find(from(bytes, index), b"://") {
@@ -66,17 +86,30 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
         let http = scheme.eq_ignore_ascii_case(b"https")
             || from(scheme, scheme.len().saturating_sub(4)).eq_ignore_ascii_case(b"http");
         let end = skip_while(bytes, start, |b| {
-            !matches!(b, b'/' | b'?' | b'#' | b'\\' | b'"' | b'\'' | b'<' | b'>') && !is_space(b)
+            !matches!(b, b'/' | b'?' | b'#' | b'\\' | b'"' | b'\'' | b'<' | b'>' | 0) && !is_space(b)
         })
         .min(start + 300);
+        // `http://inside\@outside`, `http://outside#@inside`: two readers, two hosts.
+        let split = matches!(at(bytes, end), b'\\' | b'#' | 0) && at(bytes, end + 1) == b'@' && http;
+        let behind =
+            slice(bytes, end + 2, skip_while(bytes, end + 2, |b| is_word(b) || matches!(b, b'.' | b'-')));
         let authority = slice(bytes, start, end);
         if !hits.spend(authority.len() * 4 + 80) {
             return;
         }
         let host = authority.iter().rposition(|&b| b == b'@').map_or(authority, |at| from(authority, at + 1));
-        let whole = seen == 1 && start < 12;
+        let whole = seen == 1 && start < 12 && !spaced;
+        if split && (judge(host, authority).is_some() || judge(behind, behind).is_some()) {
+            hits.add(Class::Ssrf, 84, "two hosts, one of them inside", start, end);
+        }
+        // In a sentence it is told about, not gone to.
+        let told = !whole && slice(bytes, 0, start).iter().filter(|&&b| b == b' ').count() > 3;
         if let Some((score, why)) = judge(host, authority) {
-            let score = if whole { score } else { score.saturating_sub(12) };
+            let score = match (whole, told) {
+                (true, _) => score,
+                (false, false) => score.saturating_sub(12),
+                (false, true) => score.saturating_sub(25),
+            };
             hits.add(Class::Ssrf, if http { score } else { score.max(60) }, why, start, end);
         }
         if NAMES.any(authority) {
@@ -85,14 +118,20 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
     }
 }
 
+/// How telling an address of a private network is, written as anybody writes it.
+const INSIDE: u8 = 72;
+
 /// What is wrong with where `host` leads.
 fn judge(host: &[u8], authority: &[u8]) -> Option<(u8, &'static str)> {
-    let lower = host.to_ascii_lowercase();
+    let lower = plain(host);
     let name = match lower.first() {
         Some(b'[') => slice(&lower, 1, lower.iter().position(|&b| b == b']').unwrap_or(lower.len())),
         _ => slice(&lower, 0, lower.iter().position(|&b| b == b':').unwrap_or(lower.len())),
     };
     let hidden = host.len() < authority.len();
+    if name == b"metadata" {
+        return Some((80, "a name that leads inside"));
+    }
     let (address, odd) = address(name)?;
     let address = match address {
         IpAddr::V6(v6) => v6.to_ipv4_mapped().or_else(|| embedded(v6)).map_or(IpAddr::V6(v6), IpAddr::V4),
@@ -118,7 +157,7 @@ fn judge(host: &[u8], authority: &[u8]) -> Option<(u8, &'static str)> {
         }
         IpAddr::V4(v4) if v4.is_link_local() || v4.is_unspecified() => Some((80, "an address inside")),
         IpAddr::V4(v4) if v4.is_loopback() || v4.is_private() => {
-            Some((if hidden { 76 } else { 60 }, "an address inside"))
+            Some((if hidden { 76 } else { INSIDE }, "an address inside"))
         }
         IpAddr::V6(v6) if v6.is_loopback() || v6.is_unspecified() => Some((76, "an address inside")),
         IpAddr::V6(v6)
@@ -132,6 +171,25 @@ fn judge(host: &[u8], authority: &[u8]) -> Option<(u8, &'static str)> {
         _ if odd => Some((60, "an address that is written to look like none")),
         _ => None,
     }
+}
+
+/// `host` in lower case, with the dots and digits of other alphabets as resolvers read them (UTS #46).
+fn plain(host: &[u8]) -> Vec<u8> {
+    if host.is_ascii() {
+        return host.to_ascii_lowercase();
+    }
+    let mut out = Vec::with_capacity(host.len());
+    for character in String::from_utf8_lossy(host).chars() {
+        match character {
+            '\u{3002}' | '\u{ff0e}' | '\u{ff61}' => out.push(b'.'),
+            '\u{2460}'..='\u{2468}' => out.push(b'1' + (character as u32 - 0x2460) as u8),
+            '\u{24ea}' => out.push(b'0'),
+            '\u{ff10}'..='\u{ff19}' => out.push(b'0' + (character as u32 - 0xff10) as u8),
+            '\u{24d0}'..='\u{24e9}' => out.push(b'a' + (character as u32 - 0x24d0) as u8),
+            _ => out.extend_from_slice(character.to_lowercase().to_string().as_bytes()),
+        }
+    }
+    out
 }
 
 /// NAT64, 6to4 and IPv4-compatible addresses.

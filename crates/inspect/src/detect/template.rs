@@ -62,6 +62,12 @@ static REACHES: Finder = Finder::new(&[
     b"config.",
     b"config}",
     b"config|",
+    b"config[",
+    b"system.console",
+    b"system.io",
+    b"system.diagnostics",
+    b"get_admin_log",
+    b"messages.storages",
     b"settings.",
     b"request.application",
     b"request[",
@@ -131,6 +137,7 @@ static REACHES: Finder = Finder::new(&[
     b"header[",
     b"cookie[",
     b"env[",
+    b"env.",
     b"read('",
 ]);
 
@@ -203,7 +210,11 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
         let strong = has_any(
             head,
             &[b"#set($", b"#set ($", b"?new()", b"{php}", b"debug", b"__${", b".class", b"execute"],
-        );
+        ) || view.is_short()
+            && [&b"#foreach($"[..], b"#parse(\"", b"#include(\"", b"#parse('", b"#include('"]
+                .iter()
+                .any(|start| head.starts_with(start))
+            || view.is_short() && head.starts_with(b"<#assign ") && head.contains(&b'=');
         hits.add(
             Class::Template,
             if strong { 80 } else { 60 },
@@ -237,7 +248,45 @@ fn expression(open: &[u8], inner: &[u8], closed: bool, view: &View<'_>) -> Optio
     let ruby_or_jsp = open == b"<%";
     let text = text.strip_prefix(b"=").unwrap_or(text);
     let text = trim(text);
-    let text = text.strip_prefix(b"print ").filter(|_| open == b"{%").map_or(text, trim);
+    let printed = text.strip_prefix(b"print ").or_else(|| text.strip_prefix(b"print"));
+    let text = printed.filter(|_| open == b"{%").map_or(text, trim);
+    if closed && open == b"{{" && (text == b"config" || text == b"self") {
+        return Some((75, "reaches beyond what a template was given"));
+    }
+    if open == b"{%" && text == b"debug" {
+        return Some((78, "a block of a template engine that shows everything"));
+    }
+    // `{% include '/etc/x' %}`.
+    let included = text.strip_prefix(b"include").or_else(|| text.strip_prefix(b"source"));
+    if open == b"{%"
+        && let Some(path) = included.map(trim)
+        && (has(slice(path, 0, 2), b"/") || has(path, b"../"))
+    {
+        return Some((76, "a block of a template engine that reads a file"));
+    }
+    // FreeMarker's own variables: `.data_model`, `.globals`.
+    if [&b".data_model"[..], b".globals", b".vars", b".main", b".namespace", b".current_template"]
+        .iter()
+        .any(|own| has(slice(text, 0, own.len()), own))
+        && matches!(open, b"${" | b"[=" | b"#{")
+    {
+        return Some((80, "reaches beyond what a template was given"));
+    }
+    // `{{'a'.toUpperCase()}}`, `{{#with "s" as |x|}}`.
+    if closed
+        && open == b"{{"
+        && matches!(at(text, 0), b'\'' | b'"')
+        && text.windows(2).any(|pair| at(pair, 0) == b'.' && at(pair, 1).is_ascii_alphabetic())
+        && text.contains(&b'(')
+    {
+        return Some((72, "a call in a template's delimiters"));
+    }
+    if open == b"{{" && has(slice(text, 0, 24), b"#with \"") && has(text, b" as |") {
+        return Some((74, "a call in a template's delimiters"));
+    }
+    if open == b"{{" && has(slice(text, 0, 8), b"call .") && closed {
+        return Some((74, "a call in a template's delimiters"));
+    }
     // Ruby's commands: "`id`", `%x|id|`.
     let command = text.starts_with(b"%x") && !is_word(at(text, 2)) && text.len() > 4
         || text.starts_with(b"`") && text.ends_with(b"`") && text.len() > 2 && open != b"{{";
@@ -313,10 +362,21 @@ fn expression(open: &[u8], inner: &[u8], closed: bool, view: &View<'_>) -> Optio
                 b"freemarker",
                 b"exec(",
                 b"eval(",
+                b"import os",
+                b"get_admin_log",
+                b"system.",
             ]
             .iter()
             .any(|known| reach.starts_with(known));
         // `${process.env.HOME}`, `${config.name}` and `${os.name}` are ordinary in code.
+        // What pages of Java are given by their server.
+        let scope = closed
+            && matches!(open, b"${" | b"#{")
+            && [&b"sessionscope"[..], b"requestscope", b"applicationscope", b"pagecontext", b"facescontext"]
+                .contains(&reach);
+        if scope || open == b"{$" && reach == b"smarty." {
+            return Some((75, "reaches beyond what a template was given"));
+        }
         let script = matches!(open, b"${" | b"{$" | b"[[" | b"@(" | b"{=" | b"[=" | b"{@");
         return Some(match (strong, call, script) {
             (true, true, _) => (94, "reaches beyond what a template was given"),

@@ -4,8 +4,24 @@
 use std::borrow::Cow;
 
 use super::{Leaf, Malformed, Name, Visit};
+use crate::finder::Finder;
 use crate::place::Place;
 use crate::text::{at, find, from, is_space, skip_space, skip_while, slice, starts, trim};
+
+/// What makes a document one to be judged by its tags as well.
+static TELLING: Finder = Finder::new(&[
+    b"java.beans",
+    b"xi:include",
+    b"xinclude",
+    b"<java.util.",
+    b"<javax.",
+    b"<jdk.",
+    b"<com.sun.",
+    b"<sun.",
+    b"<dynamic-proxy",
+    b"<objectdataprovider",
+    b"<xsl:",
+]);
 
 /// Calls `visit` for each text, attribute, CDATA section and declaration of `bytes`.
 pub(super) fn leaves(bytes: &[u8], visit: Visit<'_>) -> Result<(), Malformed> {
@@ -14,10 +30,7 @@ pub(super) fn leaves(bytes: &[u8], visit: Visit<'_>) -> Result<(), Malformed> {
     let mut depth = 0_usize;
     // Some detectors want the tag (`<java class="java.beans.XMLDecoder">`): the head is judged once, whole.
     let head = slice(bytes, 0, bytes.len().min(2048));
-    if (find(head, b"java.beans").is_some()
-        || find(head, b"xi:include").is_some()
-        || find(head, b"xinclude").is_some()
-        || find(bytes, b"java.lang.processbuilder").is_some())
+    if (TELLING.any(head) || find(bytes, b"java.lang.processbuilder").is_some())
         && visit(Leaf {
             place: Place::Body,
             name: Name::Plain(b"xml"),

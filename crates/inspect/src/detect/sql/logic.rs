@@ -74,7 +74,10 @@ impl Reading<'_> {
                     after += 1;
                 }
                 let total = self.ends(behind)
-                    || matches!(self.word(after), Some(Word::Logic | Word::Order | Word::Limit | Word::Union));
+                    || matches!(
+                        self.word(after),
+                        Some(Word::Logic | Word::Order | Word::Limit | Word::Union)
+                    );
                 let number = self.lead(index) == Lead::Number && self.is_hidden_end();
                 let plain = matches!(self.lead(index), Lead::Broken | Lead::Escaped) || self.mended;
                 // `kids' and "Disney:`: a string in the middle of a text, and no comparison.

@@ -49,6 +49,14 @@ impl Reading<'_> {
         if self.is(index + 1, Kind::Left) && self.is(self.behind(index + 1), Kind::Dot) {
             return -20;
         }
+        // `select(*)` asks no table.
+        if self.is(index + 1, Kind::Left)
+            && self.text(index + 2) == b"*"
+            && self.is(index + 3, Kind::Right)
+            && self.ends(index + 4)
+        {
+            return -20;
+        }
         let mut score = -10;
         let mut names = 0;
         let (mut comma, mut from, mut prose) = (false, false, false);

@@ -117,8 +117,10 @@ impl Reading<'_> {
                         || self.word(index + 1) == Some(Word::Name)
                             && matches!(self.kind(index + 2), Some(Kind::Text | Kind::Open | Kind::Comment))
                 } else if is("call") {
+                    // "call last() on it" is a sentence.
                     matches!(self.word(index + 1), Some(Word::Name | Word::Weapon))
                         && self.is(index + 2, Kind::Left)
+                        && self.ends(self.behind(index + 2))
                 } else if is("copy") {
                     (1..8).any(|i| self.word(index + i) == Some(Word::From) || self.reads(index + i, "to"))
                         && (2..12).any(|i| self.is(index + i, Kind::Text))
@@ -155,6 +157,13 @@ impl Reading<'_> {
                 if self.is(index + 1, Kind::Left)
                     && self.is(index + 2, Kind::Number)
                     && matches!(self.word(index + 3), Some(Word::Name | Word::Prose)) =>
+            {
+                -1
+            }
+            // "sleep(5) hours a night".
+            Word::Weapon
+                if self.is(index + 1, Kind::Left)
+                    && matches!(self.word(self.behind(index + 1)), Some(Word::Name | Word::Prose)) =>
             {
                 -1
             }
