@@ -246,8 +246,8 @@ impl<'a> Reading<'a> {
         // Nor where comments stand between all its words, or a statement behind a short value.
         let torn = self.comments > 8 && self.prose < 3
             || self.broken && self.is(1, Kind::Semicolon) && self.lead_words() < 3;
-        let text =
-            self.whole.document && !torn && !self.is_script() && !(self.broken && self.is_hidden_end());
+        let statement = torn || self.is_script() || self.broken && self.is_hidden_end();
+        let text = self.whole.document && !statement;
         let code = self.context == Context::Quoted(b'`') && self.opens_quotation();
         let discount = if text { 30 } else { 0 }
             + if code { 25 } else { 0 }
