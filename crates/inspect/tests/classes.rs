@@ -30,6 +30,7 @@ struct Case<'a> {
     value: &'a str,
 }
 
+#[expect(clippy::panic, reason = "a line that cannot be read ends the test")]
 fn cases(text: &str) -> impl Iterator<Item = Case<'_>> {
     text.lines().filter(|line| !line.starts_with('#')).map(|line| {
         let [sign, place, value] = line.splitn(3, ' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
@@ -72,6 +73,7 @@ fn request(target: &[u8], content_type: &str, body: &[u8]) -> Option<&'static st
     })
 }
 
+#[expect(clippy::panic, reason = "a place that is none ends the test")]
 fn judge(place: &str, value: &str) -> Option<&'static str> {
     let at =
         |place| inspect(&bytes(value), place).filter(Verdict::is_attack).map(|verdict| verdict.class.name());
@@ -121,7 +123,7 @@ fn percent(value: &[u8]) -> String {
         if byte.is_ascii_alphanumeric() {
             out.push(byte as char);
         } else {
-            write!(out, "%{byte:02X}").unwrap();
+            out.push_str(&format!("%{byte:02X}"));
         }
         out
     })
