@@ -10,7 +10,7 @@
 const FLOOR: u64 = 12_000;
 
 /// Steps for each byte.
-const PER_BYTE: u64 = 200;
+const PER_BYTE: u64 = 175;
 
 /// Steps that may still be taken for a value, or for all the values of a request.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +44,12 @@ impl Budget {
             }
         }
         !self.out
+    }
+
+    /// Notes that something is not looked at, whatever is left.
+    pub(crate) fn exhaust(&mut self) {
+        self.left = 0;
+        self.out = true;
     }
 
     /// Whether something could not be looked at.

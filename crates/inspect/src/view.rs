@@ -77,7 +77,7 @@ impl Search {
         let mut undone = undone.to_vec();
         let (mut current, mut kinds) = (Cow::Borrowed(value), kinds);
         let mut unseen = ALL_UNSEEN;
-        for _ in 0..LAYERS {
+        for layer in 0..LAYERS {
             // Of a document of JSON its strings are undone, each by itself.
             if self.json(&current, place, kinds, &undone) {
                 break;
@@ -86,15 +86,30 @@ impl Search {
             if self.ended() {
                 return;
             }
-            if current.len() > LONG && is_document(&current) {
-                return self.pieces(&current, place, &undone);
+            if is_document(&current) {
+                self.sentences(&current, place, &undone);
+                if self.ended() {
+                    return;
+                }
+                if current.len() > LONG {
+                    return self.pieces(&current, place, &undone);
+                }
             }
             if !self.budget.spend(current.len() * OTHERS) {
                 return;
             }
             others(&current, kinds, |decoding, bytes| self.wait(bytes, decoding, &undone));
             let undoable = kinds.0 & UNDOABLE;
-            if undone.len() >= LAYERS || undoable == 0 {
+            if undoable == 0 {
+                break;
+            }
+            if undone.len() >= LAYERS || layer + 1 == LAYERS {
+                // What is still encoded is not known: nobody encodes that often.
+                if kinds.has(Bytes::PERCENT)
+                    && plainer(&current, Bytes(Bytes::PERCENT), &mut undone).is_some()
+                {
+                    self.budget.exhaust();
+                }
                 break;
             }
             if !self.budget.spend(current.len() * PLAINER * undoable.count_ones() as usize) {
@@ -108,6 +123,48 @@ impl Search {
             current = Cow::Owned(next);
         }
         self.waiting(waiting, place);
+    }
+
+    /// Judges the sentences and lines of a long text, each as a value of its own: what is put into a text is no text.
+    fn sentences(&mut self, text: &[u8], place: Place, undone: &[Decoding]) {
+        if !self.budget.spend(text.len()) || is_technical(text) {
+            return;
+        }
+        let mut start = 0;
+        while start < text.len() {
+            let end = sentence_end(text, start);
+            let sentence = slice(text, start, end).trim_ascii();
+            start = end;
+            if sentence.len() < 6 {
+                continue;
+            }
+            let kinds = Bytes::of(sentence);
+            if !self.budget.spend(sentence.len() * 3 + 16) {
+                return;
+            }
+            let marks = screen(sentence, kinds);
+            if marks.is_empty() {
+                continue;
+            }
+            let view = View { bytes: sentence, place, marks, document: false };
+            let mut hits = Hits { best: None, passed: self.passed, budget: self.budget };
+            detect::judge(&view, &mut { ALL_UNSEEN }, &mut hits);
+            self.budget = hits.budget;
+            let Some(hit) = hits.best else { continue };
+            if hit.score < SENTENCE || self.best.as_ref().is_some_and(|best| best.score >= hit.score) {
+                continue;
+            }
+            self.best = Some(Verdict {
+                class: hit.class,
+                score: hit.score,
+                why: hit.why,
+                evidence: excerpt(sentence, hit.start, hit.end),
+                undone: undone.to_vec(),
+            });
+            if self.ended() {
+                return;
+            }
+        }
     }
 
     /// Undoes what hides in a long text, piece by piece: what is encoded in one paragraph is no reason to read all others
@@ -155,7 +212,11 @@ impl Search {
     /// Notes a form that is to be judged, unless it is known.
     fn wait(&mut self, bytes: Vec<u8>, decoding: Decoding, undone: &[Decoding]) {
         let known = self.forms.iter().any(|form| form.bytes == bytes);
-        if bytes.len() > self.room || bytes.is_empty() || undone.len() >= LAYERS || known {
+        if bytes.is_empty() || undone.len() >= LAYERS || known {
+            return;
+        }
+        if bytes.len() > self.room {
+            self.budget.exhaust();
             return;
         }
         self.room -= bytes.len();
@@ -226,8 +287,51 @@ impl Search {
     }
 }
 
+/// Whether `text` has code, tables or markup in more than one of its sentences or lines: about such things people write,
+/// and one by one they look like what attacks.
+fn is_technical(text: &[u8]) -> bool {
+    let (mut start, mut technical, mut largest) = (0, 0, 0);
+    while start < text.len() {
+        let end = sentence_end(text, start);
+        let sentence = slice(text, start, end);
+        let signs = sentence.iter().filter(|byte| CODE.contains(byte)).count();
+        let indented = sentence.starts_with(b"    ") || sentence.starts_with(b"\t");
+        if signs * 33 > sentence.len() || indented {
+            technical += sentence.len();
+            largest = largest.max(sentence.len());
+        }
+        start = end;
+    }
+    (technical - largest) * 100 > (text.len() - largest) * TECHNICAL
+}
+
+/// Where the sentence or line of `text` ends that begins at `start`.
+fn sentence_end(text: &[u8], start: usize) -> usize {
+    let rest = crate::text::from(text, start);
+    let mut last = 0;
+    for (index, &byte) in rest.iter().enumerate() {
+        if matches!(byte, b'\n' | b'\r') && index > 0 {
+            return start + index + 1;
+        }
+        if is_space(byte) && matches!(last, b'.' | b'!' | b'?') {
+            return start + index + 1;
+        }
+        last = byte;
+    }
+    text.len()
+}
+
 /// What a leaf of a document costs beside its bytes.
 const LEAF: usize = 40;
+
+/// From this score on a sentence in a long text is taken for an attack: more than of a whole value is asked.
+const SENTENCE: u8 = 80;
+
+/// Signs of code and markup.
+const CODE: &[u8] = b"{}`=;<>$|\\[]_#*/@~";
+
+/// As many of a hundred bytes may be code, in a text whose sentences are judged one by one.
+const TECHNICAL: usize = 15;
 
 /// A text of so many bytes is undone in pieces, of so many each, that overlap by so many.
 const LONG: usize = 2048;

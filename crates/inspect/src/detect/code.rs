@@ -11,7 +11,7 @@ const RUNS: &str = "runs a command";
 const OPENS: &str = "opens a block of server code";
 const REACHES: &str = "reaches the runtime of the server";
 
-/// Pieces that say enough by themselves.
+/// Pieces that say enough by themselves, and behind them functions that run what they are given.
 static PIECES: Finder = Finder::new(&[
     b"<?php",
     b"<?=",
@@ -84,6 +84,37 @@ static PIECES: Finder = Finder::new(&[
     b"data:text/plain;base64,pd",
     b"compress.zlib://",
     b"convert.base64-encode",
+    // Functions.
+    b"system(",
+    b"exec(",
+    b"popen(",
+    b"assert(",
+    b"eval(",
+    b"require(",
+    b"print(",
+    b"echo ",
+    b"create_function(",
+    b"preg_replace(",
+    b"include(",
+    b"include ",
+    b"readfile(",
+    b"die(",
+    b"spawn(",
+    b"execsync(",
+    b"readfilesync(",
+    b"response.write(",
+    b"server.createobject(",
+    b"createobject(",
+    b"load_file",
+    b"ini_set(",
+    b"md5(",
+    b"var_dump(",
+    b"chr(",
+    b"print_r(",
+    b"file(",
+    b"putenv(",
+    b"dl(",
+    b"fopen(",
 ]);
 
 /// How sure each piece is, whether it must begin a word, and what it does.
@@ -186,10 +217,11 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
         0
     };
     // The screen found at least one of them; which one is looked up once.
-    if !hits.spend(bytes.len() * 5) {
+    if !hits.spend(bytes.len() * 5 + 512) {
         return;
     }
-    for (index, start) in PIECES.firsts(bytes) {
+    let found = PIECES.firsts(bytes);
+    for &(index, start) in &found {
         let (Some(piece), Some(&(worth, apart, why))) = (PIECES.word(index), MEANINGS.get(index)) else {
             continue;
         };
@@ -211,7 +243,7 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
         let score = worth.saturating_sub(discount).saturating_sub(if sentence || named { 25 } else { 0 });
         hits.add(Class::Code, score, why, start, (start + 60).min(bytes.len()));
     }
-    calls(view, discount, hits);
+    calls(view, &found, discount, hits);
     let head = trim(bytes);
     // The short tag of PHP, and a statement behind it.
     if let Some(rest) = head.strip_prefix(b"<?")
@@ -234,40 +266,6 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
     }
 }
 
-/// Functions that run what they are given.
-static CALLS: Finder = Finder::new(&[
-    b"system(",
-    b"exec(",
-    b"popen(",
-    b"assert(",
-    b"eval(",
-    b"require(",
-    b"print(",
-    b"echo ",
-    b"create_function(",
-    b"preg_replace(",
-    b"include(",
-    b"include ",
-    b"readfile(",
-    b"die(",
-    b"spawn(",
-    b"execsync(",
-    b"readfilesync(",
-    b"response.write(",
-    b"server.createobject(",
-    b"createobject(",
-    b"load_file",
-    b"ini_set(",
-    b"md5(",
-    b"var_dump(",
-    b"chr(",
-    b"print_r(",
-    b"file(",
-    b"putenv(",
-    b"dl(",
-    b"fopen(",
-]);
-
 /// What such a function is given.
 static SHELL: Finder = Finder::new(&[
     b"/etc/", b"'id'", b"\"id\"", b"`id`", b"whoami", b"cat ", b"ls ", b"'ls'", b"\"ls\"", b"uname", b"ping",
@@ -282,10 +280,11 @@ const WORTHS: [u8; 30] = [
 ];
 
 /// `system('id')`, `eval($x)`, `assert(…)`, `exec("…")`: what a sentence does not call.
-fn calls(view: &View<'_>, discount: u8, hits: &mut Hits) {
+fn calls(view: &View<'_>, found: &[(usize, usize)], discount: u8, hits: &mut Hits) {
     let bytes = view.bytes;
-    for (index, start) in CALLS.firsts(bytes) {
-        let (Some(name), Some(&worth)) = (CALLS.word(index), WORTHS.get(index)) else { continue };
+    for &(index, start) in found {
+        let worth = index.checked_sub(MEANINGS.len()).and_then(|call| WORTHS.get(call));
+        let (Some(name), Some(&worth)) = (PIECES.word(index), worth) else { continue };
         if !hits.spend(220) {
             return;
         }

@@ -6,7 +6,7 @@ use crate::text::{at, from, has, slice, starts};
 use crate::verdict::Hits;
 
 /// Longest expression that is read.
-const MOST: usize = 512;
+const MOST: usize = 1024;
 
 /// Judges `view`.
 pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
@@ -15,10 +15,10 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
     while let Some(found) = from(bytes, index).windows(2).position(|pair| pair == b"${") {
         let start = index + found;
         let expression = slice(bytes, start, start + MOST);
-        if !hits.spend(found + expression.len() * 3 + 64) {
+        let (plain, nested, read) = resolve(expression);
+        if !hits.spend(found + read * 4 + plain.len() + 64) {
             return;
         }
-        let (plain, nested) = resolve(expression);
         if has(&plain, b"jndi:") {
             hits.add(
                 Class::Jndi,
@@ -82,8 +82,8 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
 }
 
 /// `bytes` with `${lower:j}`, `${::-j}`, `${env:x:-j}` and the like replaced by what they give; and whether there
-/// were any.
-fn resolve(bytes: &[u8]) -> (Vec<u8>, bool) {
+/// were any, and how much was read.
+fn resolve(bytes: &[u8]) -> (Vec<u8>, bool, usize) {
     let mut out: Vec<u8> = Vec::with_capacity(bytes.len());
     let mut open: Vec<usize> = Vec::new();
     let (mut nested, mut hidden) = (false, false);
@@ -124,5 +124,5 @@ fn resolve(bytes: &[u8]) -> (Vec<u8>, bool) {
         }
         index += 1;
     }
-    (out, nested)
+    (out, nested, index)
 }

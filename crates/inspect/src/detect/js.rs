@@ -40,7 +40,7 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
     let hidden_tail = tail.ends_with(b"//")
         || tail.ends_with(b"<!--")
         || has(slice(bytes, bytes.len().saturating_sub(12), bytes.len()), b"//");
-    if !hits.spend(bytes.len() * 2) {
+    if !hits.spend(bytes.len() * 4) {
         return;
     }
     let mut index = 0;
@@ -82,7 +82,7 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
 }
 
 /// Steps for a word, and for one that is known.
-const WORD: usize = 14;
+const WORD: usize = 20;
 const CALL: usize = 320;
 
 /// The last byte before `index` that is no white space.

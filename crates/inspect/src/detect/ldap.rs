@@ -90,7 +90,7 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
     if view.document {
         return;
     }
-    if !hits.spend(bytes.len() * 2) {
+    if !hits.spend(bytes.len() * 3) {
         return;
     }
     // `userPassword:2.5.13.18:=1`: a match by a rule that the client chose (RFC 4515 section 3, `extensible`).

@@ -9,7 +9,7 @@ use crate::verdict::Hits;
 pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
     let bytes = view.bytes;
     let discount = if view.document { 25 } else { 0 };
-    if !hits.spend(bytes.len() * 2) {
+    if !hits.spend(bytes.len() * 3) {
         return;
     }
     let mut index = 0;

@@ -261,11 +261,13 @@ fn java(view: &View<'_>, hits: &mut Hits) {
 fn php(view: &View<'_>, hits: &mut Hits) {
     let bytes = view.bytes;
     let mut index = 0;
-    while let Some(found) =
-        from(bytes, index).windows(2).position(|pair| matches!(pair, b"O:" | b"C:" | b"o:"))
-    {
-        let start = index + found;
-        index = start + 2;
+    while let Some(found) = from(bytes, index).iter().position(|&b| b == b':') {
+        let colon = index + found;
+        index = colon + 1;
+        if colon == 0 || !matches!(at(bytes, colon - 1), b'O' | b'C' | b'o') {
+            continue;
+        }
+        let start = colon - 1;
         if !hits.spend(24) {
             return;
         }

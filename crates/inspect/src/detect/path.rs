@@ -97,7 +97,7 @@ static SQUASHED: Finder = Finder::new(&[
 /// Judges `view`.
 pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
     let bytes = view.bytes;
-    if !hits.spend(bytes.len() * 7 + 64) {
+    if !hits.spend(bytes.len() * 11 + 64) {
         return;
     }
     let clean = separators(bytes);

@@ -78,6 +78,8 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
     let spaced = bytes.iter().take(2048).any(|&b| is_space(b));
     let mut index = 0;
     let mut seen = 0;
+    // How many blanks there are before `counted`.
+    let (mut blanks, mut counted) = (0, 0);
     while let Some(found) = find(from(bytes, index), b"://") {
         let start = index + found + 3;
         index = start;
@@ -103,7 +105,9 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
             hits.add(Class::Ssrf, 84, "two hosts, one of them inside", start, end);
         }
         // In a sentence it is told about, not gone to.
-        let told = !whole && slice(bytes, 0, start).iter().filter(|&&b| b == b' ').count() > 3;
+        blanks += slice(bytes, counted, start).iter().filter(|&&b| b == b' ').count();
+        counted = start;
+        let told = !whole && blanks > 3;
         if let Some((score, why)) = judge(host, authority) {
             let score = match (whole, told) {
                 (true, _) => score,

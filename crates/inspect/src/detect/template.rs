@@ -141,10 +141,15 @@ static REACHES: Finder = Finder::new(&[
     b"read('",
 ]);
 
+/// As much is looked at of an expression, and of what begins as one and does not end.
+const LONGEST: usize = 4096;
+const UNCLOSED: usize = 240;
+
 /// Judges `view`.
 pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
     let bytes = view.bytes;
     let mut index = 0;
+    let mut closed = [None; DELIMITERS.len()];
     if !hits.spend(bytes.len() * 2 + 128) {
         return;
     }
@@ -153,21 +158,35 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
             index += 1;
             continue;
         }
-        if !hits.spend(16) {
+        if !hits.spend(32) {
             return;
         }
-        let rest = slice(bytes, index, index + 400);
-        let Some((open, close)) =
-            DELIMITERS.iter().take(DELIMITERS.len() - 1).find(|(open, _)| rest.starts_with(open))
+        let rest = from(bytes, index);
+        let known = DELIMITERS.iter().take(DELIMITERS.len() - 1).enumerate();
+        let Some((which, (open, close))) = known.into_iter().find(|(_, (open, _))| rest.starts_with(open))
         else {
             index += 1;
             continue;
         };
         let inner = from(rest, open.len());
-        let end = inner.windows(close.len()).position(|window| window == *close);
-        let inner = slice(inner, 0, end.unwrap_or(240));
-        // What finding the end took, and what is looked at between.
-        if !hits.spend(end.unwrap_or(400) + inner.len() * 4 + 16) {
+        // The nearest end, known from the search before where that went past this place.
+        let behind = index + open.len();
+        let end = match closed.get(which).copied().flatten() {
+            Some(place) if place >= behind => Some(place - behind),
+            _ => {
+                let end = inner.windows(close.len()).position(|window| window == *close);
+                if !hits.spend(end.map_or(inner.len(), |end| end + close.len())) {
+                    return;
+                }
+                if let Some(known) = closed.get_mut(which) {
+                    *known = Some(end.map_or(usize::MAX, |end| behind + end));
+                }
+                end
+            }
+        };
+        let end = end.filter(|&end| end <= inner.len());
+        let inner = slice(inner, 0, end.map_or(UNCLOSED, |end| end.min(LONGEST)));
+        if !hits.spend(inner.len() * 9 + 40) {
             return;
         }
         if let Some((score, why)) = expression(open, inner, end.is_some(), view) {
@@ -242,7 +261,9 @@ fn may_open(first: u8, second: u8) -> bool {
 /// How much an attack is what stands between delimiters.
 fn expression(open: &[u8], inner: &[u8], closed: bool, view: &View<'_>) -> Option<(u8, &'static str)> {
     let text = trim(inner);
-    if text.is_empty() {
+    // No template is written in bytes that are no text.
+    if text.is_empty() || text.iter().any(|&b| b < b' ' && !is_space(b)) || std::str::from_utf8(text).is_err()
+    {
         return None;
     }
     let ruby_or_jsp = open == b"<%";
@@ -394,6 +415,8 @@ fn expression(open: &[u8], inner: &[u8], closed: bool, view: &View<'_>) -> Optio
     let call = text.windows(2).any(|pair| is_word(at(pair, 0)) && at(pair, 1) == b'(');
     let quoted = text.iter().any(|b| matches!(b, b'\'' | b'"'));
     match open {
+        // Bytes that happen to begin like one.
+        b"<%" if text.iter().filter(|&&b| b >= 0x80).count() * 4 > text.len() => None,
         b"<%" if ruby_or_jsp => Some((if call { 76 } else { 60 }, "a block of a template engine")),
         b"{{"
             if call

@@ -86,19 +86,22 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
     if view.document {
         return;
     }
-    if !hits.spend(bytes.len() * 4) {
+    if !hits.spend(bytes.len() * 5 + 256) {
         return;
     }
+    let broken = bytes.iter().take(256).any(|b| matches!(b, b'\'' | b'"'));
+    let functions = FUNCTIONS.firsts(bytes);
     // Where a logical operator has ended that stands before what follows.
-    let logic_at = {
+    let logic_at = if functions.is_empty() {
+        usize::MAX
+    } else {
         let mut first = usize::MAX;
         LOGIC.each(bytes, |word, start| {
             first = first.min(start + LOGIC.word(word).map_or(0, <[u8]>::len));
         });
         first
     };
-    let broken = bytes.iter().take(256).any(|b| matches!(b, b'\'' | b'"'));
-    for (index, start) in FUNCTIONS.firsts(bytes) {
+    for (index, start) in functions {
         let (Some(function), Some(&worth)) = (FUNCTIONS.word(index), WORTHS.get(index)) else { continue };
         let before = if start == 0 { 0 } else { at(bytes, start - 1) };
         // `std::child::x(` and `a.parent::b` are code; `text()` is a method of everything.
@@ -145,7 +148,7 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
     }
     // `'] | //user/*[contains(*,'`, `/*[1]`, `//user[name/text()=''`.
     for close in [&b"']"[..], b"\"]", b"')]"] {
-        if let Some(start) = find(slice(bytes, 0, 8192), close) {
+        if let Some(start) = find(slice(bytes, 0, 96), close) {
             let next = skip_space(bytes, start + close.len());
             let rest = from(bytes, next);
             if start < 64
@@ -165,12 +168,16 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
         }
     }
     let body = bytes.trim_ascii();
+    if !body.contains(&b'/') {
+        return;
+    }
     paths(body, hits);
     // `for $x in //user return $x/password`.
-    if has(body, b"return $") && (has(body, b" in //") || has(body, b":= //") || has(body, b" in doc(")) {
+    let short = slice(body, 0, 1024);
+    if has(short, b"return $") && (has(body, b" in //") || has(body, b":= //") || has(body, b" in doc(")) {
         hits.add(Class::XPath, 76, "an expression of XQuery", 0, bytes.len());
     }
-    if has(body, b"doc('http") || has(body, b"doc(\"http") {
+    if has_any(short, &[b"doc('http", b"doc(\"http"]) {
         hits.add(Class::XPath, 76, "a document from elsewhere", 0, bytes.len());
     }
     // `1]|//*[1`: a predicate closed, and another path.

@@ -72,7 +72,8 @@ fn opening(bytes: &[u8], index: usize) -> (Option<Opening>, usize) {
     let next = at(bytes, index + 1);
     match at(bytes, index) {
         b';' => (Some(Opening::Weak), index + 1),
-        b'\n' | b'\r' => (Some(Opening::Weak), index + 1),
+        // Lines without anything in them are one break.
+        b'\n' | b'\r' => (Some(Opening::Weak), skip_while(bytes, index + 1, is_space)),
         b'|' if next == b'|' => (Some(Opening::Logic), index + 2),
         b'&' if next == b'&' => (Some(Opening::Logic), index + 2),
         b'|' | b'&' => (Some(Opening::Pipe), index + 1),
@@ -147,7 +148,7 @@ fn is_gap(bytes: &[u8], index: usize) -> bool {
 
 /// Behind the blanks at `index`, as a shell reads them (in braces a comma is one); and whether there were any.
 fn gap(bytes: &[u8], index: usize, braced: bool) -> (usize, bool, bool) {
-    let mut at_ = index;
+    let mut at_ = skip_while(bytes, index, is_space);
     let mut spelt = false;
     for _ in 0..16 {
         if is_space(at(bytes, at_)) || at(bytes, at_) == b'+' {
@@ -168,8 +169,8 @@ fn gap(bytes: &[u8], index: usize, braced: bool) -> (usize, bool, bool) {
 }
 
 /// Steps for a word where a command may stand, and for what follows a known one.
-const WORD: usize = 36;
-const ARGUMENTS: usize = 320;
+const WORD: usize = 28;
+const ARGUMENTS: usize = 280;
 
 /// Judges the command that may begin at `index`.
 fn judge(view: &View<'_>, opening: Opening, index: usize, hits: &mut Hits) {
@@ -180,7 +181,7 @@ fn judge(view: &View<'_>, opening: Opening, index: usize, hits: &mut Hits) {
         begin += 1;
     }
     let (full, end, hidden) = word(bytes, begin);
-    if !hits.spend((end - begin.min(end)) * 2 + WORD) {
+    if !hits.spend(begin - index + (end - begin.min(end)) * 2 + WORD) {
         return;
     }
     if full.is_empty() {

@@ -692,7 +692,7 @@ fn attributes_alone(view: &View<'_>, discount: u8, hits: &mut Hits) {
             return;
         }
         let mut end = equals;
-        while end > 0 && equals - end < 8 && (is_space(at(bytes, end - 1)) || at(bytes, end - 1) == 0) {
+        while end > 0 && equals - end < 64 && (is_space(at(bytes, end - 1)) || at(bytes, end - 1) == 0) {
             end -= 1;
         }
         let mut start = end;

@@ -43,25 +43,36 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
         {
             continue;
         }
-        if !hits.spend(bytes.len() * 3) {
+        if !hits.spend(bytes.len() * 2) {
             return;
         }
-        let reading = Reading::new(bytes, context, whole);
-        if !hits.spend(reading.tokens.len() * TOKEN) {
-            return;
-        }
-        reading.judge(hits);
-        if hits.sure() || hits.budget.is_out() {
-            return;
+        // A long value is read in stretches that overlap, each as if it began there.
+        let mut start = 0;
+        loop {
+            let (reading, behind) = Reading::new(text::from(bytes, start), context, whole);
+            if !hits.spend(reading.tokens.len() * TOKEN) {
+                return;
+            }
+            reading.judge(start, hits);
+            if hits.sure() || hits.budget.is_out() {
+                return;
+            }
+            if start + behind >= bytes.len() {
+                break;
+            }
+            start += behind.saturating_sub(OVERLAP).max(1);
         }
     }
 }
+
+/// As many bytes of a stretch are read again with the next.
+const OVERLAP: usize = 512;
 
 /// Steps for looking at a token.
 const LOOK: usize = 1;
 
 /// Steps for reading a token: most are words, and looked up.
-const TOKEN: usize = 12;
+const TOKEN: usize = 8;
 
 /// What all readings of a value share.
 #[derive(Debug, Clone, Copy)]
@@ -112,8 +123,9 @@ struct Known {
 type Memo = Option<Option<(Operand, u32)>>;
 
 impl<'a> Reading<'a> {
-    fn new(bytes: &'a [u8], context: Context, whole: Whole) -> Reading<'a> {
-        let (tokens, comments) = tokens(bytes, context);
+    /// Reads `bytes`; answers also where the last token ends that was read.
+    fn new(bytes: &'a [u8], context: Context, whole: Whole) -> (Reading<'a>, usize) {
+        let (tokens, comments, behind) = tokens(bytes, context);
         let broken = tokens.first().is_some_and(|token| token.kind == Kind::Break);
         // What is opened again at the end is what was closed at the beginning.
         let mended = tokens.last().is_some_and(|token| match (token.kind, context) {
@@ -178,7 +190,7 @@ impl<'a> Reading<'a> {
             looked: Cell::new(0),
         };
         reading.hinges = reading.expressions();
-        reading
+        (reading, behind)
     }
 
     fn token(&self, index: usize) -> Option<&Token> {
@@ -276,7 +288,20 @@ impl<'a> Reading<'a> {
         self.statements * 4 > self.tokens.len() && self.prose * 25 < self.tokens.len()
     }
 
-    fn judge(&self, hits: &mut Hits) {
+    /// Judges what was read; `offset` is where it begins in the value.
+    fn judge(&self, offset: usize, hits: &mut Hits) {
+        let before = hits.best;
+        self.judge_tokens(hits);
+        // What was found is told by its place in the value.
+        if let Some(best) =
+            hits.best.as_mut().filter(|best| before.is_none_or(|before| before.score < best.score))
+        {
+            best.start += offset;
+            best.end += offset;
+        }
+    }
+
+    fn judge_tokens(&self, hits: &mut Hits) {
         if self.broken && self.is_quoted_prose() {
             if self.is_bare_operator() {
                 self.add(hits, 74, "an operator between two strings", 1);

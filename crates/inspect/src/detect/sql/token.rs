@@ -57,14 +57,15 @@ pub(super) struct Token {
 /// The tokens of one value.
 pub(super) type Tokens = SmallVec<[Token; 48]>;
 
-/// As many tokens as are looked at.
+/// As many tokens as are read in one stretch.
 const MOST: usize = 4096;
 
 /// As many bytes as are searched for the ends of strings in dollar signs.
 const DOLLARS: usize = 2048;
 
-/// Reads `bytes` in `context`; comments and white space are gone. Answers also how many comments stood in between.
-pub(super) fn tokens(bytes: &[u8], context: Context) -> (Tokens, usize) {
+/// Reads `bytes` in `context`; comments and white space are gone. Answers also how many comments stood in between, and
+/// where it stopped: at the end, or behind as many tokens as fit.
+pub(super) fn tokens(bytes: &[u8], context: Context) -> (Tokens, usize, usize) {
     let mut out = Tokens::new();
     let mut comments = 0;
     let mut open: SmallVec<[u32; 16]> = SmallVec::new();
@@ -114,7 +115,7 @@ pub(super) fn tokens(bytes: &[u8], context: Context) -> (Tokens, usize) {
         out.push(token);
         index = end;
     }
-    (out, comments)
+    (out, comments, index.min(bytes.len()))
 }
 
 /// Whether the quotation mark at `index` stands inside a word, as in `80's` and `O'Brien`, and nothing closes it.
