@@ -116,3 +116,11 @@ fn a_swap_counts_from_the_next_look_up() {
     assert_eq!(guards_copy.load().api_key(b"s", NOW, client()), Verdict::Revoked);
     assert_eq!(format!("{:?}", *handle.load()), "KeyRing { keys: 1, .. }");
 }
+
+#[test]
+fn a_ring_says_how_many_keys_it_has() {
+    let empty = ring([]);
+    assert!(empty.is_empty() && empty.len() == 0);
+    let two = ring([api("secret-1", "1"), api("secret-2", "2")]);
+    assert!(!two.is_empty() && two.len() == 2);
+}

@@ -127,5 +127,7 @@ mod tests {
         let slow = Stretcher::new(&pepper, CHEAP).unwrap();
         assert_eq!(slow.digest(&[0; 4097]), Err(StretchError::TooLong));
         assert!(slow.digest(&[0; 4096]).is_ok() && slow.digest(b"").is_ok());
+        let printed = format!("{slow:?}");
+        assert!(printed.starts_with("Stretcher { params: ") && !printed.contains("salt"), "{printed}");
     }
 }

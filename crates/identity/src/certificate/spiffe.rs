@@ -121,7 +121,10 @@ mod tests {
         ] {
             assert_eq!(SpiffeId::parse(bad), Err(why), "{bad}");
         }
-        assert_eq!(SpiffeId::parse(&format!("spiffe://a/{}", "x".repeat(2048))), Err(SpiffeIdError::TooLong));
+        // "spiffe://a/" has eleven bytes.
+        assert!(SpiffeId::parse(&format!("spiffe://a/{}", "x".repeat(2037))).is_ok());
+        assert_eq!(SpiffeId::parse(&format!("spiffe://a/{}", "x".repeat(2038))), Err(SpiffeIdError::TooLong));
+        assert!(SpiffeId::parse(&format!("spiffe://{}/x", "a".repeat(255))).is_ok());
         assert_eq!(
             SpiffeId::parse(&format!("spiffe://{}/x", "a".repeat(256))),
             Err(SpiffeIdError::TrustDomain)

@@ -106,6 +106,16 @@ mod tests {
     }
 
     #[test]
+    fn a_late_turn_forgets_no_proof_that_is_young() {
+        let replays = Replays::new(Pepper::new([1; 32]), 60, 64 * 10);
+        let key = Thumbprint([1; 32]);
+        assert_eq!(replays.show(key, "turns", 1000), Shown::New);
+        assert_eq!(replays.show(key, "young", 1059), Shown::New);
+        assert_eq!(replays.show(key, "young", 1070), Shown::Again);
+        assert_eq!(format!("{replays:?}"), "Replays { keep_s: 60, .. }");
+    }
+
+    #[test]
     fn what_is_full_forgets_nothing() {
         let replays = Replays::new(Pepper::new([1; 32]), 60, 64 * 10);
         let [flooding, other] = [Thumbprint([1; 32]), Thumbprint([2; 32])];

@@ -145,6 +145,7 @@ mod tests {
     fn names_are_exact() {
         for algorithm in Algorithm::ASYMMETRIC.into_iter().chain(Algorithm::SYMMETRIC) {
             assert_eq!(Algorithm::from_name(algorithm.name()), Some(algorithm));
+            assert_eq!(algorithm.to_string(), algorithm.name());
             assert_eq!(algorithm.is_symmetric(), algorithm.name().starts_with("HS"));
             assert_eq!(algorithm.hmac().is_some(), algorithm.is_symmetric());
             assert_eq!(algorithm.rsa().is_some(), algorithm.family() == Family::Rsa);

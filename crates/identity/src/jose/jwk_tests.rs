@@ -219,6 +219,10 @@ fn one_bad_key_does_not_cost_the_others() {
     assert_eq!(parse(&" ".repeat(crate::jose::MAX_KEY_SET_BYTES)), KeySetError::NotAKeySet);
     assert_eq!(parse(&" ".repeat(crate::jose::MAX_KEY_SET_BYTES + 1)), KeySetError::TooLarge);
     let one = VerificationKey::from_jwk(a.to_string().as_bytes(), &JwkRules::default()).unwrap();
+    let print = one.thumbprint();
+    assert_eq!(format!("{print:?}"), format!("Thumbprint({print})"));
+    let printed = format!("{one:?}");
+    assert!(printed.contains("Es256") && printed.contains(&print.to_string()), "{printed}");
     assert_eq!(kids(&KeySet::of(one)), ["a"]);
 }
 

@@ -97,6 +97,17 @@ fn roles_and_groups() {
 }
 
 #[test]
+fn what_is_claimed_is_not_printed() {
+    let token = with(json!({"mail": "canary-2", "roles": ["canary-3"]})).unwrap();
+    let printed = format!("{token:?} {:?}", token.principal());
+    assert!(
+        printed.starts_with("VerifiedToken { issuer: \"https://issuer.example\", expires: "),
+        "{printed}"
+    );
+    assert!(printed.contains("TokenClaims { issuer: ") && !printed.contains("canary"), "{printed}");
+}
+
+#[test]
 fn claims_by_pointer() {
     let token =
         with(json!({"tenant": {"id": 7, "a/b": "x"}, "https://x.example/y": "z", "l": [1, {"m": 2}]}))

@@ -195,6 +195,11 @@ mod tests {
         }
         let large = format!(r#"{{"issuer":"https://a","x":"{}"}}"#, "x".repeat(MAX_METADATA_BYTES));
         assert_eq!(parse(&large), MetadataError::NotAnObject);
+        let good = r#"{"issuer":"https://a","jwks_uri":"https://a/k"}"#;
+        for (length, is_read) in [(MAX_METADATA_BYTES, true), (MAX_METADATA_BYTES + 1, false)] {
+            let padded = good.to_owned() + &" ".repeat(length - good.len());
+            assert_eq!(Metadata::parse(padded.as_bytes(), "https://a").is_ok(), is_read);
+        }
     }
 
     #[test]

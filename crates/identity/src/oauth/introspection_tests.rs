@@ -86,6 +86,10 @@ fn what_contradicts_itself_is_inactive() {
 #[test]
 fn no_answer_is_no_answer() {
     let tokens = introspection(IntrospectionRules::default());
+    for (length, is_read) in [(MAX_INTROSPECTION_BYTES, true), (MAX_INTROSPECTION_BYTES + 1, false)] {
+        let body = r#"{"active":false}"#.to_owned() + &" ".repeat(length - 16);
+        assert_eq!(tokens.store("long", answer(&body), now(0)).is_ok(), is_read);
+    }
     let large = format!(r#"{{"active":true,"x":"{}"}}"#, "x".repeat(MAX_INTROSPECTION_BYTES));
     for body in [
         "",

@@ -208,7 +208,29 @@ fn discovery_asks_for_metadata_once_a_day_and_at_each_of_its_addresses() {
     assert_eq!(keys.finish(&third, answer(&set), now(1)), Finish::Done { usable: 1, skipped: 0 });
     assert_eq!(keys.introspection_endpoint().as_deref(), Some("https://issuer.example/ask"));
     assert_eq!(&*begin(&keys, now(300)).url, URL, "the metadata are known");
-    assert_eq!(&*begin(&keys, now(86_400)).url, &*first.url, "for a day");
+    assert_eq!(&*begin(&keys, now(86_399)).url, URL);
+    assert_eq!(&*begin(&keys, now(86_400 + 60)).url, &*first.url, "for a day");
+}
+
+#[test]
+fn each_address_of_the_metadata_is_asked_once() {
+    let keys = IssuerKeys::fetched(
+        "https://issuer.example/realms/x",
+        KeysFrom::Discovery,
+        Algorithm::ASYMMETRIC,
+        KeyTimes::default(),
+    );
+    let gone = || Fetched::Answer { status: 404, body: b"", max_age_s: None };
+    let mut asked = vec![begin(&keys, now(0))];
+    let end = loop {
+        match keys.finish(asked.last().unwrap(), gone(), now(0)) {
+            Finish::Next(next) if asked.len() < 10 => asked.push(next),
+            end => break end,
+        }
+    };
+    assert!(matches!(end, Finish::Failed(_)), "{end:?}");
+    let urls: Vec<&str> = asked.iter().map(|fetch| &*fetch.url).collect();
+    assert_eq!(urls, crate::oauth::metadata_addresses("https://issuer.example/realms/x"));
 }
 
 #[test]

@@ -157,6 +157,8 @@ fn issuers_are_kept_apart() {
         assert_eq!(outcome(&one, &token, now(0)), expected);
         assert_eq!(outcome(&beside, &token, now(0)), expected);
     }
+    assert_eq!(issuers.all()[1].rules().max_bytes, 600);
+    assert!(!issuers.cache.is_empty());
     assert_eq!(issuers.all().len(), 2);
     assert!(issuers.get("https://a.example").is_some() && issuers.get("https://c.example").is_none());
     let again = Issuers::new(
