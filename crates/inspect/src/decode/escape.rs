@@ -22,8 +22,7 @@ pub(super) fn decode(bytes: &[u8], made: &mut u32) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// The character that the escape at `index` spells, and where it ends.
-pub(super) fn escape(bytes: &[u8], index: usize) -> Option<(u32, usize)> {
+fn escape(bytes: &[u8], index: usize) -> Option<(u32, usize)> {
     let next = at(bytes, index + 1);
     match next {
         b'x' | b'X' => Some((u32::from(hex_pair(at(bytes, index + 2), at(bytes, index + 3))?), index + 4)),

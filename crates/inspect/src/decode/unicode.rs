@@ -9,7 +9,7 @@ use crate::text::{at, from, is_space, slice};
 pub(super) fn replace(
     bytes: &[u8],
     mark: u8,
-    read: impl Fn(&[u8], usize) -> Option<(u32, usize)>,
+    mut read: impl FnMut(&[u8], usize) -> Option<(u32, usize)>,
     made: &mut u32,
 ) -> Option<Vec<u8>> {
     let mut out: Option<Vec<u8>> = None;

@@ -81,21 +81,20 @@ impl Table {
         }
         out
     }
+}
 
-    /// Puts the tables into docs/detection.md, between its marks.
-    pub(crate) fn write(&self) -> Outcome {
-        const BEGIN: &str = "<!-- measured -->";
-        const END: &str = "<!-- /measured -->";
-        let path = cache::workspace().join("docs/detection.md");
-        let page = fs::read_to_string(&path)
-            .map_err(|e| Failure::new(format!("cannot read {}: {e}", path.display())))?;
-        let (Some((before, _)), Some((_, after))) = (page.split_once(BEGIN), page.split_once(END)) else {
-            return Err(Failure::new(format!("`{}` has no `{BEGIN}` … `{END}`", path.display())));
-        };
-        fs::write(&path, format!("{before}{BEGIN}\n{}{END}{after}", self.render()))?;
-        println!("wrote {}", path.display());
-        Ok(())
-    }
+/// Puts `text` into docs/detection.md, between the marks with `name`.
+pub(super) fn write(name: &str, text: &str) -> Outcome {
+    let (begin, end) = (format!("<!-- {name} -->"), format!("<!-- /{name} -->"));
+    let path = cache::workspace().join("docs/detection.md");
+    let page = fs::read_to_string(&path)
+        .map_err(|e| Failure::new(format!("cannot read {}: {e}", path.display())))?;
+    let (Some((before, _)), Some((_, after))) = (page.split_once(&begin), page.split_once(&end)) else {
+        return Err(Failure::new(format!("`{}` has no `{begin}` … `{end}`", path.display())));
+    };
+    fs::write(&path, format!("{before}{begin}\n{text}{end}{after}"))?;
+    println!("wrote {}", path.display());
+    Ok(())
 }
 
 fn percent(part: u64, whole: u64) -> String {
