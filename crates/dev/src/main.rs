@@ -145,6 +145,12 @@ enum Bench {
         #[arg(long)]
         dry: bool,
     },
+    /// What the costliest values that are known cost to inspect; writes a table of docs/inspection-worst-case.md.
+    Worst {
+        /// Only print, do not write the page.
+        #[arg(long)]
+        dry: bool,
+    },
     /// True and false positive rates of the inspection, over public sets; writes docs/detection.md.
     Detection {
         /// A folder with sets: http-params, gotestwaf, libinjection, blazehttp, atrdf, benign, … (may be repeated).
@@ -184,6 +190,7 @@ fn dispatch(chore: Chore) -> Outcome {
         Chore::Bench { what: Bench::Inspect { rounds, seconds, dry } } => {
             bench::inspect::run(&bench::inspect::Options { rounds, seconds, write: !dry })
         }
+        Chore::Bench { what: Bench::Worst { dry } } => bench::worst::run(!dry),
         Chore::Bench { what: Bench::Detection { data, wrong, dry } } => {
             bench::detection::run(&bench::detection::Options { data, wrong, write: !dry })
         }

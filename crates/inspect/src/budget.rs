@@ -10,7 +10,7 @@
 const FLOOR: u64 = 12_000;
 
 /// Steps for each byte.
-const PER_BYTE: u64 = 175;
+const PER_BYTE: u64 = 180;
 
 /// Steps that may still be taken for a value, or for all the values of a request.
 #[derive(Debug, Clone, Copy)]

@@ -7,6 +7,7 @@ mod percent;
 mod unicode;
 
 use std::borrow::Cow;
+use std::cell::Cell;
 
 use crate::screen::Bytes;
 use crate::text;
@@ -61,14 +62,15 @@ impl Decoding {
 }
 
 /// One way to undo: the plainer form, where there was something to undo; and what kinds of bytes that made.
-type Undo = dyn Fn(&[u8], &mut u32) -> Option<Vec<u8>>;
+type Undo<'a> = dyn Fn(&[u8], &mut u32) -> Option<Vec<u8>> + 'a;
 
 /// `bytes` with everything undone once that hides single characters, one way after the other, and what kinds of bytes
 /// that made; notes in `undone` what it was. Nothing where there was nothing.
 pub(crate) fn plainer(bytes: &[u8], kinds: Bytes, undone: &mut Vec<Decoding>) -> Option<(Vec<u8>, u32)> {
     let mut out: Option<Vec<u8>> = None;
     let mut made = 0;
-    let mut step = |decoding, undo: &Undo| {
+    let spelt = Cell::new(false);
+    let mut step = |decoding, undo: &Undo<'_>| {
         if let Some(next) = undo(out.as_deref().unwrap_or(bytes), &mut made) {
             out = Some(next);
             undone.push(decoding);
@@ -77,7 +79,7 @@ pub(crate) fn plainer(bytes: &[u8], kinds: Bytes, undone: &mut Vec<Decoding>) ->
         false
     };
     if kinds.has(Bytes::PERCENT) {
-        step(Decoding::Percent, &percent::decode);
+        spelt.set(step(Decoding::Percent, &percent::decode));
     }
     if kinds.has(Bytes::PLUS)
         && !step(Decoding::Utf7, &|bytes, made| unicode::utf7(bytes).inspect(|_| *made = u32::MAX))
@@ -89,7 +91,11 @@ pub(crate) fn plainer(bytes: &[u8], kinds: Bytes, undone: &mut Vec<Decoding>) ->
         });
     }
     if kinds.has(Bytes::AMPERSAND) {
-        step(Decoding::Entity, &entity::decode);
+        step(Decoding::Entity, &|bytes, made| {
+            // Read in two ways now that it is spelt out: both are looked at in the next layer.
+            let twofold = spelt.get() && entity::closed(bytes).is_some();
+            if twofold { None } else { entity::decode(bytes, made) }
+        });
     }
     if kinds.has(Bytes::BACKSLASH) {
         step(Decoding::Escape, &|bytes, made| {

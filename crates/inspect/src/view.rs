@@ -13,8 +13,11 @@ use crate::screen::{Bytes, screen};
 use crate::text::{is_space, skip_while, slice};
 use crate::verdict::{ATTACK, Hits, SUSPICIOUS, Verdict, excerpt};
 
-/// Layers that are undone.
+/// Layers that are undone of a form.
 const LAYERS: usize = 5;
+
+/// Decodings that lead to a form, at most.
+const UNDONE: usize = 12;
 
 /// What `value`, which stood in `place`, carries; nothing where it carries nothing worth a word.
 pub fn inspect(value: &[u8], place: Place) -> Option<Verdict> {
@@ -103,7 +106,7 @@ impl Search {
             if undoable == 0 {
                 break;
             }
-            if undone.len() >= LAYERS || layer + 1 == LAYERS {
+            if undone.len() >= UNDONE || layer + 1 == LAYERS {
                 // What is still encoded is not known: nobody encodes that often.
                 if kinds.has(Bytes::PERCENT)
                     && plainer(&current, Bytes(Bytes::PERCENT), &mut undone).is_some()
@@ -179,7 +182,7 @@ impl Search {
             let kinds = Bytes::of(piece);
             let undoable = kinds.0 & UNDOABLE;
             let looks = 1 + OTHERS + PLAINER * undoable.count_ones() as usize;
-            if undone.len() >= LAYERS || !self.budget.spend(piece.len() * looks) {
+            if undone.len() >= UNDONE || !self.budget.spend(piece.len() * looks) {
                 return;
             }
             let first = self.forms.len();
@@ -212,7 +215,7 @@ impl Search {
     /// Notes a form that is to be judged, unless it is known.
     fn wait(&mut self, bytes: Vec<u8>, decoding: Decoding, undone: &[Decoding]) {
         let known = self.forms.iter().any(|form| form.bytes == bytes);
-        if bytes.is_empty() || undone.len() >= LAYERS || known {
+        if bytes.is_empty() || undone.len() >= UNDONE || known {
             return;
         }
         if bytes.len() > self.room {
@@ -231,7 +234,7 @@ impl Search {
         let body = bytes.trim_ascii();
         let document =
             body.first().zip(body.last()).is_some_and(|ends| matches!(ends, (b'{', b'}') | (b'[', b']')));
-        if !document || undone.len() >= LAYERS || !self.budget.spend(body.len() * 4) || !leaves::is_json(body)
+        if !document || undone.len() >= UNDONE || !self.budget.spend(body.len() * 4) || !leaves::is_json(body)
         {
             return false;
         }

@@ -66,7 +66,8 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
             index = end.max(index + 1);
             continue;
         }
-        if !hits.spend(CALL) {
+        let cost = if listed(OBJECTS, word) { OBJECT } else { CALL };
+        if !hits.spend(cost) {
             return;
         }
         let place = Place { bytes, index, end, before, hidden_tail, discount, short: view.is_short() };
@@ -81,9 +82,11 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
     }
 }
 
-/// Steps for a word, and for one that is known.
+/// Steps for a word, for a known function, for a known object, and for a name in brackets behind that.
 const WORD: usize = 20;
 const CALL: usize = 320;
+const OBJECT: usize = 160;
+const COMPUTED: usize = 400;
 
 /// The last byte before `index` that is no white space.
 fn before(bytes: &[u8], index: usize) -> u8 {
@@ -212,6 +215,9 @@ impl Place<'_> {
         let rest = from(self.bytes, next);
         let is = |name: &str| word.eq_ignore_ascii_case(name.as_bytes());
         if at(rest, 0) == b'[' {
+            if !hits.spend(COMPUTED) {
+                return;
+            }
             let index = skip_gaps(rest, 1);
             let odd = matches!(
                 at(rest, index),

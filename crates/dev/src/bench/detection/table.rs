@@ -85,14 +85,10 @@ impl Table {
 
 /// Puts `text` into docs/detection.md, between the marks with `name`.
 pub(super) fn write(name: &str, text: &str) -> Outcome {
-    let (begin, end) = (format!("<!-- {name} -->"), format!("<!-- /{name} -->"));
     let path = cache::workspace().join("docs/detection.md");
     let page = fs::read_to_string(&path)
         .map_err(|e| Failure::new(format!("cannot read {}: {e}", path.display())))?;
-    let (Some((before, _)), Some((_, after))) = (page.split_once(&begin), page.split_once(&end)) else {
-        return Err(Failure::new(format!("`{}` has no `{begin}` … `{end}`", path.display())));
-    };
-    fs::write(&path, format!("{before}{begin}\n{text}{end}{after}"))?;
+    fs::write(&path, super::super::between(&page, name, text)?)?;
     println!("wrote {}", path.display());
     Ok(())
 }
