@@ -1,6 +1,7 @@
 //! Where the files that a document refers to come from.
 
 use std::fmt;
+use std::io::Read as _;
 use std::path::{Component, Path, PathBuf};
 
 /// Hands out files by their URI. The crate does no I/O but through this.
@@ -122,11 +123,21 @@ impl Fetch for Folder {
         if !path.starts_with(&root) {
             return Err(error(format!("`{uri}` is a link that leads out of the folder")));
         }
-        let size = std::fs::metadata(&path).map_err(unreadable)?.len();
-        if size > self.limit {
-            return Err(error(format!("`{uri}` has {size} bytes, expected at most {}", self.limit)));
+        // A pipe would be waited for.
+        if !std::fs::metadata(&path).map_err(unreadable)?.is_file() {
+            return Err(error(format!("`{uri}` is no file")));
         }
-        std::fs::read(&path).map_err(unreadable)
+        // What a file says of its length is no bound while somebody writes to it.
+        let mut bytes = Vec::new();
+        let file = std::fs::File::open(&path).map_err(unreadable)?;
+        file.take(self.limit + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        if bytes.len() as u64 > self.limit {
+            return Err(error(format!(
+                "`{uri}` has more than {} bytes, which is the most that is read",
+                self.limit
+            )));
+        }
+        Ok(bytes)
     }
 }
 
@@ -157,6 +168,11 @@ mod tests {
             assert!(folder.fetch("link.yaml").unwrap_err().to_string().contains("leads out"));
         }
         assert!(Alone.fetch("parts/a.yaml").is_err());
+        std::fs::write(inner.join("long.yaml"), "12345").unwrap();
+        for (limit, is_read) in [(5, true), (4, false)] {
+            let folder = Folder { limit, ..Folder::new(&inner) };
+            assert_eq!(folder.fetch("long.yaml").is_ok(), is_read, "{limit}");
+        }
     }
 
     #[test]
