@@ -132,8 +132,11 @@ fn is_plus_blank(bytes: &[u8], kinds: Bytes) -> bool {
         | Bytes::COLON
         | Bytes::DASH
         | Bytes::LESS;
+    // Where references are to be undone, that comes first: what they spell may be base64.
+    let references = kinds.has(Bytes::AMPERSAND) && kinds.has(Bytes::HASH);
     !kinds.has(Bytes::SPACE)
         && !kinds.has(Bytes::PERCENT)
+        && !references
         && bytes.iter().filter(|&&b| b == b'+').count() > if kinds.0 & signs != 0 { 1 } else { 3 }
 }
 

@@ -67,7 +67,7 @@ pub(super) fn closed(bytes: &[u8]) -> Option<Vec<u8>> {
         |bytes, index| {
             let (code, end) = reference(bytes, index)?;
             let closed = at(bytes, end - 1) == b';';
-            open |= !closed && matches!(at(bytes, end), b'&' | b'\\');
+            open |= !closed && matches!(at(bytes, end), b'&' | b'\\' | b'%');
             closed.then_some((code, end))
         },
         &mut 0,

@@ -234,21 +234,22 @@ impl Reading<'_> {
     pub(super) fn asks_server(&self, index: usize, end: usize) -> bool {
         (index..end.min(index + 24)).any(|i| {
             self.is(i, Kind::Variable) && text::starts(self.text(i), b"@@")
-                || self.is_niladic(i)
-                || self.is(i + 1, Kind::Left)
-                    && self.is(i + 2, Kind::Right)
-                    && [
-                        "version",
-                        "user",
-                        "database",
-                        "schema",
-                        "connection_id",
-                        "sqlite_version",
-                        "db_name",
-                        "user_name",
-                    ]
-                    .iter()
-                    .any(|known| self.reads(i, known))
+                || matches!(self.word(i), Some(Word::Function | Word::Object))
+                    && (self.is_niladic(i)
+                        || self.is(i + 1, Kind::Left)
+                            && self.is(i + 2, Kind::Right)
+                            && [
+                                "version",
+                                "user",
+                                "database",
+                                "schema",
+                                "connection_id",
+                                "sqlite_version",
+                                "db_name",
+                                "user_name",
+                            ]
+                            .iter()
+                            .any(|known| self.reads(i, known)))
         })
     }
 
