@@ -120,7 +120,7 @@ fn a_swap_counts_from_the_next_look_up() {
 #[test]
 fn a_ring_says_how_many_keys_it_has() {
     let empty = ring([]);
-    assert!(empty.is_empty() && empty.len() == 0);
+    assert_eq!((empty.is_empty(), empty.len()), (true, 0));
     let two = ring([api("secret-1", "1"), api("secret-2", "2")]);
     assert!(!two.is_empty() && two.len() == 2);
 }
