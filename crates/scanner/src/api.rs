@@ -129,6 +129,8 @@ pub struct Operation {
     pub own_auth: bool,
     /// Names of the schemes of which one is asked for.
     pub schemes: Vec<String>,
+    /// Whether it changes or removes all things of a list at once, whoever made them.
+    pub on_all: bool,
 }
 
 /// How a credential is carried.
@@ -208,6 +210,27 @@ pub(crate) fn kind_of(schema: &Value) -> &str {
     }
 }
 
+impl Api {
+    /// Marks what changes or removes all things of a list at once: `PATCH /todos` beside `/todos/{id}`.
+    pub(crate) fn mark_on_all(&mut self) {
+        let is_list = |path: &str, other: &Operation| {
+            let item = other.path.strip_prefix(path).and_then(|rest| rest.strip_prefix("/{"));
+            item.and_then(|item| item.strip_suffix('}')).is_some_and(|name| !name.contains('}'))
+        };
+        let lists: Vec<bool> = self
+            .operations
+            .iter()
+            .map(|op| {
+                matches!(op.method.as_str(), "PUT" | "PATCH" | "DELETE")
+                    && self.operations.iter().any(|other| is_list(&op.path, other))
+            })
+            .collect();
+        for (operation, list) in self.operations.iter_mut().zip(lists) {
+            operation.on_all |= list;
+        }
+    }
+}
+
 impl Operation {
     /// `METHOD /path`.
     pub fn label(&self) -> String {
@@ -266,6 +289,9 @@ impl Operation {
 
     /// What it may do.
     pub(crate) fn danger(&self) -> Danger {
+        if self.on_all {
+            return Danger::Never;
+        }
         let tokens: Vec<String> = self
             .segments()
             .flat_map(|segment| {
@@ -703,6 +729,23 @@ fn xml(name: &str, value: &Value) -> String {
 mod tests {
     use super::*;
 
+    #[test]
+    fn what_acts_on_a_whole_list_is_never_called() {
+        let mut api = Api::default();
+        for (method, path) in [
+            ("PATCH", "/todos"),
+            ("GET", "/todos"),
+            ("PATCH", "/todos/{id}"),
+            ("DELETE", "/me"),
+            ("PUT", "/todos/{id}/tags"),
+        ] {
+            api.operations.push(operation(method, path));
+        }
+        api.mark_on_all();
+        let never = api.operations.iter().filter(|op| op.danger() == Danger::Never).map(Operation::label);
+        assert_eq!(never.collect::<Vec<_>>(), ["PATCH /todos"]);
+    }
+
     fn operation(method: &str, path: &str) -> Operation {
         Operation {
             method: method.into(),
@@ -715,6 +758,7 @@ mod tests {
             answers: Vec::new(),
             auth: Auth::Unsaid,
             own_auth: false,
+            on_all: false,
             schemes: Vec::new(),
         }
     }

@@ -63,6 +63,7 @@ pub(crate) fn read(root: &Value) -> Result<Api, String> {
                 answers: Vec::new(),
                 auth: Auth::Unsaid,
                 own_auth: false,
+                on_all: false,
                 schemes: Vec::new(),
             });
         }

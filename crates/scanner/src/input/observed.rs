@@ -79,6 +79,7 @@ pub(super) fn model(title: &str, seen: Vec<Seen>) -> Result<Api, String> {
             answers: one.answer.iter().map(schema_of).collect(),
             auth: if one.auth.is_some() { Auth::Needed } else { Auth::Unsaid },
             own_auth: false,
+            on_all: false,
             schemes: scheme.into_iter().map(|scheme| scheme.name).collect(),
         };
         // The same operation seen again: what it takes adds up.

@@ -130,6 +130,7 @@ fn read_operation(
         answers: answers(operation, root),
         auth: auth(operation.get("security").or(everywhere)),
         own_auth: operation.get("security").is_some(),
+        on_all: false,
         schemes: scheme_names(operation.get("security").or(everywhere)),
     };
     for name in operation_model.path_names() {

@@ -193,6 +193,12 @@ impl<'a> Session<'a> {
         api: Api,
         watch: &'a mut dyn FnMut(&Progress),
     ) -> Result<Self, String> {
+        let mut api = api;
+        api.mark_on_all();
+        let notes = api.operations.iter().filter(|op| op.on_all);
+        let notes =
+            notes.map(|op| format!("{} acts on all of a list at once: it was not called", op.label()));
+        let notes: Vec<String> = notes.collect();
         let client = Client::new(&options.target, options.timeout, 8 << 20)?;
         let base =
             if options.target.base.is_empty() { api.base.clone() } else { options.target.base.clone() };
@@ -219,7 +225,7 @@ impl<'a> Session<'a> {
             requests: 0,
             started: Instant::now(),
             base,
-            notes: Vec::new(),
+            notes,
             errors: Vec::new(),
             spent: Vec::new(),
             failures: 0,

@@ -122,8 +122,12 @@ impl Session<'_> {
                 continue;
             }
             let mut gone = false;
-            for actor in
-                [Some(one.actor).filter(|actor| *actor != ANONYMOUS), self.admin()].into_iter().flatten()
+            for actor in [
+                Some(one.actor).filter(|actor| *actor != ANONYMOUS || !operation.is_register()),
+                self.admin(),
+            ]
+            .into_iter()
+            .flatten()
             {
                 let status = self.call(actor, &call)?.response.status;
                 gone = (200..300).contains(&status) || matches!(status, 404 | 410);
