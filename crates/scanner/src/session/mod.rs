@@ -196,7 +196,8 @@ impl<'a> Session<'a> {
         let mut api = api;
         api.mark_on_all();
         let on_all = api.operations.iter().filter(|op| op.on_all).map(Operation::label);
-        let notes = on_all.map(|op| format!("{op} acts on all of a list at once: it was not called")).collect();
+        let notes =
+            on_all.map(|op| format!("{op} acts on all of a list at once: it was not called")).collect();
         let client = Client::new(&options.target, options.timeout, 8 << 20)?;
         let base =
             if options.target.base.is_empty() { api.base.clone() } else { options.target.base.clone() };
