@@ -87,6 +87,8 @@ pub enum Sign {
     Differ(usize, usize),
     /// The first member of this name is not the same in both.
     Another(usize, usize, String),
+    /// The first member of this name has the second of the call in it.
+    Time(usize, String),
     /// The first takes so many times as long as the second.
     Slower(usize, usize, u32),
     /// A call-back arrived under this word.
@@ -113,6 +115,7 @@ impl Sign {
             Self::Lacks(index, text) => Self::Lacks(at(index)?, text.clone()),
             Self::Differ(one, other) => Self::Differ(at(one)?, at(other)?),
             Self::Another(one, other, name) => Self::Another(at(one)?, at(other)?, name.clone()),
+            Self::Time(index, name) => Self::Time(at(index)?, name.clone()),
             Self::Slower(one, other, times) => Self::Slower(at(one)?, at(other)?, *times),
             Self::Called(text) => Self::Called(text.clone()),
             Self::Together(index, least) => Self::Together(at(index)?, *least),

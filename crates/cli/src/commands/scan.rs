@@ -448,6 +448,10 @@ fn sign(sign: &scanner::Sign) -> Sign {
             format!("`{name}` differs in the answers to calls {} and {}", n(one), n(other)),
             vec!["another".into(), n(one), n(other), name.clone()],
         ),
+        Of::Time(index, name) => (
+            format!("`{name}` in the answer to call {} has the time of the call in it", n(index)),
+            vec!["time_in".into(), n(index), name.clone()],
+        ),
         Of::Slower(one, other, times) => (
             format!("call {} takes more than {times} times as long as call {}", n(one), n(other)),
             vec!["slower".into(), n(one), n(other), times.to_string()],

@@ -92,6 +92,12 @@ lacks() { [ -s "$D/$1" ] && ! grep -qiF -- "$2" "$D/$1"; }
 body() { tr -d '\r' <"$D/$1" | sed '1,/^$/d' | tr -d 0-9; }
 differ() { [ "$(body "$1")" != "$(body "$2")" ]; }
 another() { [ "$(member "$1" "$3" 1)" != "$(member "$2" "$3" 1)" ]; }
+# Whether a member has one of the last sixty seconds in it, counted since 1970.
+time_in() {
+  value=$(member "$1" "$2" 1) && now=$(($(date +%s) + 2)) || return 1
+  for ago in $(seq 0 62); do case $value in *"$((now - ago))"*) return 0 ;; esac; done
+  return 1
+}
 slower() { awk -v a="$(cat "$D/$1.s")" -v b="$(cat "$D/$2.s")" -v n="$3" 'BEGIN { exit !(a > b * n) }'; }
 together() { [ "$(cat "$D/$1".* 2>/dev/null | grep -c '^HTTP[^ ]* 2')" -ge "$2" ]; }
 THERE=yes

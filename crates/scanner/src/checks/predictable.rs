@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
 use super::Check;
-use crate::finding::{Confidence, Finding, Kind};
+use crate::finding::{Confidence, Finding, Kind, Sign};
 use crate::http::Exchange;
 use crate::pool::{last_name, leaves};
 use crate::session::{Outcome, Session};
@@ -65,6 +65,7 @@ fn run(cx: &mut Session<'_>) -> Outcome {
         let [(_, first), .., (last, second)] = found.as_slice() else { continue };
         let finding =
             Finding::new(&TIME, Confidence::Confirmed, label, &[first, second]).at(format!("answer {name}"));
+        let finding = finding.shows(Sign::Time(0, name.clone())).shows(Sign::Time(1, name.clone()));
         cx.report(finding.saying(format!("`{name}` is the second of the call: `{last}`")).proved(
             "a value that nobody can work out",
             "in two answers, made at different times, the digits are those of the answer's own `Date` in seconds since 1970",
