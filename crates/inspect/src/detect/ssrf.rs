@@ -122,8 +122,10 @@ pub(crate) fn detect(view: &View<'_>, hits: &mut Hits) {
     }
 }
 
-/// How telling an address of a private network is, written as anybody writes it.
-const INSIDE: u8 = 72;
+/// How telling an address of this machine or a private network is, written as anybody writes it: no attack by itself, since
+/// native applications are sent back there (RFC 8252 section 7.3) and people name their printers. Where a value is fetched,
+/// the guard `ssrf` refuses it.
+const INSIDE: u8 = 60;
 
 /// What is wrong with where `host` leads.
 fn judge(host: &[u8], authority: &[u8]) -> Option<(u8, &'static str)> {
@@ -132,7 +134,7 @@ fn judge(host: &[u8], authority: &[u8]) -> Option<(u8, &'static str)> {
         Some(b'[') => slice(&lower, 1, lower.iter().position(|&b| b == b']').unwrap_or(lower.len())),
         _ => slice(&lower, 0, lower.iter().position(|&b| b == b':').unwrap_or(lower.len())),
     };
-    let hidden = host.len() < authority.len();
+    let hidden = host.len() < authority.len() || !host.is_ascii();
     if name == b"metadata" {
         return Some((80, "a name that leads inside"));
     }
