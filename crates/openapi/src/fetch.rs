@@ -1,7 +1,8 @@
 //! Where the files that a document refers to come from.
 
 use std::fmt;
-use std::io::Read as _;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Component, Path, PathBuf};
 
 /// Hands out files by their URI. The crate does no I/O but through this.
@@ -109,7 +110,7 @@ impl Fetch for Folder {
     fn fetch(&self, uri: &str) -> Result<Vec<u8>, FetchError> {
         let error = |what: String| FetchError { what };
         let (folder, relative) = self.place(uri)?;
-        let unreadable = |cause: std::io::Error| {
+        let unreadable = |cause: io::Error| {
             error(match uri.contains("://") {
                 true => format!(
                     "a copy of `{uri}` at `{}` ({cause}); save it there, nothing is fetched",
@@ -127,17 +128,32 @@ impl Fetch for Folder {
         if !std::fs::metadata(&path).map_err(unreadable)?.is_file() {
             return Err(error(format!("`{uri}` is no file")));
         }
-        // What a file says of its length is no bound while somebody writes to it.
-        let mut bytes = Vec::new();
-        let file = std::fs::File::open(&path).map_err(unreadable)?;
-        file.take(self.limit + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-        if bytes.len() as u64 > self.limit {
-            return Err(error(format!(
-                "`{uri}` has more than {} bytes, which is the most that is read",
-                self.limit
-            )));
-        }
-        Ok(bytes)
+        read_within(&path, self.limit).map_err(|cause| match cause.kind() {
+            io::ErrorKind::FileTooLarge => error(format!("`{uri}` is not read: {cause}")),
+            _ => unreadable(cause),
+        })
+    }
+}
+
+/// The whole file at `path`, of at most `most` bytes. Of a larger one, or one without end, nothing is kept.
+///
+/// # Errors
+/// If it cannot be read; [`io::ErrorKind::FileTooLarge`] if it is larger, and then the text says how large it may be.
+pub fn read_within(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let large = |size: String| {
+        io::Error::new(io::ErrorKind::FileTooLarge, format!("it has {size} bytes, expected at most {most}"))
+    };
+    let file = File::open(path)?;
+    let size = file.metadata()?.len();
+    if size > most {
+        return Err(large(size.to_string()));
+    }
+    let mut bytes = Vec::with_capacity(size as usize);
+    file.take(most + 1).read_to_end(&mut bytes)?;
+    // What is no regular file, or grows, has another length than it said.
+    match bytes.len() as u64 > most {
+        true => Err(large(format!("more than {most}"))),
+        false => Ok(bytes),
     }
 }
 
@@ -173,6 +189,20 @@ mod tests {
             let folder = Folder { limit, ..Folder::new(&inner) };
             assert_eq!(folder.fetch("long.yaml").is_ok(), is_read, "{limit}");
         }
+    }
+
+    #[test]
+    fn what_is_too_large_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f");
+        std::fs::write(&path, b"12345").unwrap();
+        assert_eq!(read_within(&path, 5).unwrap(), b"12345");
+        let error = read_within(&path, 4).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
+        assert_eq!(error.to_string(), "it has 5 bytes, expected at most 4");
+        // Says that it is empty, and never ends.
+        let endless = read_within(Path::new("/dev/zero"), 1 << 16).unwrap_err();
+        assert_eq!(endless.to_string(), "it has more than 65536 bytes, expected at most 65536");
     }
 
     #[test]

@@ -87,7 +87,7 @@ pub use build::{References, Tree};
 pub use checks::Checks;
 pub use compare::Change;
 pub use contract::{Contract, LoadError, Options};
-pub use fetch::{Alone, Fetch, FetchError, Folder, PINNED};
+pub use fetch::{Alone, Fetch, FetchError, Folder, PINNED, read_within};
 pub use filter::{FilterError, Filtered, PropertyFilter};
 pub use media::{BodyFormat, MediaRange, MediaType};
 pub use model::{

@@ -3,10 +3,11 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
-use std::io::{BufReader, Read};
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use portcullis_openapi::read_within;
 use serde_json::Value;
 
 use super::inventory::Inventory;
@@ -83,9 +84,9 @@ impl Advisories {
 
     fn read_file(&mut self, path: &Path) -> Result<(), AdvisoryError> {
         let error = |what: String| AdvisoryError { path: path.to_path_buf(), what };
-        let file = File::open(path).map_err(|e| error(e.to_string()))?;
         let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
         if extension == "zip" {
+            let file = File::open(path).map_err(|e| error(e.to_string()))?;
             let mut archive = zip::ZipArchive::new(BufReader::new(file))
                 .map_err(|e| error(format!("no whole ZIP archive: {e}; fetch it again")))?;
             for at in 0..archive.len() {
@@ -105,16 +106,12 @@ impl Advisories {
             }
             return Ok(());
         }
-        let mut bytes = Vec::new();
-        let most = MAX_ADVISORY * 16;
-        let large = || error("larger than 256 MiB; give a ZIP archive or a folder instead".to_owned());
-        if file.metadata().is_ok_and(|about| about.len() > most) {
-            return Err(large());
-        }
-        let read = file.take(most + 1).read_to_end(&mut bytes).map_err(|e| error(e.to_string()))?;
-        if read as u64 > most {
-            return Err(large());
-        }
+        let bytes = read_within(path, MAX_ADVISORY * 16).map_err(|e| match e.kind() {
+            io::ErrorKind::FileTooLarge => {
+                error("larger than 256 MiB; give a ZIP archive or a folder instead".to_owned())
+            }
+            _ => error(e.to_string()),
+        })?;
         let name = path.display().to_string();
         if extension == "jsonl" {
             for (at, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
