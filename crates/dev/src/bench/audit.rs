@@ -29,10 +29,6 @@ pub struct Options {
     pub write: bool,
 }
 
-/// What marks the section of the page that is written.
-const BEGIN: &str = "<!-- written by cargo dev bench audit -->\n";
-const END: &str = "<!-- end -->\n";
-
 /// Runs both over the same documents, prints the table and writes it into the page.
 ///
 /// # Errors
@@ -60,17 +56,7 @@ pub fn run(options: &Options) -> Outcome {
     let section = section(documents.len(), size, &ours, &theirs, &vacuum);
     eprintln!("{section}");
     if options.write {
-        let path = cache::workspace().join("docs/audit.md");
-        let page = fs::read_to_string(&path)?;
-        let (Some(from), Some(to)) = (page.find(BEGIN), page.find(END)) else {
-            return Err(Failure::new(format!(
-                "`docs/audit.md`: expected the lines `{}` and `{}`",
-                BEGIN.trim(),
-                END.trim()
-            )));
-        };
-        let (before, after) = (page.get(..from).unwrap_or_default(), page.get(to..).unwrap_or_default());
-        fs::write(&path, format!("{before}{BEGIN}{section}{after}"))?;
+        super::write_section("audit.md", "measured", &section)?;
     }
     Ok(())
 }

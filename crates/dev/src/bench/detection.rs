@@ -174,9 +174,9 @@ pub fn run(options: &Options) -> Outcome {
         println!("{text}");
     }
     if options.write {
-        table::write("measured", &table.render())?;
+        super::write_section("detection.md", "measured", &table.render())?;
         if let Some(text) = &differential {
-            table::write("differential", text)?;
+            super::write_section("detection.md", "differential", text)?;
         }
     }
     Ok(())

@@ -14,13 +14,18 @@ pub mod report;
 pub mod scan;
 pub mod worst;
 
-use crate::{Failure, Outcome};
+use crate::{Failure, Outcome, cache};
 
-/// `page` with `text` between its marks `<!-- name -->` and `<!-- /name -->`.
-fn between(page: &str, name: &str, text: &str) -> Outcome<String> {
+/// Puts `text` into the page `docs/PAGE` between its marks `<!-- name -->` and `<!-- /name -->`.
+fn write_section(page: &str, name: &str, text: &str) -> Outcome {
+    let path = cache::workspace().join("docs").join(page);
+    let unreadable = |error| Failure::new(format!("cannot read {}: {error}", path.display()));
+    let old = std::fs::read_to_string(&path).map_err(unreadable)?;
     let (begin, end) = (format!("<!-- {name} -->"), format!("<!-- /{name} -->"));
-    let (Some((before, _)), Some((_, after))) = (page.split_once(&begin), page.split_once(&end)) else {
-        return Err(Failure::new(format!("the page has no `{begin}` … `{end}`")));
+    let (Some((before, _)), Some((_, after))) = (old.split_once(&begin), old.split_once(&end)) else {
+        return Err(Failure::new(format!("`{}` has no `{begin}` … `{end}`", path.display())));
     };
-    Ok(format!("{before}{begin}\n{text}{end}{after}"))
+    std::fs::write(&path, format!("{before}{begin}\n{text}{end}{after}"))?;
+    println!("wrote {}", path.display());
+    Ok(())
 }

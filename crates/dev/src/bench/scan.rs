@@ -10,7 +10,7 @@ mod tools;
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::setup::{self, Purpose, Source};
 use crate::{Failure, Outcome, cache, process};
@@ -34,9 +34,6 @@ pub struct Options {
     /// Whether the section of docs/scan.md is written.
     pub write: bool,
 }
-
-const BEGIN: &str = "<!-- written by cargo dev bench scan -->\n";
-const END: &str = "<!-- end -->\n";
 
 /// Scans every application with every tool, prints the table and what is not judged, and writes the table into the page.
 ///
@@ -86,7 +83,7 @@ pub fn run(options: &Options) -> Outcome {
     let section = section(&rows);
     eprintln!("{section}");
     if options.write {
-        write(&cache::workspace().join("docs/scan.md"), &section)?;
+        super::write_section("scan.md", "measured", &section)?;
     }
     Ok(())
 }
@@ -154,22 +151,6 @@ fn section(rows: &[Row]) -> String {
         );
     }
     text
-}
-
-/// Puts the section between its marks.
-fn write(path: &Path, section: &str) -> Outcome {
-    let page = fs::read_to_string(path)?;
-    let (Some(from), Some(to)) = (page.find(BEGIN), page.find(END)) else {
-        return Err(Failure::new(format!(
-            "`{}`: expected the lines `{}` and `{}`",
-            path.display(),
-            BEGIN.trim(),
-            END.trim()
-        )));
-    };
-    let (before, after) = (page.get(..from).unwrap_or_default(), page.get(to..).unwrap_or_default());
-    fs::write(path, format!("{before}{BEGIN}{section}{after}"))?;
-    Ok(())
 }
 
 #[cfg(test)]

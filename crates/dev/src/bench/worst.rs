@@ -1,9 +1,8 @@
 //! `cargo dev bench worst`: what the costliest values that are known cost to inspect.
 
-use std::fs;
 use std::process::Command;
 
-use crate::{Failure, Outcome, cache, process};
+use crate::{Outcome, cache, process};
 
 /// Measures them with an optimised build, prints the table, and writes it into docs/inspection-worst-case.md.
 ///
@@ -17,13 +16,5 @@ pub fn run(write: bool) -> Outcome {
             .current_dir(cache::workspace()),
     )?;
     println!("{table}");
-    if !write {
-        return Ok(());
-    }
-    let path = cache::workspace().join("docs/inspection-worst-case.md");
-    let page = fs::read_to_string(&path)
-        .map_err(|e| Failure::new(format!("cannot read {}: {e}", path.display())))?;
-    fs::write(&path, super::between(&page, "measured", &table)?)?;
-    println!("wrote {}", path.display());
-    Ok(())
+    if write { super::write_section("inspection-worst-case.md", "measured", &table) } else { Ok(()) }
 }

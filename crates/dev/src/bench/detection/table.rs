@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs;
 
 use super::{Count, Sample};
-use crate::{Failure, Outcome, cache};
 
 /// What others reach, measured with the same sets: the true and the false positive rate, and who.
 const OTHERS: &[(&str, &str, &str)] = &[
@@ -81,16 +79,6 @@ impl Table {
         }
         out
     }
-}
-
-/// Puts `text` into docs/detection.md, between the marks with `name`.
-pub(super) fn write(name: &str, text: &str) -> Outcome {
-    let path = cache::workspace().join("docs/detection.md");
-    let page = fs::read_to_string(&path)
-        .map_err(|e| Failure::new(format!("cannot read {}: {e}", path.display())))?;
-    fs::write(&path, super::super::between(&page, name, text)?)?;
-    println!("wrote {}", path.display());
-    Ok(())
 }
 
 fn percent(part: u64, whole: u64) -> String {
