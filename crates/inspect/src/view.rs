@@ -73,6 +73,16 @@ struct Form {
     undone: Vec<Decoding>,
 }
 
+/// What is judged at once: a form of a value, or a sentence of one.
+#[derive(Debug, Clone, Copy)]
+struct Part<'a> {
+    bytes: &'a [u8],
+    place: Place,
+    kinds: Bytes,
+    /// Whether it is a whole form, and no sentence of one.
+    whole: bool,
+}
+
 impl Search {
     /// Judges `value`, what it is with one layer after the other undone, and what those may be as a whole.
     fn explore(&mut self, value: &[u8], place: Place, kinds: Bytes, undone: &[Decoding]) {
@@ -85,7 +95,7 @@ impl Search {
             if self.json(&current, place, kinds, &undone) {
                 break;
             }
-            self.form(&current, place, kinds, &undone, &mut unseen);
+            self.judge(&Part { bytes: &current, place, kinds, whole: true }, &undone, &mut unseen);
             if self.ended() {
                 return;
             }
@@ -141,29 +151,8 @@ impl Search {
             if sentence.len() < 6 {
                 continue;
             }
-            let kinds = Bytes::of(sentence);
-            if !self.budget.spend(sentence.len() * 3 + 16) {
-                return;
-            }
-            let marks = screen(sentence, kinds);
-            if marks.is_empty() {
-                continue;
-            }
-            let view = View { bytes: sentence, place, marks, document: false };
-            let mut hits = Hits { best: None, passed: self.passed, budget: self.budget };
-            detect::judge(&view, &mut { ALL_UNSEEN }, &mut hits);
-            self.budget = hits.budget;
-            let Some(hit) = hits.best else { continue };
-            if hit.score < SENTENCE || self.best.as_ref().is_some_and(|best| best.score >= hit.score) {
-                continue;
-            }
-            self.best = Some(Verdict {
-                class: hit.class,
-                score: hit.score,
-                why: hit.why,
-                evidence: excerpt(sentence, hit.start, hit.end),
-                undone: undone.to_vec(),
-            });
+            let part = Part { bytes: sentence, place, kinds: Bytes::of(sentence), whole: false };
+            self.judge(&part, undone, &mut { ALL_UNSEEN });
             if self.ended() {
                 return;
             }
@@ -263,7 +252,9 @@ impl Search {
         self.sure() || self.budget.is_out()
     }
 
-    fn form(&mut self, bytes: &[u8], place: Place, kinds: Bytes, undone: &[Decoding], unseen: &mut Unseen) {
+    /// Judges `part`, and keeps what is found where it is more than is known.
+    fn judge(&mut self, part: &Part<'_>, undone: &[Decoding], unseen: &mut Unseen) {
+        let &Part { bytes, place, kinds, whole } = part;
         if !self.budget.spend(bytes.len() * 3 + 16) {
             return;
         }
@@ -271,13 +262,13 @@ impl Search {
         if marks.is_empty() {
             return;
         }
-        let document = is_document(bytes);
-        let view = View { bytes, place, marks, document };
+        let view = View { bytes, place, marks, document: whole && is_document(bytes) };
         let mut hits = Hits { best: None, passed: self.passed, budget: self.budget };
         detect::judge(&view, unseen, &mut hits);
         self.budget = hits.budget;
         let Some(hit) = hits.best else { return };
-        if hit.score < SUSPICIOUS || self.best.as_ref().is_some_and(|best| best.score >= hit.score) {
+        let least = if whole { SUSPICIOUS } else { SENTENCE };
+        if hit.score < least || self.best.as_ref().is_some_and(|best| best.score >= hit.score) {
             return;
         }
         self.best = Some(Verdict {
