@@ -226,7 +226,7 @@ impl Api {
             })
             .collect();
         for (operation, list) in self.operations.iter_mut().zip(lists) {
-            operation.on_all |= list;
+            operation.on_all = list;
         }
     }
 }

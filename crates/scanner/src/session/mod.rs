@@ -190,10 +190,9 @@ pub(crate) const ANONYMOUS: usize = 0;
 impl<'a> Session<'a> {
     pub(crate) fn new(
         options: &'a Options,
-        api: Api,
+        mut api: Api,
         watch: &'a mut dyn FnMut(&Progress),
     ) -> Result<Self, String> {
-        let mut api = api;
         api.mark_on_all();
         let on_all = api.operations.iter().filter(|op| op.on_all).map(Operation::label);
         let notes =
