@@ -1,7 +1,7 @@
 //! JSON of credentials: an object, no member named twice at any depth, bounded.
 
 use portcullis_engine::Bounds;
-use portcullis_engine::body::parse_json_members;
+use portcullis_engine::body::{parse_json_members, same_name};
 use serde_json::{Map, Value};
 
 /// The members of a parsed JSON object, each name once. A list: credentials have few, and most questions about them are
@@ -11,11 +11,7 @@ pub(crate) struct Members(Vec<(String, Value)>);
 
 impl Members {
     pub(crate) fn get(&self, name: &str) -> Option<&Value> {
-        // Names of one length mostly differ in their last byte, which spares the call that compares them.
-        let last = name.as_bytes().last();
-        let same =
-            |other: &str| other.len() == name.len() && other.as_bytes().last() == last && other == name;
-        self.0.iter().find(|(other, _)| same(other)).map(|(_, value)| value)
+        self.0.iter().find(|(other, _)| same_name(other, name)).map(|(_, value)| value)
     }
 
     pub(crate) fn has(&self, name: &str) -> bool {

@@ -52,7 +52,14 @@ impl Pepper {
 
     /// What is kept of `secret`.
     pub fn digest(&self, secret: impl AsRef<[u8]>) -> Digest {
-        Digest(self.0.clone().chain_update(secret.as_ref()).finalize().into_bytes().into())
+        self.digest_of([secret.as_ref()])
+    }
+
+    /// What is kept of `parts` one after the other.
+    pub(crate) fn digest_of<const N: usize>(&self, parts: [&[u8]; N]) -> Digest {
+        let mut state = self.0.clone();
+        parts.into_iter().for_each(|part| state.update(part));
+        Digest(state.finalize().into_bytes().into())
     }
 }
 

@@ -95,6 +95,11 @@ impl Algorithm {
         self.family() == Family::Oct
     }
 
+    /// Whether a public key's signature is over the SHA-256 digest of the message.
+    pub(crate) fn hashes_to_sha256(self) -> bool {
+        matches!(self, Algorithm::Rs256 | Algorithm::Ps256 | Algorithm::Es256)
+    }
+
     pub(crate) fn family(self) -> Family {
         match self {
             Algorithm::Rs256

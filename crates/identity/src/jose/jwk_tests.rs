@@ -1,6 +1,8 @@
+use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::json;
 
 use super::*;
+use crate::jose::key::Message;
 use crate::jose::{KeySet, KeySetError, MAX_KEYS};
 use crate::support::{SigningKey, b64};
 
@@ -26,8 +28,15 @@ fn a_key_is_for_exactly_one_algorithm() {
         let key = SigningKey::new(alg, "k");
         let read = from(&key.jwk()).unwrap();
         assert_eq!((read.algorithm().name(), read.kid()), (alg, Some("k")));
-        assert!(read.verifies(b"message", &key.sign(b"message")), "{alg}");
-        assert!(!read.verifies(b"messagf", &key.sign(b"message")), "{alg}");
+        let signature = key.sign(b"message");
+        let signed = |bytes: &'static [u8], hashed: bool| {
+            let sha256 = hashed.then(|| digest(&SHA256, bytes));
+            read.verifies(&Message { bytes, sha256 }, &signature)
+        };
+        for hashed in [false, true] {
+            assert!(signed(b"message", hashed), "{alg}");
+            assert!(!signed(b"messagf", hashed), "{alg}");
+        }
         // Without `alg` it follows from the type and curve; an RSA key's is the first that is configured.
         let implied = if alg == "PS512" { "RS256" } else { alg };
         assert_eq!(from(&key.bare_jwk()).unwrap().algorithm().name(), implied);

@@ -1,8 +1,12 @@
 //! JSON Web Signatures in compact form (RFC 7515), read strictly.
 
+use std::sync::Arc;
+
+use aws_lc_rs::digest::Digest;
 use serde_json::Value;
 
 use crate::base64url;
+use crate::jose::key::Message;
 use crate::jose::{Algorithm, TokenError, VerificationKey};
 use crate::json::{self, Members};
 
@@ -39,8 +43,9 @@ impl Default for JwsRules {
 /// A compact JWS that was read but not verified. Only [`Jws::verify`] gives its payload away as true.
 #[derive(Clone)]
 pub struct Jws<'a> {
-    signing_input: &'a str,
-    header: Header,
+    signed: Message<'a>,
+    header_text: &'a str,
+    header: Arc<Header>,
     payload: Vec<u8>,
     signature: Vec<u8>,
 }
@@ -62,20 +67,37 @@ impl<'a> Jws<'a> {
     /// If it is too long, is not three canonical base64url parts of which the first is a strict JSON object, if
     /// its header has `crit`, `b64`, `enc` or what `rules` refuse, or an algorithm that is not known here.
     pub fn parse(token: &'a str, rules: &JwsRules) -> Result<Jws<'a>, TokenError> {
+        Jws::parse_knowing(token, rules, None, |_| None)
+    }
+
+    /// As [`Jws::parse`]. `sha256` is the digest of what [`split_signature`] says is signed, and `known` says what the
+    /// header of that text says if it was read before under the same `rules`.
+    pub(crate) fn parse_knowing(
+        token: &'a str,
+        rules: &JwsRules,
+        sha256: Option<Digest>,
+        known: impl FnOnce(&str) -> Option<Arc<Header>>,
+    ) -> Result<Jws<'a>, TokenError> {
         if token.len() > rules.max_bytes {
             return Err(TokenError::TooLarge);
         }
-        let (signing_input, signature) = token.rsplit_once('.').ok_or(NOT_COMPACT)?;
-        let (header, payload) = signing_input.split_once('.').ok_or(NOT_COMPACT)?;
+        let (signing_input, signature) = split_signature(token).ok_or(NOT_COMPACT)?;
+        let (header_text, payload) = signing_input.split_once('.').ok_or(NOT_COMPACT)?;
         // A fourth part would leave a `.` in the payload, which base64url refuses.
-        let header = base64url::decode(header.as_bytes()).ok_or(NOT_BASE64URL)?;
-        let header = Header::parse(&header, rules.keys)?;
+        let header = match known(header_text) {
+            Some(header) => header,
+            None => {
+                let header = base64url::decode(header_text.as_bytes()).ok_or(NOT_BASE64URL)?;
+                Arc::new(Header::parse(&header, rules.keys)?)
+            }
+        };
         let payload = base64url::decode(payload.as_bytes()).ok_or(NOT_BASE64URL)?;
         let signature = base64url::decode(signature.as_bytes()).ok_or(NOT_BASE64URL)?;
         if signature.is_empty() {
             return Err(TokenError::Signature);
         }
-        Ok(Jws { signing_input, header, payload, signature })
+        let signed = Message { bytes: signing_input.as_bytes(), sha256 };
+        Ok(Jws { signed, header_text, header, payload, signature })
     }
 
     /// The algorithm that the header names.
@@ -103,6 +125,11 @@ impl<'a> Jws<'a> {
         })
     }
 
+    /// The header as it stands in the token, and what it says.
+    pub(crate) fn header(&self) -> (&'a str, &Arc<Header>) {
+        (self.header_text, &self.header)
+    }
+
     /// The header's own key; only read with [`HeaderKeys::Proof`].
     pub(crate) fn jwk(&self) -> Option<&Members> {
         self.header.jwk.as_ref()
@@ -126,11 +153,16 @@ impl<'a> Jws<'a> {
         if self.header.algorithm != key.algorithm() {
             return Err(TokenError::Algorithm);
         }
-        if !key.verifies(self.signing_input.as_bytes(), &self.signature) {
+        if !key.verifies(&self.signed, &self.signature) {
             return Err(TokenError::Signature);
         }
         Ok(&self.payload)
     }
+}
+
+/// What is signed of `token` (RFC 7515 section 5.1), and the signature's text.
+pub(crate) fn split_signature(token: &str) -> Option<(&str, &str)> {
+    token.rsplit_once('.')
 }
 
 // What a token says is not for logs.
@@ -141,7 +173,7 @@ impl std::fmt::Debug for Jws<'_> {
 }
 
 impl Header {
-    fn parse(json: &[u8], keys: HeaderKeys) -> Result<Header, TokenError> {
+    pub(crate) fn parse(json: &[u8], keys: HeaderKeys) -> Result<Header, TokenError> {
         let (depth, values) = HEADER_BOUNDS;
         let mut members = json::object(json, depth, values).ok_or(TokenError::Malformed(
             "the header is no JSON object, names a member twice, or is too complex",

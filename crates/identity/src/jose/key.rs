@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use aws_lc_rs::digest::Digest;
 use aws_lc_rs::hmac;
 use aws_lc_rs::signature::ParsedPublicKey;
 
@@ -23,6 +24,14 @@ pub struct VerificationKey {
 pub(crate) enum Material {
     Public(ParsedPublicKey),
     Secret(Box<hmac::Key>),
+}
+
+/// What a signature is over.
+#[derive(Clone)]
+pub(crate) struct Message<'a> {
+    pub(crate) bytes: &'a [u8],
+    /// The SHA-256 digest of `bytes`, where somebody needed it before: most algorithms begin with it.
+    pub(crate) sha256: Option<Digest>,
 }
 
 impl VerificationKey {
@@ -66,10 +75,13 @@ impl VerificationKey {
     }
 
     /// Whether `signature` is this key's over `message`. Secrets are compared in constant time.
-    pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
-        match &self.material {
-            Material::Public(key) => key.verify_sig(message, signature).is_ok(),
-            Material::Secret(key) => hmac::verify(key, message, signature).is_ok(),
+    pub(crate) fn verifies(&self, message: &Message<'_>, signature: &[u8]) -> bool {
+        match (&self.material, &message.sha256) {
+            (Material::Public(key), Some(digest)) if self.algorithm.hashes_to_sha256() => {
+                key.verify_digest_sig(digest, signature).is_ok()
+            }
+            (Material::Public(key), _) => key.verify_sig(message.bytes, signature).is_ok(),
+            (Material::Secret(key), _) => hmac::verify(key, message.bytes, signature).is_ok(),
         }
     }
 }

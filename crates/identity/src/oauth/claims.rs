@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::jose::{Thumbprint, TokenError, VerificationKey};
 use crate::json::Members;
+use crate::oauth::pointer::{self, ClaimPointer};
 
 /// Seconds since the epoch beyond which no date is taken: the end of the year 9999.
 const LAST_DATE: f64 = 253_402_300_799.0;
@@ -16,23 +17,23 @@ const LAST_DATE: f64 = 253_402_300_799.0;
 const MAX_NAME: usize = 1024;
 const MAX_ENTRIES: usize = 1000;
 
-/// Where to find what in the claims: JSON pointers (RFC 6901), the first that is there counts.
+/// Where to find what in the claims; the first that is there counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimNames {
     /// What the issuer is called in the names of consumers; empty for the issuer itself.
     pub realm: Box<str>,
     /// Who the token acts for.
-    pub subject: Vec<Box<str>>,
+    pub subject: Vec<ClaimPointer>,
     /// The client it was given to.
-    pub client: Vec<Box<str>>,
+    pub client: Vec<ClaimPointer>,
     /// Its scopes: one text with spaces, or an array. All that are there count.
-    pub scopes: Vec<Box<str>>,
+    pub scopes: Vec<ClaimPointer>,
     /// Roles: one text, or an array. What is neither grants nothing.
-    pub roles: Vec<Box<str>>,
+    pub roles: Vec<ClaimPointer>,
     /// Groups, likewise.
-    pub groups: Vec<Box<str>>,
+    pub groups: Vec<ClaimPointer>,
     /// Audiences; every one that is named here counts like `aud`.
-    pub audiences: Vec<Box<str>>,
+    pub audiences: Vec<ClaimPointer>,
 }
 
 impl Default for ClaimNames {
@@ -85,7 +86,7 @@ impl VerifiedToken {
         let expires = date(&claims, "exp", Rounding::Down)?.ok_or(TokenError::Claims("`exp` is missing"))?;
         let not_before = date(&claims, "nbf", Rounding::Up)?.unwrap_or(0);
         let issued_at = date(&claims, "iat", Rounding::Down)?.unwrap_or(0);
-        let read = Pointers(&claims);
+        let read = Reader(&claims);
         let subject = read.name(&names.subject, TokenError::Claims("`sub` is not a short text"))?;
         let client = read.name(&names.client, TokenError::Claims("the client is not a short text"))?;
         let token_id = read.text(claims.get("jti"), TokenError::Claims("`jti` is not a short text"))?;
@@ -237,7 +238,7 @@ impl Claims for TokenClaims {
     }
 
     fn claim(&self, pointer: &str) -> Option<&Value> {
-        Pointers(&self.all).at(pointer)
+        pointer::claim(&self.all, pointer)
     }
 }
 
@@ -295,27 +296,12 @@ fn date(claims: &Members, name: &str, rounding: Rounding) -> Result<Option<u64>,
     Ok(Some(whole as u64))
 }
 
-pub(crate) struct Pointers<'a>(pub(crate) &'a Members);
+struct Reader<'a>(&'a Members);
 
-impl<'a> Pointers<'a> {
-    pub(crate) fn at(&self, pointer: &str) -> Option<&'a Value> {
-        let (first, rest) = pointer
-            .strip_prefix('/')
-            .map(|path| path.split_once('/').map_or((path, None), |(a, b)| (a, Some(b))))?;
-        let value = if first.contains('~') {
-            self.0.get(&first.replace("~1", "/").replace("~0", "~"))?
-        } else {
-            self.0.get(first)?
-        };
-        match rest {
-            None => Some(value),
-            Some(_) => value.pointer(&pointer[1 + first.len()..]),
-        }
-    }
-
+impl<'a> Reader<'a> {
     /// The first of `pointers` that is there, as a text.
-    fn name(&self, pointers: &[Box<str>], error: TokenError) -> Result<Option<&'a str>, TokenError> {
-        self.text(pointers.iter().find_map(|pointer| self.at(pointer)), error)
+    fn name(&self, pointers: &[ClaimPointer], error: TokenError) -> Result<Option<&'a str>, TokenError> {
+        self.text(pointers.iter().find_map(|pointer| pointer.of(self.0)), error)
     }
 
     /// `value` as a text, where it is there.
@@ -330,12 +316,12 @@ impl<'a> Pointers<'a> {
     /// All texts at `pointers`: a text, split at spaces if `split`, or an array of texts. Sorted, each once.
     fn list(
         &self,
-        pointers: &[Box<str>],
+        pointers: &[ClaimPointer],
         split: bool,
         error: TokenError,
     ) -> Result<Vec<Box<str>>, TokenError> {
         let mut texts: Vec<Box<str>> = Vec::new();
-        for value in pointers.iter().filter_map(|pointer| self.at(pointer)) {
+        for value in pointers.iter().filter_map(|pointer| pointer.of(self.0)) {
             match value {
                 Value::String(text) if split => {
                     texts.extend(text.split(' ').filter(|part| !part.is_empty()).map(Into::into));

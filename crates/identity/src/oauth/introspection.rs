@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::generations::Generations;
 use crate::jose::TokenError;
 use crate::json;
-use crate::oauth::claims::{ClaimNames, Pointers, VerifiedToken};
+use crate::oauth::claims::{ClaimNames, VerifiedToken};
 use crate::oauth::issuer_keys::Fetched;
 use crate::pepper::{Digest, Pepper};
 
@@ -167,7 +167,7 @@ impl Introspection {
         if !claims.has("exp") {
             claims.insert("exp", now_s.saturating_add(self.rules.active_s).into());
         }
-        if !self.rules.names.audiences.iter().any(|name| Pointers(&claims).at(name).is_some()) {
+        if !self.rules.names.audiences.iter().any(|audience| audience.of(&claims).is_some()) {
             let silent = self.rules.silent_audiences.iter().map(|name| Value::from(&**name)).collect();
             claims.insert("aud", silent);
         }

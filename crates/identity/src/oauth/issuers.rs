@@ -5,12 +5,12 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use portcullis_engine::Now;
 
-use crate::jose::{Algorithm, HeaderKeys, Jws, JwsRules, KeySet, TokenError};
+use crate::jose::{Algorithm, HeaderKeys, Jws, JwsRules, KeySet, KnownHeaders, TokenError};
 use crate::json::{self, Members};
 use crate::oauth::access::TokenRules;
 use crate::oauth::claims::VerifiedToken;
 use crate::oauth::issuer_keys::{FoundKeys, IssuerKeys, KeyLookup, KeyTimes, KeysFrom};
-use crate::oauth::token_cache::TokenCache;
+use crate::oauth::token_cache::{TokenCache, TokenName};
 use crate::pepper::Digest;
 
 const SECOND: u64 = 1_000_000_000;
@@ -89,6 +89,7 @@ pub struct Issuers {
     /// The most that any of them reads: longer tokens are nobody's.
     max_bytes: usize,
     cache: TokenCache,
+    headers: KnownHeaders,
 }
 
 impl Issuers {
@@ -133,7 +134,7 @@ impl Issuers {
         if token.len() > self.max_bytes {
             return Verification::Refused(TokenError::TooLarge);
         }
-        let digest = self.cache.digest(token);
+        let TokenName { digest, signed } = self.cache.name(token);
         if let Some(known) = self.cache.get(&digest, now) {
             return Verification::Verified(known);
         }
@@ -146,15 +147,18 @@ impl Issuers {
             }
             _ => return Verification::Opaque,
         }
-        let token = match self.read(token) {
+        let token = match self.read(token, signed) {
             Ok(token) => token,
             Err(error) => return Verification::Refused(error),
         };
         let Unverified { jws, issuer, .. } = &token;
+        let (header_text, header) = jws.header();
+        let header = Arc::clone(header);
         match issuer.keys.lookup(jws.kid(), jws.algorithm(), now) {
             KeyLookup::Found(keys) => match token.verify(&keys, &digest, now) {
                 Ok(verified) => {
                     let verified = Arc::new(verified);
+                    self.headers.remember(header_text, &header);
                     self.cache.insert(digest, Arc::clone(&verified), now);
                     Verification::Verified(verified)
                 }
@@ -166,9 +170,14 @@ impl Issuers {
         }
     }
 
-    fn read<'t>(&self, token: &'t str) -> Result<Unverified<'t>, TokenError> {
+    fn read<'t>(
+        &self,
+        token: &'t str,
+        signed: Option<aws_lc_rs::digest::Digest>,
+    ) -> Result<Unverified<'t>, TokenError> {
         // The issuer's own rules are known only once it is; until then the widest bounds hold.
-        let jws = Jws::parse(token, &JwsRules { max_bytes: self.max_bytes, keys: HeaderKeys::Ignore })?;
+        let rules = JwsRules { max_bytes: self.max_bytes, keys: HeaderKeys::Ignore };
+        let jws = Jws::parse_knowing(token, &rules, signed, |header| self.headers.get(header))?;
         let (depth, values) = CLAIM_BOUNDS;
         let claims = json::object(jws.unverified_payload(), depth, values).ok_or(TokenError::Malformed(
             "the claims are no JSON object, name a member twice, or are too complex",

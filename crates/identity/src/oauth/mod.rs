@@ -6,6 +6,7 @@ mod discovery;
 mod introspection;
 mod issuer_keys;
 mod issuers;
+mod pointer;
 mod token_cache;
 
 pub use access::{TokenProfile, TokenRules};
@@ -20,4 +21,5 @@ pub use issuer_keys::{
     Begin, FETCH_INTERVAL_S, Fetch, Fetched, Finish, FoundKeys, IssuerKeys, KeyLookup, KeyTimes, KeysFrom,
 };
 pub use issuers::{Issuer, Issuers, Verification};
+pub use pointer::ClaimPointer;
 pub use token_cache::TokenCache;

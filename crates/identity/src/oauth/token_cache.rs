@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use portcullis_engine::Now;
 
 use crate::generations::Generations;
+use crate::jose::split_signature;
 use crate::oauth::claims::VerifiedToken;
 use crate::pepper::{Digest, Pepper};
 
@@ -25,8 +27,16 @@ impl TokenCache {
         TokenCache { key: Pepper::new(key), tokens: Generations::new(capacity) }
     }
 
-    pub(crate) fn digest(&self, token: &str) -> Digest {
-        self.key.digest(token)
+    /// How `token` is known here. What is signed of it is hashed once, for this and for the signature.
+    pub(crate) fn name(&self, token: &str) -> TokenName {
+        match split_signature(token) {
+            Some((signed, signature)) => {
+                let sha256 = digest(&SHA256, signed.as_bytes());
+                let whole = self.key.digest_of([sha256.as_ref(), signature.as_bytes()]);
+                TokenName { digest: whole, signed: Some(sha256) }
+            }
+            None => TokenName { digest: self.key.digest(token), signed: None },
+        }
     }
 
     /// What the token said, if it has not expired and the key that proved it still stands.
@@ -56,6 +66,14 @@ impl TokenCache {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// How a token is known in a [`TokenCache`].
+pub(crate) struct TokenName {
+    /// Of the whole token, keyed.
+    pub(crate) digest: Digest,
+    /// SHA-256 of what is signed of it; none where it has no signature.
+    pub(crate) signed: Option<aws_lc_rs::digest::Digest>,
 }
 
 impl Default for TokenCache {
