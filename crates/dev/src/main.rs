@@ -45,7 +45,7 @@ enum Chore {
         #[arg(long)]
         output: Option<PathBuf>,
     },
-    /// Compares with other programs on this machine.
+    /// Compares with other programs on this machine: the program in `PORTCULLIS_BIN`, or else one that is built as it ships.
     Bench {
         #[command(subcommand)]
         what: Bench,
@@ -94,9 +94,6 @@ enum Bench {
         /// Bytes of the largest of them.
         #[arg(long, default_value_t = 400_000)]
         largest: u64,
-        /// The program to measure; built with the bench profile when not given.
-        #[arg(long)]
-        program: Option<PathBuf>,
         /// Only print, do not write the page.
         #[arg(long)]
         dry: bool,
@@ -122,9 +119,6 @@ enum Bench {
         /// How often Portcullis scans each, every time with another seed.
         #[arg(long, default_value_t = 1)]
         runs: u64,
-        /// The program to measure; built with the bench profile when not given.
-        #[arg(long)]
-        program: Option<PathBuf>,
         /// Without the other tools; writes no page.
         #[arg(long)]
         alone: bool,
@@ -194,12 +188,12 @@ fn dispatch(chore: Chore) -> Outcome {
         Chore::Bench { what: Bench::Detection { data, wrong, dry } } => {
             bench::detection::run(&bench::detection::Options { data, wrong, write: !dry })
         }
-        Chore::Bench { what: Bench::Audit { documents, largest, program, dry } } => {
-            bench::audit::run(&bench::audit::Options { documents, largest, program, write: !dry })
+        Chore::Bench { what: Bench::Audit { documents, largest, dry } } => {
+            bench::audit::run(&bench::audit::Options { documents, largest, write: !dry })
         }
-        Chore::Bench { what: Bench::Scan { apps, only, runs, program, alone, dry } } => {
+        Chore::Bench { what: Bench::Scan { apps, only, runs, alone, dry } } => {
             let write = !dry && !alone && only.is_none();
-            bench::scan::run(&bench::scan::Options { apps, only, runs, program, peers: !alone, write })
+            bench::scan::run(&bench::scan::Options { apps, only, runs, peers: !alone, write })
         }
         Chore::Bench { what: Bench::Fix { certificates, dry } } => {
             bench::fix::run(&bench::fix::Options { certificates, write: !dry })

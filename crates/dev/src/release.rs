@@ -56,11 +56,21 @@ pub fn run(output: Option<&Path>) -> Outcome {
 const NO_PROFDATA: &str =
     "`llvm-profdata` of this compiler is not installed; run `rustup component add llvm-tools`";
 
-/// The program to measure: as it is shipped where this machine can build that, else without a profile.
+/// The program to measure: the one that is given in `PORTCULLIS_BIN`, else as it is shipped where this machine can build
+/// that, else without a profile.
 ///
 /// # Errors
-/// If a build fails.
-pub fn build() -> Outcome<Built> {
+/// If the one that is given is not there, or a build fails.
+pub fn to_measure() -> Outcome<Built> {
+    if let Some(given) = std::env::var_os("PORTCULLIS_BIN") {
+        let program = fs::canonicalize(&given).map_err(|e| {
+            Failure::new(format!(
+                "PORTCULLIS_BIN is {}, which cannot be used: {e}",
+                Path::new(&given).display()
+            ))
+        })?;
+        return Ok(Built { program, guided: None });
+    }
     if let Some(profdata) = profdata() {
         return Ok(Built { program: guided(&profdata)?, guided: Some(true) });
     }

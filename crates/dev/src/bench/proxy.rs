@@ -132,7 +132,7 @@ pub fn run(options: &Options) -> Outcome {
         })
         .collect();
     let ours = wanted.iter().any(|line| line.name().starts_with("Portcullis"));
-    let built = if ours { build()? } else { Built::default() };
+    let built = if ours { release::to_measure()? } else { Built::default() };
     let portcullis = built.program;
     let scratch = Scratch::new()?;
     let folder = scratch.0.as_path();
@@ -258,14 +258,6 @@ fn compare(
         }
     }
     Ok(rows.into_values().collect())
-}
-
-/// The gateway to measure: the one that is given in `PORTCULLIS_BIN`, or as it is shipped.
-pub fn build() -> Outcome<Built> {
-    match std::env::var_os("PORTCULLIS_BIN") {
-        Some(given) => Ok(Built { program: given.into(), guided: None }),
-        None => release::build(),
-    }
 }
 
 /// A new API key, as the gateway's own command makes it.

@@ -13,7 +13,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use crate::setup::{self, Purpose, Source};
-use crate::{Failure, Outcome, cache, process};
+use crate::{Failure, Outcome, cache, release};
 use apps::App;
 use judge::{Judged, Sheet};
 use tools::{Run, Tool};
@@ -27,8 +27,6 @@ pub struct Options {
     pub only: Option<String>,
     /// How often Portcullis scans each, every time with another seed.
     pub runs: u64,
-    /// The program; built with the bench profile if none is given.
-    pub program: Option<PathBuf>,
     /// Whether the other tools have their turn.
     pub peers: bool,
     /// Whether the section of docs/scan.md is written.
@@ -44,10 +42,7 @@ pub fn run(options: &Options) -> Outcome {
     if !missing.is_empty() {
         return Err(Failure::new(format!("still missing:\n  {}", missing.join("\n  "))));
     }
-    let program = match &options.program {
-        Some(program) => program.canonicalize()?,
-        None => process::build("portcullis", &["--workspace", "--bin", "portcullis"], &[])?,
-    };
+    let program = release::to_measure()?.program;
     let folder = cache::folder().join("bench-scan");
     fs::create_dir_all(&folder)?;
     let mut tools = vec![Tool::Portcullis(program.clone())];
