@@ -1,5 +1,6 @@
 //! Spikes of refusals: seen, kept, told by a signed webhook, and found by the checklist.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::process::Command;
@@ -127,4 +128,55 @@ fn a_spike_of_refusals_is_seen_kept_and_told() {
     let rows = report["tables"][0]["rows"].as_array().unwrap();
     let row = rows.iter().find(|row| row[1].as_str().unwrap().contains("spikes")).unwrap();
     assert_eq!(row[0], "yes", "{row}");
+}
+
+/// What spiked becomes policy: the operation that was tried, and the client that tried, are limited; ordinary calls pass.
+#[test]
+fn an_incident_is_closed_by_a_patch() {
+    let upstream = Recorder::start();
+    let contract = "openapi: 3.0.3\ninfo: { title: Notes, version: '1' }\n\
+        components: { securitySchemes: { key: { type: apiKey, in: header, name: X-Api-Key } } }\n\
+        paths:\n  /notes/{id}:\n    get:\n      operationId: readNote\n      security: [{ key: [] }]\n      parameters: \
+        [{ name: id, in: path, required: true, schema: { type: string } }]\n      responses: { '200': { description: It } }\n";
+    let config = format!(
+        "upstream: http://{}\ncontract: notes.yaml\nlimit: {{ unmatched: off }}\nalerts: {{ spike: {{ at_least: 15 }} }}\n",
+        upstream.address
+    );
+    let gateway = Options::config(config).file("notes.yaml", contract).start();
+    let fix = |arguments: &[&str]| {
+        let mut command = Command::new(binary());
+        let output = command.current_dir(gateway.folder()).arg("fix").args(arguments).output().unwrap();
+        let all = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8_lossy(&all).into_owned())
+    };
+    let (code, said) = fix(&["data"]);
+    assert!(code == Some(2) && said.contains("`data` holds no incidents"), "{said}");
+    for at in 0..30 {
+        let fields = [("X-Api-Key", "guess")];
+        let target = format!("/notes/{at}");
+        assert_eq!(Client::connect(gateway.address).call("GET", &target, &fields, b"").unwrap().status, 401);
+    }
+    let deadline = Instant::now() + PATIENCE;
+    while !fs::read_to_string(gateway.folder().join("data/incidents.jsonl"))
+        .is_ok_and(|text| text.contains("readNote") && text.contains("client"))
+    {
+        assert!(Instant::now() < deadline, "no incident; the gateway said:\n{}", gateway.log());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    for path in ["data", "data/incidents.jsonl"] {
+        let (code, said) = fix(&[path]);
+        assert_eq!(code, Some(0), "{said}");
+        for line in [
+            "closes: [\"refusal-spike GET /notes/{id}\"]",
+            "limit: { burst: 10, per: client, rate: \"10/min\" }",
+            "closes: [\"refusal-spike client 127.0.0.1\"]",
+            "bots: { scanners: { block: \"10m\", refusals: 40, within: \"1m\" } }",
+        ] {
+            assert!(said.contains(line), "{line} is missing:\n{said}");
+        }
+    }
+    let (code, said) = fix(&["data", "--apply"]);
+    assert_eq!(code, Some(0), "{said}");
+    let patched = fs::read_to_string(gateway.folder().join("portcullis.yaml")).unwrap();
+    assert!(patched.contains("# Closes refusal-spike."), "{patched}");
 }

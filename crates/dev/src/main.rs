@@ -98,11 +98,17 @@ enum Bench {
         #[arg(long)]
         dry: bool,
     },
-    /// What the loop of scan, fix and proof closes; writes docs/fix.md from certificates.
+    /// What the loop of scan, patch and proof closes of applications that are weak on purpose; writes docs/fix.md.
     Fix {
-        /// TITLE=FILE: a certificate of `portcullis fix --prove -o FILE.json`; runs with one title stand together.
-        #[arg(required = true, value_name = "TITLE=FILE")]
-        certificates: Vec<String>,
+        /// A folder with clones of the applications: VAmPI, vuln-bank. Without it: the demonstration shop alone.
+        #[arg(long)]
+        apps: Option<PathBuf>,
+        /// Only applications whose title contains this; writes no page.
+        #[arg(long)]
+        only: Option<String>,
+        /// How often each, every time with another seed.
+        #[arg(long, default_value_t = 3)]
+        runs: u64,
         /// Only print, do not write the page.
         #[arg(long)]
         dry: bool,
@@ -195,8 +201,9 @@ fn dispatch(chore: Chore) -> Outcome {
             let write = !dry && !alone && only.is_none();
             bench::scan::run(&bench::scan::Options { apps, only, runs, peers: !alone, write })
         }
-        Chore::Bench { what: Bench::Fix { certificates, dry } } => {
-            bench::fix::run(&bench::fix::Options { certificates, write: !dry })
+        Chore::Bench { what: Bench::Fix { apps, only, runs, dry } } => {
+            let write = !dry && only.is_none();
+            bench::fix::run(&bench::fix::Options { apps, only, runs, write })
         }
         Chore::Docs { into } => {
             docs::generate(&into.unwrap_or_else(|| cache::workspace().join("docs/reference")))

@@ -3,9 +3,9 @@
 //! What an application documents is data (`benches/scan`), in our own words: which kind of weakness, at which operation.
 //! Whatever a tool reports beside that is judged there as well, with the reason, or listed as not judged.
 
-mod apps;
+pub(super) mod apps;
 mod count;
-mod judge;
+pub(super) mod judge;
 mod tools;
 
 use std::fmt::Write as _;

@@ -1,9 +1,11 @@
 //! Headers of genuine tokens, read once: an issuer's tokens all begin with the same few.
 
 use std::fmt;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
+use hashbrown::DefaultHashBuilder;
 
 use crate::jose::jws::Header;
 
@@ -12,7 +14,10 @@ const SLOTS: usize = 16;
 /// What the headers of tokens with a good signature said, by their text. Bounded: one of another text may take the
 /// place of one that was there, and nothing is lost by it but time.
 #[derive(Default)]
-pub(crate) struct KnownHeaders([ArcSwapOption<Known>; SLOTS]);
+pub(crate) struct KnownHeaders {
+    slots: [ArcSwapOption<Known>; SLOTS],
+    hasher: DefaultHashBuilder,
+}
 
 struct Known {
     text: Box<str>,
@@ -44,12 +49,7 @@ impl KnownHeaders {
     }
 
     fn slot(&self, text: &str) -> Option<&ArcSwapOption<Known>> {
-        let (words, rest) = text.as_bytes().as_chunks();
-        let last = rest.iter().fold(0, |last, &byte| last << 8 | u64::from(byte));
-        let mixed = words.iter().fold(last, |mixed: u64, &word| {
-            (mixed.rotate_left(5) ^ u64::from_le_bytes(word)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-        });
-        self.0.get((mixed >> 32) as usize % SLOTS)
+        self.slots.get(self.hasher.hash_one(text) as usize % SLOTS)
     }
 }
 
@@ -77,6 +77,7 @@ mod tests {
         for other in [beginning, &longer, "", &text.to_lowercase()] {
             assert!(known.get(other).is_none(), "{other}");
         }
+        assert_eq!(format!("{known:?}"), "KnownHeaders { .. }");
         // What is there already stays, and is not made again.
         known.remember(&text, &known.get(&text).unwrap());
         assert!(Arc::ptr_eq(&known.get(&text).unwrap(), &one));

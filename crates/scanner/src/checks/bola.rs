@@ -213,7 +213,7 @@ fn read_one(cx: &mut Session<'_>, index: usize, owner: usize, other: Option<usiz
                 "403 or 404 for everyone but the owner",
                 format!("{b} got the same values as {a}{shown}; without a credential the answer is {status}"),
             );
-        finding.evidence = evidence(&[&mine, &theirs, &nobody], &lists);
+        finding.evidence = evidence(&[&mine, &nobody, &theirs], &lists);
         cx.report(finding);
     }
     Ok(())
@@ -228,6 +228,7 @@ fn lists(cx: &mut Session<'_>, index: usize, call: &Call, (owner, other): (usize
     cx.lists(owner, other, Named { id: &id, parameter: &parameter, noun: &noun })
 }
 
+/// What proves it. The attack stands last: who made it owns nothing here, everyone before may.
 fn evidence(calls: &[&Rc<Exchange>], lists: &Lists) -> Vec<Exchange> {
     let mut all: Vec<Exchange> = calls.iter().map(|exchange| exchange.as_ref().clone()).collect();
     if let Lists::Apart(mine, theirs) = lists {

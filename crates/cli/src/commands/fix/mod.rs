@@ -1,6 +1,7 @@
 //! `portcullis fix`: from findings to gateway policy that is proved to close them.
 
 mod certificate;
+mod incidents;
 mod live;
 mod patch;
 mod prove;
@@ -38,7 +39,7 @@ use crate::term;
                         --apply writes it. --prove starts a gateway of its own with it on this machine, scans the API \
                         through that, and makes the ordinary calls again. Only scan what is yours.")]
 pub(crate) struct Args {
-    /// Reports of scan, audit or check, JSON; without one the API is scanned
+    /// Reports of scan, audit or check, JSON, or the data folder of a gateway that saw incidents; without one the API is scanned
     reports: Vec<PathBuf>,
     /// The gateway's configuration
     #[arg(long, short, value_name = "FILE", default_value = DEFAULT_FILE)]
@@ -134,6 +135,8 @@ impl<'a> Site<'a> {
             )));
         };
         let (contract, _) = build::load_contract(&config, source, "/contract").map_err(Failure::usage)?;
+        // Before minutes of scanning, not after.
+        prove::compile(&overrides)?;
         let mut scanning = args.scanning.clone();
         scanning.fill(&config)?;
         let target = scanning.target.clone().unwrap_or_default();
@@ -263,10 +266,14 @@ fn code_of(key: &str) -> &str {
     key.split(' ').next().unwrap_or(key)
 }
 
-/// The findings of reports that are to be closed: what is not ignored, and more than suspected.
-fn findings(paths: &[PathBuf]) -> Result<Vec<Item>> {
+/// The findings of reports and incidents that are to be closed: what is not ignored, and more than suspected.
+fn findings(paths: &[PathBuf], contract: &Contract) -> Result<Vec<Item>> {
     let mut items = Vec::new();
     for path in paths {
+        if let Some(data) = incidents::folder(path) {
+            items.extend(incidents::read(&data, contract)?);
+            continue;
+        }
         let report = read_report(path)?;
         if report.command == "fix" {
             return Err(Failure::Usage(format!(

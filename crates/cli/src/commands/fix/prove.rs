@@ -26,6 +26,19 @@ pub(super) struct Trial {
     overrides: Overrides,
 }
 
+/// The gateway as a configuration has it.
+///
+/// # Errors
+/// If the configuration does not compile.
+pub(super) fn compile(overrides: &Overrides) -> Result<portcullis_guards::Compiled> {
+    let config = config::load(overrides).map_err(Failure::usage)?;
+    let keys = match config.gateway.data.is_dir() {
+        true => Keys::open(&config.gateway.data)?,
+        false => Keys::none(),
+    };
+    build::compile(&config, keys.ring().clone(), Arc::new(State::default())).map_err(Failure::usage)
+}
+
 impl Trial {
     /// # Errors
     /// If its folder cannot be written, or the configuration does not compile.
@@ -40,17 +53,8 @@ impl Trial {
         std::io::Write::write_all(&mut file, text.as_bytes()).map_err(failed)?;
         let overrides = Overrides { config: Some(file.path().to_owned()), ..overrides.clone() };
         let trial = Trial { _file: file, overrides };
-        trial.compile()?;
+        compile(&trial.overrides)?;
         Ok(trial)
-    }
-
-    fn compile(&self) -> Result<portcullis_guards::Compiled> {
-        let config = config::load(&self.overrides).map_err(Failure::usage)?;
-        let keys = match config.gateway.data.is_dir() {
-            true => Keys::open(&config.gateway.data)?,
-            false => Keys::none(),
-        };
-        build::compile(&config, keys.ring().clone(), Arc::new(State::default())).map_err(Failure::usage)
     }
 
     /// Recorded calls through its engine: how many, and those that went through then and would be stopped now, each with
@@ -59,7 +63,7 @@ impl Trial {
     /// # Errors
     /// If the configuration does not compile.
     pub(super) fn replay(&self, recording: &Recording, credential: Option<&str>) -> Result<Replayed> {
-        let compiled = self.compile()?;
+        let compiled = compile(&self.overrides)?;
         let mut options = ReplayOptions { details: Details::All, ..ReplayOptions::default() };
         options.credential = credential.map(Into::into);
         let report = replay(&compiled.engine, recording.clone(), &options);

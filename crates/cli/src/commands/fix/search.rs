@@ -83,7 +83,7 @@ impl Found {
 pub(super) fn close(site: &Site<'_>) -> Result<Report> {
     let mut report = Report::new("fix", &site.args.config.display().to_string(), site.now);
     let items = match site.args.reports.is_empty() {
-        false => findings(&site.args.reports)?,
+        false => findings(&site.args.reports, &site.contract)?,
         true => {
             term::note("scanning the API as it is");
             let found = site.scan_bare(0)?;

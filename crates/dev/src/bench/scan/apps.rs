@@ -16,7 +16,7 @@ use crate::{Failure, Outcome, cache, process};
 
 /// An application that can be started.
 #[derive(Debug)]
-pub(super) struct App {
+pub(in crate::bench) struct App {
     start: Start,
     /// Where its files are; none for the demonstration shop.
     files: Option<PathBuf>,
@@ -27,7 +27,7 @@ pub(super) struct App {
 
 /// One that runs, with its database; both end when dropped.
 #[derive(Debug)]
-pub(super) struct Running<'a> {
+pub(in crate::bench) struct Running<'a> {
     start: &'a Start,
     server: Server,
     _database: Option<Server>,
@@ -49,7 +49,7 @@ runpy.run_path('app.py', run_name='__main__')
 impl App {
     /// Looks for it under the folder of applications and installs what it asks for; none if it is not there.
     /// The shop is the one beside `portcullis`, if there is one.
-    pub(super) fn new(
+    pub(in crate::bench) fn new(
         start: &Start,
         apps: Option<&Path>,
         portcullis: &Path,
@@ -71,17 +71,25 @@ impl App {
         Ok(Some(App { start: start.clone(), files: Some(files), program, folder: folder.to_owned() }))
     }
 
-    pub(super) fn document(&self) -> PathBuf {
+    pub(in crate::bench) fn document(&self) -> PathBuf {
         self.files.clone().unwrap_or_else(cache::workspace).join(&self.start.document)
     }
 
-    pub(super) fn identities(&self) -> &[String] {
+    pub(in crate::bench) fn identities(&self) -> &[String] {
         &self.start.identities
     }
 
     /// A fresh one, with its users.
-    pub(super) fn start(&self, environment: &BTreeMap<String, String>) -> Outcome<Running<'_>> {
-        let address = free_address()?;
+    pub(in crate::bench) fn start(&self, environment: &BTreeMap<String, String>) -> Outcome<Running<'_>> {
+        self.start_at(free_address()?, environment)
+    }
+
+    /// As [`App::start`], at an address that is free.
+    pub(in crate::bench) fn start_at(
+        &self,
+        address: SocketAddr,
+        environment: &BTreeMap<String, String>,
+    ) -> Outcome<Running<'_>> {
         let room = self.folder.join("room");
         let _ = fs::remove_dir_all(&room);
         fs::create_dir_all(&room)?;
@@ -128,12 +136,12 @@ impl App {
 }
 
 impl Running<'_> {
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(in crate::bench) fn address(&self) -> SocketAddr {
         self.server.address
     }
 
     /// A token of one of its users.
-    pub(super) fn token(&self) -> Outcome<String> {
+    pub(in crate::bench) fn token(&self) -> Outcome<String> {
         let answer: Value = serde_json::from_str(&self.call(&self.start.login)?).unwrap_or_default();
         let token = answer.get(&self.start.token).and_then(Value::as_str).map(str::to_owned);
         token.ok_or_else(|| Failure::new(format!("the log-in gives no `{}`: {answer}", self.start.token)))
@@ -226,7 +234,7 @@ fn postgres_program(name: &str) -> Outcome<PathBuf> {
 }
 
 /// A Python environment of its own, with what `pip install` is asked for.
-pub(super) fn environment(name: &str, wanted: &[&str]) -> Outcome<PathBuf> {
+pub(in crate::bench) fn environment(name: &str, wanted: &[&str]) -> Outcome<PathBuf> {
     let venv = cache::folder().join("bench-scan/python").join(name);
     let stamp = venv.join("installed.txt");
     let list = wanted.join(" ");

@@ -10,10 +10,13 @@ use crate::{Failure, Outcome, cache};
 /// An application's file in `benches/scan`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Sheet {
-    pub(super) title: String,
-    pub(super) start: Start,
-    pub(super) variants: Vec<Variant>,
+pub(in crate::bench) struct Sheet {
+    pub(in crate::bench) title: String,
+    pub(in crate::bench) start: Start,
+    pub(in crate::bench) variants: Vec<Variant>,
+    /// What `cargo dev bench fix` needs besides.
+    #[serde(rename = "loop")]
+    pub(in crate::bench) repair: Loop,
     documented: Listed,
     #[serde(default)]
     verdicts: Vec<Verdict>,
@@ -22,41 +25,77 @@ pub(super) struct Sheet {
 /// How it is started, and in whose names it is called.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Start {
+pub(in crate::bench) struct Start {
     /// Its folder under `--apps`; none for the demonstration shop.
-    pub(super) folder: Option<String>,
+    pub(in crate::bench) folder: Option<String>,
     /// Its document, from that folder.
-    pub(super) document: String,
-    pub(super) environment: BTreeMap<String, String>,
+    pub(in crate::bench) document: String,
+    pub(in crate::bench) environment: BTreeMap<String, String>,
     /// Whether it wants PostgreSQL.
-    pub(super) database: bool,
+    pub(in crate::bench) database: bool,
     /// Calls that make its users.
-    pub(super) prepare: Vec<Call>,
+    pub(in crate::bench) prepare: Vec<Call>,
     /// What `--identity` is given.
-    pub(super) identities: Vec<String>,
+    pub(in crate::bench) identities: Vec<String>,
     /// The log-in of one user, for tools that want a token.
-    pub(super) login: Call,
+    pub(in crate::bench) login: Call,
     /// The member of its answer that is the token.
-    pub(super) token: String,
+    pub(in crate::bench) token: String,
 }
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Call {
-    pub(super) method: String,
-    pub(super) path: String,
+pub(in crate::bench) struct Call {
+    pub(in crate::bench) method: String,
+    pub(in crate::bench) path: String,
     #[serde(default)]
-    pub(super) body: Option<serde_json::Value>,
+    pub(in crate::bench) body: Option<serde_json::Value>,
+}
+
+/// How holes of it are closed.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::bench) struct Loop {
+    /// Lines of the gateway's configuration besides upstream, contract and data.
+    pub(in crate::bench) config: Vec<String>,
+    /// Arguments of `portcullis fix` besides what every application needs.
+    pub(in crate::bench) options: Vec<String>,
+    /// How it is ordinarily used.
+    pub(in crate::bench) ordinary: Ordinary,
+}
+
+/// A recording in the tree, or calls of which one is made.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(in crate::bench) enum Ordinary {
+    Recorded(String),
+    Calls(Vec<Use>),
+}
+
+/// An ordinary call. `{NAME}` in its path and body is what an earlier answer had.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::bench) struct Use {
+    /// The name under which its token was kept; none for calls without one.
+    #[serde(rename = "as")]
+    pub(in crate::bench) who: Option<String>,
+    pub(in crate::bench) method: String,
+    pub(in crate::bench) path: String,
+    #[serde(default)]
+    pub(in crate::bench) body: Option<serde_json::Value>,
+    /// What to keep of its answer: names, and JSON pointers.
+    #[serde(default)]
+    pub(in crate::bench) keep: BTreeMap<String, String>,
 }
 
 /// One way in which it is started.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Variant {
-    pub(super) title: String,
-    pub(super) environment: BTreeMap<String, String>,
+pub(in crate::bench) struct Variant {
+    pub(in crate::bench) title: String,
+    pub(in crate::bench) environment: BTreeMap<String, String>,
     /// Whether what can be mended in it is.
-    pub(super) mended: bool,
+    pub(in crate::bench) mended: bool,
 }
 
 /// The list itself, or a file of one.
@@ -69,7 +108,7 @@ enum Listed {
 
 /// A documented weakness.
 #[derive(Debug, Deserialize)]
-pub(super) struct Weakness {
+pub(in crate::bench) struct Weakness {
     #[serde(default)]
     id: String,
     weakness: String,
@@ -108,32 +147,32 @@ struct Verdict {
 
 /// What a tool says.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Claim {
-    pub(super) tool: &'static str,
+pub(in crate::bench) struct Claim {
+    pub(in crate::bench) tool: &'static str,
     /// What it may be, in our codes; the first is its own name.
-    pub(super) codes: Vec<String>,
+    pub(in crate::bench) codes: Vec<String>,
     /// `METHOD /path`, or empty.
-    pub(super) operation: String,
-    pub(super) part: String,
+    pub(in crate::bench) operation: String,
+    pub(in crate::bench) part: String,
 }
 
 /// Claims, sorted by what they are worth.
 #[derive(Debug, Default)]
-pub(super) struct Judged {
-    pub(super) documented: usize,
-    pub(super) detected: Vec<String>,
-    pub(super) missed: Vec<String>,
+pub(in crate::bench) struct Judged {
+    pub(in crate::bench) documented: usize,
+    pub(in crate::bench) detected: Vec<String>,
+    pub(in crate::bench) missed: Vec<String>,
     /// Not documented, and true.
-    pub(super) right: Vec<String>,
-    pub(super) wrong: Vec<String>,
+    pub(in crate::bench) right: Vec<String>,
+    pub(in crate::bench) wrong: Vec<String>,
     /// Documented as mended in this variant, and reported.
-    pub(super) mended: Vec<String>,
-    pub(super) open: Vec<String>,
+    pub(in crate::bench) mended: Vec<String>,
+    pub(in crate::bench) open: Vec<String>,
 }
 
 impl Sheet {
     /// Reads `benches/scan/NAME.json`.
-    pub(super) fn read(name: &str) -> Outcome<Sheet> {
+    pub(in crate::bench) fn read(name: &str) -> Outcome<Sheet> {
         let folder = cache::workspace().join("benches/scan");
         let path = folder.join(format!("{name}.json"));
         let wrong = |path: &std::path::Path, why: &dyn std::fmt::Display| {
@@ -158,7 +197,7 @@ impl Sheet {
     }
 
     /// Sorts a tool's claims.
-    pub(super) fn judge(&self, claims: &[Claim], variant: &Variant) -> Judged {
+    pub(in crate::bench) fn judge(&self, claims: &[Claim], variant: &Variant) -> Judged {
         let there = |weakness: &&Weakness| !variant.mended || !weakness.mended;
         let mut judged =
             Judged { documented: self.documented().iter().filter(there).count(), ..Judged::default() };

@@ -1,8 +1,11 @@
 //! Who calls, and how often.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::objects::required;
+use crate::commands::fix::incidents::GUESSING;
 use crate::commands::fix::remedy::{Case, Cure, Scope, one};
 use crate::commands::fix::search::LIFETIME;
 use crate::commands::fix::traffic::Fact;
@@ -107,6 +110,30 @@ pub(super) fn tries(case: &Case<'_>) -> Vec<Cure> {
         case.here("limit", json!({ "rate": format!("{count}/min"), "burst": count, "per": "client" }))
     };
     vec![limit(10), limit(5)]
+}
+
+/// What spiked is limited: the operation itself; of a client that guesses, the operations that hand out sessions; of one
+/// that meets refusals wherever it goes, all that it does. A consumer is its owner's business.
+pub(super) fn spikes(case: &Case<'_>) -> Vec<Cure> {
+    if case.operation().is_some() {
+        return tries(case);
+    }
+    let part = case.item.places.first().and_then(|place| place.part.as_deref()).unwrap_or_default();
+    if !part.starts_with("client ") {
+        return Vec::new();
+    }
+    let mut cures = Vec::new();
+    let opens: BTreeSet<&String> =
+        case.sessions.into_iter().flat_map(|sessions| &sessions.opens).map(|(label, _)| label).collect();
+    if case.item.cwe == GUESSING && !opens.is_empty() {
+        let limit = json!({ "rate": "10/min", "burst": 10, "per": "client" });
+        cures.push(opens.into_iter().fold(Cure::default(), |cure, label| {
+            cure.and(Scope::Operation(label.clone()), "limit", limit.clone())
+        }));
+    }
+    let scanners = json!({ "refusals": 40, "within": "1m", "block": "10m" });
+    cures.push(Cure::default().and(Scope::All, "bots", one("scanners", scanners)));
+    cures
 }
 
 /// Every failure alike. Where the operation hands out sessions, an answer without one is a failure.

@@ -56,6 +56,11 @@ pub(super) static REMEDIES: &[Remedy] = &[
         cures: callers::tries,
     },
     Remedy {
+        codes: &["refusal-spike"],
+        how: "limits how often a client may try, and shuts out clients that meet one refusal after another",
+        cures: callers::spikes,
+    },
+    Remedy {
         codes: &["user-enumeration"],
         how: "answers every failure of the operation alike, and limits how often a client may try",
         cures: callers::one_failure,
