@@ -287,6 +287,7 @@ mod tests {
                 "login": { "method": "POST", "path": "/login" }, "token": "token",
             },
             "variants": [],
+            "loop": { "config": [], "options": [], "ordinary": [{ "method": "GET", "path": "/a" }] },
             "documented": [
                 { "id": "a", "weakness": "a", "codes": ["bola-read"], "operations": ["GET /users/{id}"] },
                 { "id": "b", "weakness": "b", "codes": ["debug-page"], "mended": false },
