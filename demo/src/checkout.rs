@@ -47,7 +47,7 @@ pub(crate) fn coupon(shop: &Shop, request: &Request, order: &str) -> Result<Repl
 }
 
 /// Asks the shipping partner what delivery costs, and adds it to the order. The weak twin believes the partner:
-/// its price without bounds, its words as a part of the SQL.
+/// its price without bounds, its words as a part of the SQL, wherever it redirects to, however long it takes and says.
 pub(crate) async fn shipping(shop: &Shop, request: &Request, order: &str) -> Result<Reply, Fault> {
     let order = find(shop, &caller(shop, request)?, order)?;
     must_be_open(&order)?;
@@ -58,7 +58,8 @@ pub(crate) async fn shipping(shop: &Shop, request: &Request, order: &str) -> Res
         return Err(Fault::bad("`postcode` has 3 to 8 capital letters and digits"));
     }
     let url = format!("http://shipping.partner.example/quote?postcode={postcode}");
-    let fetched = outbound::get(shop, &url, 0).await?;
+    let trust = if shop.fixed() { outbound::Trust::little(0) } else { outbound::Trust::blind() };
+    let fetched = outbound::get(shop, &url, trust).await?;
     let refused =
         || Fault::new(StatusCode::BAD_GATEWAY, "partner_failed", "the shipping partner gave no usable price");
     let answer: Value = serde_json::from_slice(&fetched.body).map_err(|_| refused())?;

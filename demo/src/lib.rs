@@ -27,7 +27,7 @@ mod session;
 mod shop;
 mod users;
 
-pub use server::serve;
+pub use server::{serve, serve_with};
 pub use shop::Shop;
 
 /// The OpenAPI 3.0.3 document (YAML) of the operations that the shop documents.

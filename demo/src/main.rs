@@ -1,7 +1,7 @@
 //! The program around the demo shop: `portcullis-demo [--listen ADDRESS:PORT] [--fixed]`.
 
 use portcullis_demo::play::{Credentials, Scenario, har};
-use portcullis_demo::{Mode, ORDINARY, serve};
+use portcullis_demo::{Mode, ORDINARY, serve, serve_with};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -10,18 +10,19 @@ use tokio::net::TcpListener;
 const HELP: &str = "\
 A shop API that is weak on purpose. Never expose it.
 
-usage: portcullis-demo [--listen 127.0.0.1:4000] [--fixed] [--i-know]
+usage: portcullis-demo [--listen 127.0.0.1:4000] [--fixed] [--partner ADDRESS:PORT] [--i-know]
        portcullis-demo [--fixed] record FILE
 
   --listen ADDRESS:PORT  where to listen (default 127.0.0.1:4000)
   --fixed                the twin with every hole closed
+  --partner ADDRESS:PORT where the shipping partner is, on this machine (default: it is played as well)
   --i-know               allow an address that other machines can reach
   record FILE            play the ordinary users against a shop of its own, write the traffic to FILE as HAR 1.2
 ";
 
 enum Command {
     Help,
-    Serve { listen: SocketAddr, mode: Mode },
+    Serve { listen: SocketAddr, mode: Mode, partner: Option<SocketAddr> },
     Record { file: String, mode: Mode },
 }
 
@@ -41,11 +42,17 @@ fn parse(arguments: impl Iterator<Item = String>) -> Result<Command, String> {
     let mut arguments = arguments;
     let mut listen: SocketAddr = ([127, 0, 0, 1], 4000).into();
     let (mut mode, mut knows) = (Mode::Weak, false);
+    let mut partner = None;
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--help" | "-h" => return Ok(Command::Help),
             "--fixed" => mode = Mode::Fixed,
             "--i-know" => knows = true,
+            "--partner" => {
+                let value = arguments.next().unwrap_or_default();
+                let wrong = format!("`--partner` wants an address such as 127.0.0.1:9000, and not `{value}`");
+                partner = Some(value.parse().map_err(|_| wrong)?);
+            }
             "--listen" => {
                 let value = arguments.next().ok_or("`--listen` wants an address, such as 127.0.0.1:4000")?;
                 listen = value
@@ -67,7 +74,7 @@ fn parse(arguments: impl Iterator<Item = String>) -> Result<Command, String> {
              listen on 127.0.0.1, or add --i-know"
         ));
     }
-    Ok(Command::Serve { listen, mode })
+    Ok(Command::Serve { listen, mode, partner })
 }
 
 fn run(command: Command) -> std::io::Result<()> {
@@ -75,12 +82,12 @@ fn run(command: Command) -> std::io::Result<()> {
     runtime.block_on(async {
         match command {
             Command::Help => std::io::stdout().write_all(HELP.as_bytes()),
-            Command::Serve { listen, mode } => {
+            Command::Serve { listen, mode, partner } => {
                 let listener = TcpListener::bind(listen).await?;
                 let which = if mode == Mode::Weak { "weak" } else { "fixed" };
                 let mut out = std::io::stdout();
                 writeln!(out, "the {which} shop listens on http://{}", listener.local_addr()?)?;
-                serve(listener, mode, async {
+                serve_with(listener, mode, partner, async {
                     // Without signals there is no end but the process's own.
                     if tokio::signal::ctrl_c().await.is_err() {
                         std::future::pending::<()>().await;
@@ -116,7 +123,7 @@ mod tests {
             assert!(matches!(parsed(&format!("{line} --i-know")), Ok(Command::Serve { .. })), "{line}");
         }
         assert!(
-            matches!(parsed(""), Ok(Command::Serve { mode: Mode::Weak, listen }) if listen.port() == 4000)
+            matches!(parsed(""), Ok(Command::Serve { mode: Mode::Weak, listen, .. }) if listen.port() == 4000)
         );
         assert!(matches!(parsed("--fixed --listen [::1]:0"), Ok(Command::Serve { mode: Mode::Fixed, .. })));
     }

@@ -13,6 +13,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -31,7 +32,26 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// # Errors
 /// When the seed data cannot be made or the partners' port cannot be opened.
 pub async fn serve(listener: TcpListener, mode: Mode, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+    serve_with(listener, mode, None, shutdown).await
+}
+
+/// The same with the shipping partner at an address of its own on this machine.
+///
+/// # Errors
+/// The same.
+pub async fn serve_with(
+    listener: TcpListener,
+    mode: Mode,
+    partner: Option<SocketAddr>,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
     let shop = Arc::new(Shop::new(mode)?);
+    if let Some(partner) = partner {
+        if !partner.ip().is_loopback() {
+            return Err(io::Error::other("the partner has to be on this machine's loopback"));
+        }
+        let _ = shop.partner.set(partner);
+    }
     let partners = TcpListener::bind(("127.0.0.1", 0)).await?;
     let _ = shop.backstage.set(partners.local_addr()?);
     let partners = tokio::spawn(serve_backstage(partners));

@@ -24,6 +24,8 @@ pub struct Shop {
     attempts: Mutex<HashMap<String, (u32, Instant)>>,
     /// Where the shop's partners and its cloud's metadata service listen.
     pub(crate) backstage: OnceLock<SocketAddr>,
+    /// Where the shipping partner is, if not backstage; always on this machine's loopback.
+    pub(crate) partner: OnceLock<SocketAddr>,
 }
 
 impl Shop {
@@ -40,6 +42,7 @@ impl Shop {
             sessions: Mutex::default(),
             attempts: Mutex::default(),
             backstage: OnceLock::new(),
+            partner: OnceLock::new(),
         })
     }
 

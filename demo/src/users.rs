@@ -68,13 +68,13 @@ pub(crate) async fn fetch_avatar(shop: &Shop, request: &Request, user: &str) -> 
         if !from_image_host(url) {
             return Err(Fault::bad("`url` must be a PNG file on images.shop.example"));
         }
-        let fetched = outbound::get(shop, url, 0).await?;
+        let fetched = outbound::get(shop, url, outbound::Trust::little(0)).await?;
         if fetched.status != StatusCode::OK || !is_picture(&fetched.body) {
             return Err(Fault::bad("there is no PNG file of at most 64 KiB at this address"));
         }
         fetched
     } else {
-        outbound::get(shop, url, 5).await?
+        outbound::get(shop, url, outbound::Trust::little(5)).await?
     };
     let kept = if shop.fixed() { "image/png" } else { fetched.content_type.as_str() };
     keep(shop, user, kept, &fetched.body)?;

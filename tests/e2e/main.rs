@@ -62,6 +62,8 @@ mod scan_config;
 #[cfg(test)]
 mod scan_inputs;
 #[cfg(test)]
+mod scan_upstream;
+#[cfg(test)]
 mod slow_clients;
 #[cfg(test)]
 mod strict_http1;

@@ -1,5 +1,7 @@
 //! What was found, and the proof of it.
 
+use std::net::SocketAddr;
+
 use portcullis_engine::{Owasp, Severity};
 
 use crate::http::Exchange;
@@ -72,6 +74,8 @@ pub struct Finding {
     last_tells: bool,
     /// What answers have to show, beside what every finding's do.
     pub(crate) signs: Vec<Sign>,
+    /// Where the API expects its upstream, and for each exchange what that answers; nothing stands for silence.
+    pub(crate) upstream: Option<(SocketAddr, Vec<Vec<u8>>)>,
 }
 
 /// What an answer shows when a finding is there, by the index of its call.
@@ -95,6 +99,10 @@ pub enum Sign {
     Called(String),
     /// Of a call that goes out several times at one moment, at least so many succeed.
     Together(usize, usize),
+    /// Of the answer of the upstream behind it at least so many bytes were taken.
+    Took(usize, usize),
+    /// It takes more than so many seconds.
+    Longer(usize, u64),
 }
 
 impl Sign {
@@ -119,6 +127,8 @@ impl Sign {
             Self::Slower(one, other, times) => Self::Slower(at(one)?, at(other)?, *times),
             Self::Called(text) => Self::Called(text.clone()),
             Self::Together(index, least) => Self::Together(at(index)?, *least),
+            Self::Took(index, bytes) => Self::Took(at(index)?, *bytes),
+            Self::Longer(index, seconds) => Self::Longer(at(index)?, *seconds),
         })
     }
 }
@@ -143,7 +153,14 @@ impl Finding {
             recipe: Reproduction::default(),
             last_tells: false,
             signs: Vec::new(),
+            upstream: None,
         }
+    }
+
+    /// Says what an upstream answers behind each exchange.
+    pub(crate) fn behind(mut self, address: SocketAddr, answers: Vec<Vec<u8>>) -> Self {
+        self.upstream = Some((address, answers));
+        self
     }
 
     /// Says that the last answer alone tells: what the others are depends on what else is there.

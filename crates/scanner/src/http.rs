@@ -234,15 +234,24 @@ impl std::fmt::Debug for Client {
 
 impl Client {
     /// A client for one target. The address is resolved once: a name that changes its mind is not followed.
-    /// `body_limit` bounds what is read of one body.
-    pub(crate) fn new(target: &Target, timeout: Duration, body_limit: usize) -> Result<Self, String> {
+    /// `body_limit` bounds what is read of one body; `tls` says whom it trusts, this machine's authorities if nothing is given.
+    pub(crate) fn new(
+        target: &Target,
+        timeout: Duration,
+        body_limit: usize,
+        tls: Option<&Arc<rustls::ClientConfig>>,
+    ) -> Result<Self, String> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|error| format!("no runtime: {error}"))?;
         let address =
             *target.addresses()?.first().ok_or_else(|| format!("`{}` has no address", target.host))?;
-        let tls = if target.tls { Some(connector()?) } else { None };
+        let tls = match (target.tls, tls) {
+            (true, Some(config)) => Some(config.clone().into()),
+            (true, None) => Some(connector()?),
+            (false, _) => None,
+        };
         let wire = Arc::new(Wire { target: target.clone(), address, tls, timeout, body_limit });
         Ok(Self { runtime, wire })
     }
@@ -293,7 +302,8 @@ impl Wire {
             TcpStream::connect(self.address).await.map_err(|error| format!("no connection: {error}"))?;
         let _ = tcp.set_nodelay(true);
         let Some(tls) = &self.tls else { return Ok(Box::new(tcp)) };
-        let name = ServerName::try_from(self.target.host.clone()).map_err(|error| error.to_string())?;
+        let host = self.target.host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let name = ServerName::try_from(host).map_err(|error| error.to_string())?;
         let stream = tls.connect(name, tcp).await.map_err(|error| format!("no TLS: {error}"))?;
         Ok(Box::new(stream))
     }

@@ -18,9 +18,11 @@ mod random;
 mod realms;
 mod reproduce;
 mod session;
+mod stub;
 mod values;
 mod words;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use api::{Api, Auth, Body, Danger, Media, Operation, Param, Place, Scheme};
@@ -31,6 +33,7 @@ pub use identity::{ClientCredentials, Credential, Csrf, Identity, Recipe, Role};
 pub use input::read;
 pub use reproduce::{Capture, Reproduction, Source, Step};
 pub use session::{Options, Progress};
+pub use stub::{Answers, Stub};
 
 use session::{Session, Stop};
 
@@ -82,6 +85,11 @@ pub fn scan(api: Api, options: &Options, watch: &mut dyn FnMut(&Progress)) -> Re
             Err(error) => session.notes.push(format!("the call-back listener could not start: {error}")),
         }
     }
+    for stub in &options.stubs {
+        let stand = stub::Stand::start(stub, options.timeout)
+            .map_err(|error| format!("{} cannot be listened on for --stub: {error}", stub.listen))?;
+        session.stands.push(stand);
+    }
     let mut incomplete = run(&mut session).err();
     let left = match session.clean_up() {
         Ok(left) => left,
@@ -122,12 +130,17 @@ pub fn scan(api: Api, options: &Options, watch: &mut dyn FnMut(&Progress)) -> Re
     })
 }
 
-/// Reads a document from a host. Redirects are not followed.
+/// Reads a document from a host, which `tls` says whether to trust. Redirects are not followed.
 ///
 /// # Errors
 /// If the host does not answer with 2xx.
-pub fn fetch(at: &Target, path: &str, timeout: Duration) -> Result<Vec<u8>, String> {
-    let client = http::Client::new(at, timeout, 128 << 20)?;
+pub fn fetch(
+    at: &Target,
+    path: &str,
+    timeout: Duration,
+    tls: Option<&Arc<rustls::ClientConfig>>,
+) -> Result<Vec<u8>, String> {
+    let client = http::Client::new(at, timeout, 128 << 20, tls)?;
     let response = client.send(&Request::new("GET", path));
     match response.error {
         Some(error) => Err(format!("{} cannot be fetched: {error}", at.url(path))),

@@ -5,6 +5,7 @@
 //! token, the id of something that was made. Words that the scan made up are made up anew, so that nothing is there twice.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::rc::Rc;
 
 use serde_json::Value;
@@ -29,6 +30,8 @@ pub struct Reproduction {
     pub signs: Vec<Sign>,
     /// Whether something has to listen at the variable `CALLBACK`, `HOST:PORT`.
     pub calls_back: bool,
+    /// Where something has to stand in for an upstream of the API.
+    pub upstream: Option<SocketAddr>,
 }
 
 /// One call.
@@ -46,6 +49,9 @@ pub struct Step {
     pub captures: Vec<Capture>,
     /// Whether it is evidence, and no preparation.
     pub evidence: bool,
+    /// What the stand-in for an upstream answers meanwhile, as HTTP/1.1, padded with spaces up to its length; empty for
+    /// silence.
+    pub upstream: Option<String>,
 }
 
 /// A value of an answer that goes into a variable.
@@ -237,6 +243,13 @@ impl<'a> Slice<'a> {
             }
             places.push(step);
         }
+        if let Some((_, answers)) = &finding.upstream {
+            for (place, answer) in places.iter().zip(answers) {
+                if let Some(step) = self.steps.get_mut(*place) {
+                    step.upstream = Some(String::from_utf8_lossy(answer).into_owned());
+                }
+            }
+        }
         let mut signs = finding.signs(&places);
         let mut made_up = BTreeMap::new();
         let mut calls_back = false;
@@ -246,6 +259,13 @@ impl<'a> Slice<'a> {
             }
             if let Some(callback) = self.callback {
                 calls_back |= call_back(&mut step.request, callback);
+                if let Some(answer) = step.upstream.as_mut().filter(|answer| answer.contains(callback)) {
+                    *answer = answer.replace(callback, &mark("CALLBACK"));
+                    calls_back = true;
+                }
+            }
+            if let Some(answer) = &mut step.upstream {
+                renamed(answer, &mut made_up);
             }
             rename(&mut step.request, &mut made_up);
         }
@@ -266,6 +286,7 @@ impl<'a> Slice<'a> {
             passwords: passwords.collect(),
             signs,
             calls_back,
+            upstream: finding.upstream.as_ref().map(|(address, _)| *address),
         }
     }
 
@@ -336,6 +357,7 @@ impl<'a> Slice<'a> {
             together: exchange.together,
             captures: Vec::new(),
             evidence: false,
+            upstream: None,
         });
         self.steps.len() - 1
     }

@@ -2,11 +2,15 @@
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis_scanner::{self as scanner, CHECKS, Confidence, Finding, Identity, Options, Progress, Target};
+use portcullis_scanner::{
+    self as scanner, Answers, CHECKS, Confidence, Finding, Identity, Options, Progress, Stub, Target,
+};
 use time::OffsetDateTime;
 
+use crate::commands::audit::transport;
 use crate::config::scan::{IdentityWritten, ScanWritten};
 use crate::config::{self, Config, DEFAULT_FILE, Overrides};
 use crate::exit::{Failure, Result};
@@ -59,6 +63,12 @@ pub(crate) struct Scanning {
     /// A host that may be scanned although it is not this machine; can be given again
     #[arg(long = "allow-host", value_name = "HOST")]
     allow_hosts: Vec<String>,
+    /// Authorities that sign the target's certificate, PEM [default: those of this machine]
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Scan although the target's certificate does not hold; that is reported
+    #[arg(long)]
+    insecure: bool,
     /// Only reads
     #[arg(long, conflicts_with = "destructive")]
     read_only: bool,
@@ -89,6 +99,9 @@ pub(crate) struct Scanning {
     /// Only this check; can be given again
     #[arg(long = "check", value_name = "NAME")]
     checks: Vec<String>,
+    /// Stand in for an upstream of the API, which is pointed at HOST:PORT meanwhile: its answers are those of a URL, of one JSON file for every call, or of a HAR; can be given again
+    #[arg(long = "stub", value_name = "HOST:PORT=URL|FILE")]
+    stubs: Vec<String>,
     /// HOST:PORT at which the target reaches this machine, for blind request forgery
     #[arg(long, value_name = "HOST:PORT")]
     callback: Option<String>,
@@ -123,6 +136,8 @@ impl Scanning {
         }
         self.headers.extend(headers.iter().map(|(name, value)| format!("{name}: {value}")));
         self.allow_hosts.extend(allow_hosts);
+        self.ca = self.ca.take().or(section.ca);
+        self.insecure |= section.insecure;
         self.read_only |= read_only && !self.destructive;
         self.destructive |= destructive && !self.read_only;
         self.max_requests = self.max_requests.or(section.max_requests);
@@ -131,6 +146,7 @@ impl Scanning {
         self.parallel = self.parallel.or(section.parallel);
         self.timeout = self.timeout.or(section.timeout.map(|time| time.millis() / 1000));
         self.seed = self.seed.or(section.seed);
+        self.stubs.extend(section.stubs);
         self.callback = self.callback.take().or(section.callback);
         if self.checks.is_empty() {
             self.checks = section.checks;
@@ -146,6 +162,19 @@ impl Scanning {
     /// The longest wait for one answer.
     fn patience(&self) -> Duration {
         Duration::from_secs(self.timeout.unwrap_or(10).max(1))
+    }
+
+    /// Whom to trust that it is the target.
+    ///
+    /// # Errors
+    /// If the file of authorities has none.
+    fn tls(&self) -> Result<Arc<rustls::ClientConfig>> {
+        let roots = transport::roots(self.ca.as_deref())?;
+        if self.insecure {
+            transport::curious(&roots)
+        } else {
+            transport::careful(roots).map_err(Failure::incomplete)
+        }
     }
 
     /// The fields that go with every call.
@@ -192,8 +221,20 @@ impl Scanning {
         let mut bar = Bar::new();
         let found = scanner::scan(api, &options, &mut |progress| bar.show(progress));
         bar.clear();
-        let found = found.map_err(Failure::Incomplete)?;
-        Ok(report(&found, &options, now))
+        let found = found.map_err(|error| {
+            let advice = if error.contains("no TLS") {
+                " (--ca names its authority; --insecure scans it all the same)"
+            } else {
+                ""
+            };
+            Failure::Incomplete(format!("{error}{advice}"))
+        })?;
+        let mut report = report(&found, &options, now);
+        if options.target.tls && looks(&options, "misconfiguration") {
+            let url = options.target.url("");
+            transport::collect(&mut report, &url, self.ca.as_deref(), now)?;
+        }
+        Ok(report)
     }
 }
 
@@ -260,9 +301,35 @@ fn options(args: &Scanning) -> Result<Options> {
     options.timeout = args.patience();
     options.parallel = args.parallel.unwrap_or(options.parallel);
     options.callback.clone_from(&args.callback);
+    options.stubs = args.stubs.iter().map(|text| stub(text, &args.allow_hosts)).collect::<Result<_>>()?;
     options.headers = args.fields()?;
     options.journal.clone_from(&args.journal);
+    if options.target.tls
+        || options.identities.iter().any(|identity| identity.elsewhere().is_some_and(|at| at.tls))
+    {
+        options.tls = Some(args.tls()?);
+    }
     Ok(options)
+}
+
+/// A stand-in as it is written.
+fn stub(text: &str, allowed: &[String]) -> Result<Stub> {
+    let wrong = |what: String| Failure::Usage(format!("`--stub {text}`: {what}"));
+    let (listen, from) =
+        text.split_once('=').ok_or_else(|| wrong("expected HOST:PORT=URL or HOST:PORT=FILE".into()))?;
+    let listen =
+        listen.parse().map_err(|_| wrong(format!("`{listen}` is no address such as 127.0.0.1:9000")))?;
+    if from.starts_with("http://") || from.starts_with("https://") {
+        let at = Target::parse(from).map_err(Failure::Usage)?;
+        allow(&at, allowed)?;
+        return Ok(Stub { listen, answers: Answers::Of(at) });
+    }
+    let bytes = files::read(Path::new(from), MAX_DOCUMENT)
+        .map_err(|error| wrong(format!("`{from}` cannot be read: {error}")))?;
+    let json: serde_json::Value =
+        serde_json::from_slice(&bytes).map_err(|error| wrong(format!("`{from}` is no JSON: {error}")))?;
+    let recorded = json.pointer("/log/entries").is_some();
+    Ok(Stub { listen, answers: if recorded { Answers::Recorded(json) } else { Answers::Json(json) } })
 }
 
 /// A scan is an attack: against another machine than this one it takes a second word.
@@ -298,7 +365,8 @@ fn document(args: &Scanning, spec: &str) -> Result<Vec<u8>> {
         let (origin, path) = split_url(spec);
         let at = Target::parse(&origin).map_err(Failure::Usage)?;
         allow(&at, &args.allow_hosts)?;
-        return scanner::fetch(&at, &path, args.patience()).map_err(Failure::Incomplete);
+        let tls = at.tls.then(|| args.tls()).transpose()?;
+        return scanner::fetch(&at, &path, args.patience(), tls.as_ref()).map_err(Failure::Incomplete);
     }
     files::read(Path::new(spec), MAX_DOCUMENT)
         .map_err(|error| Failure::Usage(format!("`{spec}` cannot be read: {error}")))
@@ -330,14 +398,16 @@ fn report(found: &scanner::Report, options: &Options, now: OffsetDateTime) -> Re
         .iter()
         .map(|(variable, value)| Secret { variable: variable.clone(), value: value.clone() })
         .collect();
-    let ran = |check: &&scanner::Check| {
-        options.only.is_empty() || options.only.iter().any(|name| name == check.name)
-    };
-    for check in CHECKS.iter().copied().filter(ran) {
+    for check in CHECKS.iter().copied().filter(|check| looks(options, check.name)) {
         report.rules.extend(check.kinds.iter().map(|kind| rule(kind, check)));
     }
     report.items = found.findings.iter().map(|finding| item(finding, options, now)).collect();
     report
+}
+
+/// Whether a check runs.
+fn looks(options: &Options, check: &str) -> bool {
+    options.only.is_empty() || options.only.iter().any(|name| name == check)
 }
 
 fn rule(kind: &scanner::Kind, check: &scanner::Check) -> Rule {
@@ -413,6 +483,7 @@ fn reproduction(finding: &Finding, options: &Options) -> Option<Box<Reproduction
             })
             .collect(),
         evidence: step.evidence,
+        upstream: step.upstream.clone(),
     };
     Some(Box::new(Reproduction {
         steps: recipe.steps.iter().map(step).collect(),
@@ -421,6 +492,7 @@ fn reproduction(finding: &Finding, options: &Options) -> Option<Box<Reproduction
         signs: recipe.signs.iter().map(sign).collect(),
         target: options.target.url(""),
         calls_back: recipe.calls_back,
+        upstream: recipe.upstream.map(|address| address.to_string()),
     }))
 }
 
@@ -457,6 +529,14 @@ fn sign(sign: &scanner::Sign) -> Sign {
             vec!["slower".into(), n(one), n(other), times.to_string()],
         ),
         Of::Called(word) => ("the call-back arrived".to_owned(), vec!["called".into(), word.clone()]),
+        Of::Took(index, bytes) => (
+            format!("{bytes} bytes of the upstream's answer to call {} are taken", n(index)),
+            vec!["took".into(), n(index), bytes.to_string()],
+        ),
+        Of::Longer(index, seconds) => (
+            format!("call {} takes more than {seconds} seconds", n(index)),
+            vec!["longer".into(), n(index), seconds.to_string()],
+        ),
         Of::Together(index, least) => (
             format!("{least} or more of the calls {} succeed", n(index)),
             vec!["together".into(), n(index), least.to_string()],
@@ -513,12 +593,17 @@ impl Bar {
         let (step, all) = progress.step;
         let done = (step * 20).checked_div(all).unwrap_or(0).min(20);
         let line = format!(
-            "{}{} {} · {} requests · {} confirmed",
+            "{}{} {} · {} requests · {} confirmed{}",
             "█".repeat(done),
             "░".repeat(20 - done),
             progress.doing,
             progress.requests,
-            progress.confirmed
+            progress.confirmed,
+            progress
+                .last
+                .as_ref()
+                .map(|(code, operation)| format!(", last {code} {operation}"))
+                .unwrap_or_default()
         );
         let _ = write!(std::io::stderr(), "\r\u{1b}[2K{}", term::fit(&line, term::width() - 1));
         let _ = std::io::stderr().flush();

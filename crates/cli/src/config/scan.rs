@@ -27,6 +27,10 @@ pub(crate) struct ScanWritten {
     pub(crate) headers: BTreeMap<String, String>,
     /// Hosts beside this machine that may be scanned, or asked for tokens.
     pub(crate) allow_hosts: Vec<String>,
+    /// Authorities that sign the target's certificate, PEM. Default: those of this machine.
+    pub(crate) ca: Option<PathBuf>,
+    /// Whether a target is scanned although its certificate does not hold.
+    pub(crate) insecure: bool,
     /// Whether only reads are made.
     pub(crate) read_only: bool,
     /// Whether removals are tried as well, of what the scan itself made.
@@ -45,6 +49,8 @@ pub(crate) struct ScanWritten {
     pub(crate) seed: Option<u64>,
     /// Only these checks.
     pub(crate) checks: Vec<String>,
+    /// `HOST:PORT=URL|FILE`: where the scan stands in for an upstream of the API, and whose answers it gives.
+    pub(crate) stubs: Vec<String>,
     /// `HOST:PORT` at which the target reaches this machine, for blind request forgery.
     pub(crate) callback: Option<String>,
 }
@@ -160,6 +166,9 @@ struct ClientWritten {
 impl ScanWritten {
     /// Files of the section start from the configuration's folder; URLs stay.
     pub(crate) fn in_folder(mut self, folder: &std::path::Path) -> Self {
+        if let Some(ca) = &mut self.ca {
+            *ca = folder.join(&*ca);
+        }
         for spec in self.spec.iter_mut().flatten().filter(|spec| !spec.contains("://")) {
             let file: PathBuf = folder.join(&*spec);
             *spec = file.display().to_string();

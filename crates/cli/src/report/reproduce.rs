@@ -21,6 +21,8 @@ pub(crate) struct Reproduction {
     pub(crate) target: String,
     /// Whether something has to listen at `CALLBACK`.
     pub(crate) calls_back: bool,
+    /// Where something has to stand in for an upstream of the API.
+    pub(crate) upstream: Option<String>,
 }
 
 /// One call.
@@ -38,6 +40,8 @@ pub(crate) struct Step {
     pub(crate) captures: Vec<(String, Source)>,
     /// Whether it is evidence.
     pub(crate) evidence: bool,
+    /// What the stand-in for an upstream answers meanwhile; empty for silence.
+    pub(crate) upstream: Option<String>,
 }
 
 /// Where in an answer a value is.
@@ -60,6 +64,45 @@ pub(crate) struct Sign {
 
 /// The variable that stands for the target.
 const TARGET: &str = "TARGET";
+
+/// A stand-in for an upstream at the variable `UPSTREAM`: it answers what `upstream` was told last, pads it with spaces up to
+/// its length, and notes how much was taken.
+const STAND_IN: &str = r#"python3 -c '
+import re, socket, sys, threading, time
+host, _, port = sys.argv[2].rpartition(":")
+s = socket.create_server((host.strip("[]"), int(port)))
+open(sys.argv[1] + "/up", "w").write("up")
+def one(c):
+    c.settimeout(70)
+    c.recv(65536)
+    text = open(sys.argv[1] + "/upstream", encoding="utf-8", newline="").read()
+    head, _, body = text.replace("\r", "").partition("\n\n")
+    if not head:
+        time.sleep(65)
+        return c.close()
+    body, whole = body.encode(), int(re.search("content-length: ([0-9]+)", head).group(1))
+    # Words in it may be longer now; only what is far larger is padded.
+    whole = whole if whole > 1000000 else len(body)
+    head = re.sub("content-length: [0-9]+", "content-length: %d" % whole, head).replace("\n", "\r\n") + "\r\n\r\n"
+    taken = 0
+    try:
+        c.sendall(head.encode() + body)
+        taken, left = len(head) + len(body), whole - len(body)
+        while left > 0:
+            n = c.send(b" " * min(left, 65536))
+            left, taken = left - n, taken + n
+    except OSError:
+        pass
+    open(sys.argv[1] + "/took", "w").write(str(taken))
+    c.close()
+while True:
+    threading.Thread(target=one, args=(s.accept()[0],), daemon=True).start()
+' "$D" "$UPSTREAM" 2>/dev/null &
+STAND_IN=$!
+trap 'kill $STAND_IN ${LISTENER:-}; rm -rf "$D"' EXIT
+for i in 1 2 3 4 5 6 7 8 9; do [ -s "$D/up" ] || sleep 0.3; done
+upstream() { printf %s "$1" >"$D/upstream"; }
+"#;
 
 /// A listener that notes what it is asked for; its address is the variable `CALLBACK`.
 const LISTENER: &str = r#"python3 -c '
@@ -99,6 +142,8 @@ time_in() {
   return 1
 }
 slower() { awk -v a="$(cat "$D/$1.s")" -v b="$(cat "$D/$2.s")" -v n="$3" 'BEGIN { exit !(a > b * n) }'; }
+took() { [ "$(cat "$D/$1.took" 2>/dev/null || echo 0)" -ge "$2" ]; }
+longer() { awk -v a="$(cat "$D/$1.s")" -v n="$2" 'BEGIN { exit !(a > n) }'; }
 together() { [ "$(cat "$D/$1".* 2>/dev/null | grep -c '^HTTP[^ ]* 2')" -ge "$2" ]; }
 THERE=yes
 sign() { what=$1; shift; "$@" || { THERE=no; echo "not so: $what"; }; }
@@ -122,6 +167,13 @@ impl Reproduction {
         if self.calls_back {
             out.push_str(LISTENER);
         }
+        if let Some(upstream) = &self.upstream {
+            let _ = writeln!(
+                out,
+                "# The API has to have its upstream there.\nUPSTREAM=${{UPSTREAM:-{upstream}}}"
+            );
+            out.push_str(STAND_IN);
+        }
         for (index, word) in self.words.iter().enumerate() {
             let letter = char::from(b'a' + u8::try_from(index % 26).unwrap_or(0));
             let second = char::from(b'a' + u8::try_from(index / 26 % 26).unwrap_or(0));
@@ -135,7 +187,13 @@ impl Reproduction {
             let number = index + 1;
             let kind = if step.evidence { "" } else { "first, " };
             let _ = writeln!(out, "\n# {number}. {kind}{}", plain(&step.label));
+            if let Some(answer) = &step.upstream {
+                let _ = writeln!(out, "upstream {}", brief(answer));
+            }
             out.push_str(&step.command(number));
+            if step.upstream.is_some() {
+                let _ = writeln!(out, "sleep 0.2; cp \"$D/took\" \"$D/{number}.took\" 2>/dev/null");
+            }
             for (variable, source) in &step.captures {
                 let _ = match source {
                     Source::Member(name, nth) => {
@@ -158,7 +216,9 @@ impl Reproduction {
     fn used(&self) -> BTreeSet<&str> {
         let texts = self.steps.iter().flat_map(|step| {
             let headers = step.request.headers.iter().map(|header| &header.value);
-            headers.chain([&step.request.url]).chain(step.request.body.iter().map(|body| &body.text))
+            let sent =
+                headers.chain([&step.request.url]).chain(step.request.body.iter().map(|body| &body.text));
+            sent.chain(&step.upstream)
         });
         texts.flat_map(|text| redact::pieces(text)).filter(|(_, is)| *is).map(|(name, _)| name).collect()
     }
@@ -170,7 +230,7 @@ impl Reproduction {
             .iter()
             .flat_map(|step| step.captures.iter().map(|(variable, _)| variable.as_str()))
             .chain(self.words.iter().chain(&self.passwords).map(String::as_str))
-            .chain([TARGET, "CALLBACK"])
+            .chain([TARGET, "CALLBACK", "UPSTREAM"])
             .collect();
         self.used().into_iter().filter(|name| !set.contains(name)).map(str::to_owned).collect()
     }

@@ -9,7 +9,7 @@ use regex::Regex;
 use serde_json::{Value, json};
 
 use super::Check;
-use crate::api::{Call, Danger, Place, Slot};
+use crate::api::{Call, Danger, Media, Place, Slot};
 use crate::finding::{Confidence, Finding, Kind, Sign};
 use crate::http::Exchange;
 use crate::session::{Outcome, Session};
@@ -95,11 +95,9 @@ fn run(cx: &mut Session<'_>) -> Outcome {
                 }
             }
         }
-        if operation.body.as_ref().is_some_and(|body| body.media == crate::api::Media::Json)
-            && writes
-            && !cx.has_reported(&CRASH, &operation.label())
-        {
-            bodies(cx, actor, &baseline, &control)?;
+        let media = operation.body.as_ref().map(|body| body.media);
+        if let Some(media) = media.filter(|_| writes && !cx.has_reported(&CRASH, &operation.label())) {
+            bodies(cx, actor, &baseline, &control, malformed(media))?;
         }
     }
     verbose(cx);
@@ -164,18 +162,55 @@ fn odd(slot: &Slot) -> Vec<Value> {
     }
 }
 
-fn bodies(cx: &mut Session<'_>, actor: usize, call: &Call, control: &Rc<Exchange>) -> Outcome {
-    let deep = format!("{}{}", "[".repeat(2000), "]".repeat(2000));
-    for (what, body) in [
-        ("no JSON", "{\"a\":"),
-        ("a list", "[]"),
-        ("a word", "\"pc\""),
-        ("null", "null"),
-        ("an empty object", "{}"),
-        ("a deep list", deep.as_str()),
-    ] {
+/// Bodies that are no such thing, or hardly: what each is, and its bytes.
+fn malformed(media: Media) -> Vec<(&'static str, Vec<u8>)> {
+    let text = |text: &str| text.as_bytes().to_vec();
+    match media {
+        Media::Json => vec![
+            ("no JSON", text("{\"a\":")),
+            ("a list", text("[]")),
+            ("a word", text("\"pc\"")),
+            ("null", text("null")),
+            ("an empty object", text("{}")),
+            ("a deep list", format!("{}{}", "[".repeat(2000), "]".repeat(2000)).into_bytes()),
+            ("no UTF-8", b"{\"a\":\"\xff\xfe\"}".to_vec()),
+        ],
+        Media::Xml => vec![
+            ("XML that breaks off", text("<a><b>")),
+            ("no XML", text("pc")),
+            ("empty", Vec::new()),
+            ("an entity that nothing declares", text("<a>&pc;</a>")),
+            ("deep XML", format!("{}{}", "<a>".repeat(2000), "</a>".repeat(2000)).into_bytes()),
+        ],
+        Media::Form => vec![
+            ("an escape that breaks off", text("a=%&b=%2")),
+            ("an escape of no UTF-8", text("a=%ff%fe")),
+            ("empty", Vec::new()),
+        ],
+        // The boundary is the one that the head names.
+        Media::Multipart => vec![
+            ("parts without an end", text("--pc\r\ncontent-disposition: form-data; name=\"a\"\r\n\r\nx")),
+            ("a part without a name", text("--pc\r\n\r\nx\r\n--pc--\r\n")),
+            ("empty", Vec::new()),
+        ],
+        Media::Other => vec![("empty", Vec::new()), ("no UTF-8", b"\xff\xfe\x00".to_vec())],
+    }
+}
+
+fn bodies(
+    cx: &mut Session<'_>,
+    actor: usize,
+    call: &Call,
+    control: &Rc<Exchange>,
+    bodies: Vec<(&'static str, Vec<u8>)>,
+) -> Outcome {
+    let multipart = bodies.iter().any(|(what, _)| what.contains("part"));
+    for (what, body) in bodies {
         let mut request = cx.request_of(call);
-        request.body = body.as_bytes().to_vec();
+        request.body = body;
+        if multipart {
+            request.set_header("content-type", "multipart/form-data; boundary=pc");
+        }
         let exchange = cx.send(actor, request.clone())?;
         if !crashed(&exchange) {
             continue;
@@ -214,27 +249,25 @@ fn report(
     // A server that fails at everything by now fails at this for another reason.
     let mut calm = cx.request_of(call);
     calm.method.clone_from(&control.request.method);
-    let mut smallest = (call.clone(), again);
-    let names: Vec<String> = call
-        .body
-        .as_ref()
-        .and_then(Value::as_object)
-        .map(|o| o.keys().cloned().collect())
-        .unwrap_or_default();
-    for name in names.iter().take(8) {
-        if part.ends_with(&format!("/{name}")) {
-            continue;
-        }
-        let mut less = smallest.0.clone();
-        if let Some(body) = less.body.as_mut().and_then(Value::as_object_mut) {
-            body.remove(name);
-        }
-        let exchange = cx.call(actor, &less)?;
-        if exchange.response.status == first.response.status
+    let same = |exchange: &Exchange| {
+        exchange.response.status == first.response.status
             && crate::checks::steady(&exchange.response.text())
                 == crate::checks::steady(&first.response.text())
-        {
+    };
+    let mut smallest = (call.clone(), again);
+    let mut left = 16_u32;
+    // What was tried once and is needed stands in `needed`, so that each is tried once.
+    let mut needed: Vec<Call> = Vec::new();
+    while left > 0 {
+        let Some(less) = smaller(&smallest.0, part).into_iter().find(|less| !is_known(&needed, less)) else {
+            break;
+        };
+        left -= 1;
+        let exchange = cx.call(actor, &less)?;
+        if same(&exchange) {
             smallest = (less, exchange);
+        } else {
+            needed.push(less);
         }
     }
     let label = cx.operation(call.operation).label();
@@ -251,6 +284,80 @@ fn report(
         "repeated with the same result, and made as small as it still fails; the well-formed call is no server error",
     ));
     Ok(())
+}
+
+fn is_known(known: &[Call], call: &Call) -> bool {
+    known.iter().any(|one| one.body == call.body && one.query == call.query && one.headers == call.headers)
+}
+
+/// The call without one of its members, items or parameters, the part that breaks it left in; the largest cuts first.
+fn smaller(call: &Call, part: &str) -> Vec<Call> {
+    let mut found = Vec::new();
+    for (place, pairs) in [("query", &call.query), ("header", &call.headers)] {
+        for (index, (name, _)) in pairs.iter().enumerate() {
+            if part == format!("{place} {name}") {
+                continue;
+            }
+            let mut less = call.clone();
+            let pairs = if place == "query" { &mut less.query } else { &mut less.headers };
+            pairs.remove(index);
+            found.push(less);
+        }
+    }
+    let kept = part.strip_prefix("body ").unwrap_or_default();
+    let mut places = Vec::new();
+    if let Some(body) = &call.body {
+        cuts(body, String::new(), kept, &mut places);
+    }
+    for pointer in places {
+        let Some((parent, last)) = pointer.rsplit_once('/') else { continue };
+        let mut less = call.clone();
+        match less.body.as_mut().and_then(|body| body.pointer_mut(parent)) {
+            Some(Value::Object(members)) => {
+                members.remove(&last.replace("~1", "/").replace("~0", "~"));
+            }
+            Some(Value::Array(items)) => {
+                if let Some(index) = last.parse().ok().filter(|index| *index < items.len()) {
+                    items.remove(index);
+                }
+            }
+            _ => continue,
+        }
+        found.push(less);
+    }
+    found
+}
+
+/// Pointers of what can be cut out of a body without the place that is kept; outer ones first. Of a list before the kept item
+/// nothing is cut: it would move.
+fn cuts(value: &Value, at: String, kept: &str, found: &mut Vec<String>) {
+    let mut inner = Vec::new();
+    let mut one = |name: String, value: &Value, moves: bool| {
+        let pointer = format!("{at}/{name}");
+        if kept == pointer || kept.starts_with(&format!("{pointer}/")) {
+            inner.push((pointer, value.clone()));
+        } else if !moves {
+            found.push(pointer);
+        }
+    };
+    match value {
+        Value::Object(members) => {
+            for (name, member) in members {
+                one(name.replace('~', "~0").replace('/', "~1"), member, false);
+            }
+        }
+        Value::Array(items) => {
+            let of_kept =
+                kept.strip_prefix(&at).and_then(|rest| rest.split('/').nth(1)?.parse::<usize>().ok());
+            for (index, item) in items.iter().enumerate().rev() {
+                one(index.to_string(), item, of_kept.is_some_and(|kept| index < kept));
+            }
+        }
+        _ => {}
+    }
+    for (pointer, value) in inner {
+        cuts(&value, pointer, kept, found);
+    }
 }
 
 /// Traces in any answer of the whole scan.
@@ -275,6 +382,22 @@ fn verbose(cx: &mut Session<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_can_be_cut_leaves_the_part_that_breaks() {
+        let call = Call {
+            query: vec![("page".into(), "1".into())],
+            body: Some(json!({ "a": 1, "list": [{ "x": 1 }, { "b": null, "c": 2 }, 3] })),
+            ..Call::default()
+        };
+        let bodies: Vec<Value> =
+            smaller(&call, "body /list/1/b").into_iter().filter_map(|call| call.body).collect();
+        assert_eq!(bodies.len(), 4);
+        assert!(bodies.contains(&json!({ "list": [{ "x": 1 }, { "b": null, "c": 2 }, 3] })));
+        assert!(bodies.contains(&json!({ "a": 1, "list": [{ "x": 1 }, { "b": null, "c": 2 }] })));
+        assert!(bodies.contains(&json!({ "a": 1, "list": [{ "x": 1 }, { "b": null }, 3] })));
+        assert!(smaller(&call, "query page").iter().all(|call| !call.query.is_empty()));
+    }
 
     #[test]
     fn traces_of_several_languages() {

@@ -4,6 +4,7 @@
 mod alter;
 mod bola;
 mod config;
+mod consumption;
 mod exposure;
 mod fixation;
 mod flow;
@@ -63,6 +64,7 @@ impl Check {
                 | "path-confusion"
                 | "graphql"
                 | "session-fixation"
+                | "unsafe-consumption"
         )
     }
 }
@@ -98,6 +100,7 @@ pub static CHECKS: &[&Check] = &[
     &predictable::PREDICTABLE,
     &resources::RESOURCES,
     &graphql::GRAPHQL,
+    &consumption::CONSUMPTION,
     &fuzz::FUZZ,
 ];
 

@@ -10,6 +10,7 @@ mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -21,6 +22,7 @@ use crate::identity::{Actor, Credential, Identity, Origin, Role};
 use crate::journal::Journal;
 use crate::pool::Pool;
 use crate::random::Random;
+use crate::stub::{Stand, Stub};
 
 pub(crate) use compose::{noun_before, typed};
 pub(crate) use login::find_token;
@@ -61,6 +63,10 @@ pub struct Options {
     pub callback: Option<String>,
     /// Fields that go with every call: what somebody in front of the target asks for.
     pub headers: Vec<(String, String)>,
+    /// Stand-ins for upstreams, which the API is pointed at.
+    pub stubs: Vec<Stub>,
+    /// Whose certificates hold, for a target over TLS; those of this machine's authorities if nothing is said.
+    pub tls: Option<Arc<rustls::ClientConfig>>,
 }
 
 impl Options {
@@ -82,6 +88,8 @@ impl Options {
             journal: None,
             callback: None,
             headers: Vec::new(),
+            stubs: Vec::new(),
+            tls: None,
         }
     }
 }
@@ -118,6 +126,8 @@ pub struct Progress {
     pub requests: u64,
     /// Confirmed findings so far.
     pub confirmed: usize,
+    /// The last of them: code and operation.
+    pub last: Option<(&'static str, String)>,
 }
 
 /// Something that the scan made in the API.
@@ -168,6 +178,9 @@ pub(crate) struct Session<'a> {
     pub(crate) findings: Vec<Finding>,
     pub(crate) baselines: BTreeMap<(usize, usize), Option<Baseline>>,
     pub(crate) callback: Option<crate::callback::Listener>,
+    pub(crate) stands: Vec<Stand>,
+    /// By operation and stand-in: the last call that had the API ask it, and in whose name.
+    pub(crate) consumers: BTreeMap<(usize, usize), (usize, Call)>,
     journal: Option<Journal>,
     pub(crate) requests: u64,
     pub(crate) started: Instant,
@@ -177,7 +190,7 @@ pub(crate) struct Session<'a> {
     pub(crate) errors: Vec<(usize, Rc<Exchange>)>,
     /// Tokens that were given and are no longer the current ones.
     spent: Vec<(String, String)>,
-    failures: u32,
+    pub(crate) failures: u32,
     sent_at: Option<Instant>,
     reported: BTreeSet<String>,
     watch: &'a mut dyn FnMut(&Progress),
@@ -197,7 +210,7 @@ impl<'a> Session<'a> {
         let on_all = api.operations.iter().filter(|op| op.on_all).map(Operation::label);
         let notes =
             on_all.map(|op| format!("{op} acts on all of a list at once: it was not called")).collect();
-        let client = Client::new(&options.target, options.timeout, 8 << 20)?;
+        let client = Client::new(&options.target, options.timeout, 8 << 20, options.tls.as_ref())?;
         let base =
             if options.target.base.is_empty() { api.base.clone() } else { options.target.base.clone() };
         let mut actors = vec![Actor::anonymous()];
@@ -219,6 +232,8 @@ impl<'a> Session<'a> {
             findings: Vec::new(),
             baselines: BTreeMap::new(),
             callback: None,
+            stands: Vec::new(),
+            consumers: BTreeMap::new(),
             journal: options.journal.as_deref().map(Journal::open).transpose()?,
             requests: 0,
             started: Instant::now(),
@@ -270,9 +285,14 @@ impl<'a> Session<'a> {
     }
 
     fn tell(&mut self) {
-        let confirmed = self.findings.iter().filter(|f| f.confidence == Confidence::Confirmed).count();
-        let progress =
-            Progress { doing: self.doing.clone(), step: self.step, requests: self.requests, confirmed };
+        let proved = || self.findings.iter().filter(|f| f.confidence == Confidence::Confirmed);
+        let progress = Progress {
+            doing: self.doing.clone(),
+            step: self.step,
+            requests: self.requests,
+            confirmed: proved().count(),
+            last: proved().last().map(|finding| (finding.kind.code, finding.operation.clone())),
+        };
         (self.watch)(&progress);
     }
 

@@ -59,7 +59,7 @@ impl Session<'_> {
         let Some(at) = &client.at else { return self.send_once(actor, request) };
         // Named by whoever named the target; it is no part of what is tested.
         self.admit()?;
-        let response = match Client::new(at, self.options.timeout, ANSWER) {
+        let response = match Client::new(at, self.options.timeout, ANSWER, self.options.tls.as_ref()) {
             Ok(issuer) => issuer.send(&request),
             Err(error) => Response { error: Some(error), ..Response::default() },
         };

@@ -166,7 +166,15 @@ impl Session<'_> {
                 together: false,
             }));
         }
+        let asked: Vec<u64> = self.stands.iter().map(crate::stub::Stand::hits).collect();
         let exchange = self.send(actor, request)?;
+        if exchange.response.ok() && !super::says_failure(&exchange.response) {
+            let now = self.stands.iter().map(crate::stub::Stand::hits);
+            let more = asked.iter().zip(now).enumerate().filter(|(_, (before, now))| now > *before);
+            for (stand, _) in more.collect::<Vec<_>>() {
+                self.consumers.insert((call.operation, stand), (actor, call.clone()));
+            }
+        }
         // A refusal may show as much of the inside as a server error does.
         let status = exchange.response.status;
         let tells = status >= 500

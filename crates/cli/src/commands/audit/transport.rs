@@ -460,7 +460,7 @@ const CHECKS: &[Check] = &[
 ///
 /// # Errors
 /// If the host's name is not one, or the authorities cannot be read.
-pub(super) fn collect(report: &mut Report, host: &str, ca: Option<&Path>, now: OffsetDateTime) -> Result<()> {
+pub(crate) fn collect(report: &mut Report, host: &str, ca: Option<&Path>, now: OffsetDateTime) -> Result<()> {
     let endpoint = Endpoint::parse(host).map_err(Failure::Usage)?;
     let found = Transport::probe(&endpoint, &roots(ca)?);
     for check in CHECKS {

@@ -205,6 +205,12 @@ pub(super) static REMEDIES: &[Remedy] = &[
         cures: nothing,
     },
     Remedy {
+        codes: &["upstream-*"],
+        how: "`portcullis egress` stands between the API and its upstreams: it holds what they answer to their contract, follows no \
+              redirect, and bounds size and time. Point the API at it",
+        cures: nothing,
+    },
+    Remedy {
         codes: &["session-fixation"],
         how: "no gateway sees it whole: give a new session at log-in",
         cures: nothing,
