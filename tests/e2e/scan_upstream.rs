@@ -39,9 +39,11 @@ fn an_upstream_that_is_believed_is_found() {
         let partner = free_address();
         let shop = shop(fixed, partner);
         let stub = format!("{partner}={}", quote.display());
-        let more = ["--check", "unsafe-consumption", "--stub", &stub];
+        let journal = folder.path().join(format!("{fixed}.jsonl")).display().to_string();
+        let more =
+            ["--check", "unsafe-consumption", "--check", "ssrf", "--stub", &stub, "--journal", &journal];
         let (_, report) = scan(&contract(), shop.address, &PEOPLE[..2], &more);
-        (shop, report)
+        (shop, report, more.map(str::to_owned))
     };
     let (weak, fixed) = std::thread::scope(|scope| {
         let weak = scope.spawn(|| found(false));
@@ -56,22 +58,33 @@ fn an_upstream_that_is_believed_is_found() {
         format!("upstream-answer-unbounded {QUOTE} "),
         format!("upstream-without-timeout {QUOTE} "),
     ];
-    assert_eq!(keys(&weak.1), BTreeSet::from(wanted));
+    let (shop, mut report, more) = weak;
+    let found = keys(&report);
+    let mut of_upstream = found.clone();
+    of_upstream.retain(|key| key.starts_with("upstream-"));
+    assert_eq!(of_upstream, BTreeSet::from(wanted));
+    assert!(found.iter().any(|key| key.starts_with("ssrf ")), "{found:?}");
     assert_eq!(keys(&fixed.1), BTreeSet::new());
 
     // One after the other, since all stand in at one address. The one that waits for a minute is left out here.
-    let mut report = weak.1.clone();
     let items = report["items"].as_array_mut().unwrap();
-    items.retain(|item| item["code"] != "upstream-without-timeout");
+    items.retain(|item| item["code"] != "upstream-without-timeout" && item["code"] != "ssrf");
     let all = items.clone();
     let mut expected = keys(&report);
     for item in all {
         let one = json!({ "items": [item] });
-        let there = repeated(&one, weak.0.address, &PEOPLE[..2]);
+        let there = repeated(&one, shop.address, &PEOPLE[..2]);
         assert_eq!(there, keys(&one), "{}", item["evidence"]["script"].as_str().unwrap());
         expected.retain(|key| !there.contains(key));
     }
     assert!(expected.is_empty());
+
+    // A scan that was stopped at its very end goes on there: nothing is asked again, and neither the call-backs nor what the
+    // API asked of its upstream are lost.
+    let address = shop.address;
+    drop(shop);
+    let (_, again) = scan(&contract(), address, &PEOPLE[..2], &more.each_ref().map(|word| &**word));
+    assert_eq!(keys(&again), found);
 }
 
 #[test]

@@ -21,13 +21,15 @@ pub(crate) struct Listener {
 pub(crate) const CONTENT: &str = "portcullis-callback-content-c41d";
 
 impl Listener {
-    /// Starts to listen on `advertised` (`HOST:PORT`), or on loopback on a port of the system's choice.
-    pub(crate) fn start(advertised: Option<&str>) -> std::io::Result<Self> {
-        let listener =
-            match advertised.and_then(|a| a.rsplit_once(':')).and_then(|(_, p)| p.parse::<u16>().ok()) {
-                Some(port) => TcpListener::bind(("0.0.0.0", port))?,
-                None => TcpListener::bind(("127.0.0.1", 0))?,
-            };
+    /// Starts to listen on `advertised` (`HOST:PORT`), or on loopback: where it was `before`, if that is free, or on a port of
+    /// the system's choice.
+    pub(crate) fn start(advertised: Option<&str>, before: Option<&str>) -> std::io::Result<Self> {
+        let port = |text: Option<&str>| text?.rsplit_once(':')?.1.parse::<u16>().ok();
+        let listener = match port(advertised) {
+            Some(port) => TcpListener::bind(("0.0.0.0", port))?,
+            None => TcpListener::bind(("127.0.0.1", port(before).unwrap_or(0)))
+                .or_else(|_| TcpListener::bind(("127.0.0.1", 0)))?,
+        };
         let address = listener.local_addr()?;
         let advertised = advertised.map_or_else(|| address.to_string(), str::to_owned);
         let hits = Arc::new(Mutex::new(Vec::new()));
@@ -54,6 +56,17 @@ impl Listener {
     /// `HOST:PORT` as a target sees it.
     pub(crate) fn authority(&self) -> &str {
         &self.advertised
+    }
+
+    /// The calls that arrived, from one on.
+    pub(crate) fn since(&self, first: usize) -> Vec<String> {
+        let hits = self.hits.lock().unwrap_or_else(PoisonError::into_inner);
+        hits.get(first..).unwrap_or_default().to_vec()
+    }
+
+    /// Takes a call for arrived that did so in an earlier part of the same scan.
+    pub(crate) fn recall(&self, line: String) {
+        self.hits.lock().unwrap_or_else(PoisonError::into_inner).push(line);
     }
 
     /// Whether the probe was called, waited for a little.
@@ -107,10 +120,17 @@ mod tests {
 
     #[test]
     fn a_hit_is_known_by_its_path() {
-        let listener = Listener::start(None).unwrap();
+        let listener = Listener::start(None, None).unwrap();
         let mut stream = TcpStream::connect(listener.authority()).unwrap();
         stream.write_all(b"GET /pcabc HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
         assert_eq!(listener.was_hit("pcabc", Duration::from_secs(5)).as_deref(), Some("GET /pcabc HTTP/1.1"));
         assert!(listener.was_hit("pcother", Duration::ZERO).is_none());
+        // The next part of the scan listens at the same place, and knows what arrived.
+        let (place, seen) = (listener.authority().to_owned(), listener.since(0));
+        drop(listener);
+        let next = Listener::start(None, Some(&place)).unwrap();
+        assert_eq!(next.authority(), place);
+        seen.into_iter().for_each(|line| next.recall(line));
+        assert!(next.was_hit("pcabc", Duration::ZERO).is_some());
     }
 }

@@ -74,9 +74,9 @@ pub fn scan(api: Api, options: &Options, watch: &mut dyn FnMut(&Progress)) -> Re
         ));
     }
     if !options.read_only {
-        match callback::Listener::start(options.callback.as_deref()) {
+        match callback::Listener::start(options.callback.as_deref(), session.listened.as_deref()) {
             Ok(listener) if options.callback.is_some() || options.target.is_loopback() => {
-                session.callback = Some(listener);
+                session.listen(listener);
             }
             Ok(_) => session.notes.push(
                 "no call-back address: blind request forgery was not tested; give one with --callback"

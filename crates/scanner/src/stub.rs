@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::http::{Client, Request, Response, Target};
+use crate::journal;
 
 /// Where a stand-in listens, and where its ordinary answers are from.
 #[derive(Debug, Clone)]
@@ -131,6 +132,21 @@ impl Stand {
     /// Bytes of the last answer that were taken.
     pub(crate) fn taken(&self) -> usize {
         lock(&self.shared.seen).taken
+    }
+
+    /// What was seen so far, to be kept.
+    pub(crate) fn seen(&self) -> Value {
+        let seen = lock(&self.shared.seen);
+        json!({ "hits": seen.hits, "taken": seen.taken, "plain": seen.plain.as_ref().map(journal::written) })
+    }
+
+    /// Takes over what an earlier part of the same scan saw.
+    pub(crate) fn recall(&self, kept: &Value) {
+        let number = |name: &str| kept.get(name).and_then(Value::as_u64).unwrap_or_default();
+        let mut seen = lock(&self.shared.seen);
+        seen.hits = number("hits");
+        seen.taken = usize::try_from(number("taken")).unwrap_or(usize::MAX);
+        seen.plain = kept.get("plain").and_then(journal::read);
     }
 
     /// What is answered from now on.
@@ -329,8 +345,6 @@ fn read(stream: &mut TcpStream) -> std::io::Result<Option<Request>> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn ask(stand: &Stand) -> String {
@@ -361,6 +375,10 @@ mod tests {
         stand.answer(Upstream::Large(200_000));
         assert_eq!(ask(&stand).len(), 200_000);
         assert_eq!((stand.taken(), stand.hits()), (200_000, 6));
+        let kept = stand.seen();
+        let next = Stand::start(&stub, Duration::from_secs(1)).unwrap();
+        next.recall(&kept);
+        assert_eq!((next.taken(), next.hits(), next.plain()), (200_000, 6, stand.plain()));
     }
 
     #[test]

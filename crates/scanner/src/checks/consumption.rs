@@ -324,7 +324,7 @@ fn redirect(cx: &mut Session<'_>, consumer: &Consumer) -> Outcome {
     let probe = format!("pc{}", cx.random.word(12));
     let mode = Upstream::Redirect(listener.url(&probe));
     let led = with(cx, consumer, mode.clone())?;
-    let hit = cx.callback.as_ref().and_then(|listener| listener.was_hit(&probe, Duration::from_millis(200)));
+    let hit = cx.called_back(&probe, Duration::from_millis(200));
     let Some(hit) = hit else { return Ok(()) };
     let found = finding(cx, &REDIRECT, consumer, &[(&led, mode)]).last_tells().shows(Sign::Called(probe));
     cx.report(found.saying("a redirect of the upstream to another place was followed").proved(

@@ -319,10 +319,7 @@ fn entities(cx: &mut Session<'_>, actor: usize, call: &Call) -> Outcome {
                 .into_bytes();
         let exchange = cx.send(actor, request)?;
         let read = PASSWD.as_ref().is_some_and(|passwd| passwd.is_match(&exchange.response.text()));
-        let hit = cx
-            .callback
-            .as_ref()
-            .and_then(|listener| listener.was_hit(&probe, std::time::Duration::from_millis(150)));
+        let hit = cx.called_back(&probe, std::time::Duration::from_millis(150));
         if read || hit.is_some() {
             let label = cx.operation(call.operation).label();
             let finding = Finding::new(&XML, Confidence::Confirmed, label, &[&exchange]).at("body");

@@ -130,6 +130,15 @@ pub struct Progress {
     pub last: Option<(&'static str, String)>,
 }
 
+/// How much of what arrived beside the answers the journal has.
+#[derive(Debug, Default)]
+struct Noted {
+    /// Call-backs.
+    called: usize,
+    /// By stand-in: how often it had been asked.
+    stands: BTreeMap<usize, u64>,
+}
+
 /// Something that the scan made in the API.
 #[derive(Debug, Clone)]
 pub(crate) struct Made {
@@ -182,6 +191,12 @@ pub(crate) struct Session<'a> {
     /// By operation and stand-in: the last call that had the API ask it, and in whose name.
     pub(crate) consumers: BTreeMap<(usize, usize), (usize, Call)>,
     journal: Option<Journal>,
+    /// Where the call-back listener is or, in an earlier part of the same scan, was.
+    pub(crate) listened: Option<String>,
+    noted: Noted,
+    /// Bytes of `history`, and of `errors`.
+    remembered: usize,
+    failed: usize,
     pub(crate) requests: u64,
     pub(crate) started: Instant,
     pub(crate) base: String,
@@ -235,6 +250,10 @@ impl<'a> Session<'a> {
             stands: Vec::new(),
             consumers: BTreeMap::new(),
             journal: options.journal.as_deref().map(Journal::open).transpose()?,
+            listened: None,
+            noted: Noted::default(),
+            remembered: 0,
+            failed: 0,
             requests: 0,
             started: Instant::now(),
             base,

@@ -7,13 +7,20 @@ use serde_json::Value;
 
 use super::{Outcome, Session, Stop};
 use crate::api::{Call, Danger, text};
+use crate::callback::Listener;
 use crate::http::{Exchange, Request, Response};
 use crate::identity::Origin;
+use crate::journal::Journal;
+use crate::stub::Stand;
 use crate::words;
 
-/// Answers that are remembered, and bytes of the largest of them.
+/// Exchanges that are remembered, bytes of the largest answer among them, and of all with what was sent.
 const REMEMBERED: usize = 10_000;
 const TOLD: usize = 128 << 10;
+const TOLD_IN_ALL: usize = 64 << 20;
+
+/// Bytes of server errors that are looked at in the end.
+const ERRORS: usize = 16 << 20;
 
 impl Session<'_> {
     pub(super) fn admit(&mut self) -> Outcome {
@@ -59,7 +66,9 @@ impl Session<'_> {
         let exchange = Rc::new(Exchange { actor: name, request, response, times: 1, together: false });
         self.record(actor, &exchange);
         let tells = exchange.response.status < 400 && exchange.response.body.len() <= TOLD;
-        if tells && self.history.len() < REMEMBERED {
+        let bytes = exchange.request.body.len() + exchange.response.body.len();
+        if tells && self.history.len() < REMEMBERED && self.remembered + bytes <= TOLD_IN_ALL {
+            self.remembered += bytes;
             self.history.push(exchange.clone());
         }
         exchange
@@ -121,6 +130,7 @@ impl Session<'_> {
         if let Some(journal) = &mut self.journal
             && let Some(answers) = journal.replay(requests)
         {
+            self.recall();
             return answers;
         }
         let answers = match requests {
@@ -130,10 +140,84 @@ impl Session<'_> {
         if let Some(journal) = &mut self.journal
             && let Err(error) = journal.record(requests, &answers)
         {
-            self.notes.push(format!("the journal cannot be written: {error}"));
-            self.journal = None;
+            self.give_up_journal(&error);
         }
+        self.remember();
         answers
+    }
+
+    fn give_up_journal(&mut self, error: &std::io::Error) {
+        self.notes.push(format!("the journal cannot be written: {error}"));
+        self.journal = None;
+    }
+
+    /// Takes over what arrived beside the answers when they came from the target.
+    fn recall(&mut self) {
+        let notes = self.journal.as_mut().map(Journal::notes).unwrap_or_default();
+        for note in notes {
+            if let Some(place) = note.get("listens").and_then(Value::as_str) {
+                self.listened = Some(place.to_owned());
+            }
+            if let Some(listener) = &self.callback {
+                let lines = note.get("called").and_then(Value::as_array).into_iter().flatten();
+                for line in lines.filter_map(Value::as_str) {
+                    listener.recall(line.to_owned());
+                    self.noted.called += 1;
+                }
+            }
+            for (index, stand) in self.stands.iter().enumerate() {
+                if let Some(seen) = note.pointer(&format!("/stands/{index}")) {
+                    stand.recall(seen);
+                    self.noted.stands.insert(index, stand.hits());
+                }
+            }
+        }
+    }
+
+    /// Keeps what arrived beside the answers, for a scan that goes on after this one was stopped.
+    fn remember(&mut self) {
+        let Some(journal) = self.journal.as_mut().filter(|journal| !journal.replays()) else { return };
+        let mut note = serde_json::Map::new();
+        if let Some(listener) = &self.callback {
+            if self.listened.as_deref() != Some(listener.authority()) {
+                self.listened = Some(listener.authority().to_owned());
+                note.insert("listens".to_owned(), listener.authority().into());
+            }
+            let called = listener.since(self.noted.called);
+            if !called.is_empty() {
+                self.noted.called += called.len();
+                note.insert("called".to_owned(), called.into());
+            }
+        }
+        let asked = |(index, stand): (usize, &Stand)| self.noted.stands.get(&index) != Some(&stand.hits());
+        if self.stands.iter().enumerate().any(asked) {
+            self.noted.stands = self.stands.iter().map(Stand::hits).enumerate().collect();
+            note.insert("stands".to_owned(), self.stands.iter().map(Stand::seen).collect());
+        }
+        if !note.is_empty()
+            && let Err(error) = journal.note(&note.into())
+        {
+            self.give_up_journal(&error);
+        }
+    }
+
+    /// The call-back listener begins: where it was in an earlier part of the same scan, if there was one.
+    pub(crate) fn listen(&mut self, listener: Listener) {
+        let moved = self.listened.as_ref().filter(|place| *place != listener.authority());
+        if let Some(place) = moved {
+            self.notes
+                .push(format!("call-backs that still come to {place} are not heard: the address is taken"));
+        }
+        self.callback = Some(listener);
+        self.remember();
+    }
+
+    /// Whether a probe was called back, waited for a little.
+    pub(crate) fn called_back(&mut self, probe: &str, wait: Duration) -> Option<String> {
+        self.recall();
+        let hit = self.callback.as_ref()?.was_hit(probe, wait);
+        self.remember();
+        hit
     }
 
     /// Sends requests at the same moment, whatever the options say of how many: what a check of races needs.
@@ -166,10 +250,10 @@ impl Session<'_> {
                 together: false,
             }));
         }
-        let asked: Vec<u64> = self.stands.iter().map(crate::stub::Stand::hits).collect();
+        let asked: Vec<u64> = self.stands.iter().map(Stand::hits).collect();
         let exchange = self.send(actor, request)?;
         if exchange.response.ok() && !super::says_failure(&exchange.response) {
-            let now = self.stands.iter().map(crate::stub::Stand::hits);
+            let now = self.stands.iter().map(Stand::hits);
             let more = asked.iter().zip(now).enumerate().filter(|(_, (before, now))| now > *before);
             for (stand, _) in more.collect::<Vec<_>>() {
                 self.consumers.insert((call.operation, stand), (actor, call.clone()));
@@ -179,7 +263,9 @@ impl Session<'_> {
         let status = exchange.response.status;
         let tells = status >= 500
             || status >= 400 && crate::checks::database_error(&exchange.response.text()).is_some();
-        if tells && self.errors.len() < 400 {
+        let bytes = exchange.request.body.len() + exchange.response.body.len();
+        if tells && self.errors.len() < 400 && self.failed + bytes <= ERRORS {
+            self.failed += bytes;
             self.errors.push((call.operation, exchange.clone()));
         }
         if exchange.response.ok() && self.operation(call.operation).alters_account() {
