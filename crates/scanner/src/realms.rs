@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 
 use crate::api::{Danger, Operation};
+use crate::pool::{last_name, leaves};
 use crate::session::{ANONYMOUS, Outcome, Session, find_token, says_failure};
+use crate::words;
 
 /// Kinds of accounts that are looked at beside the first.
 const MOST: usize = 3;
@@ -134,6 +136,25 @@ pub(crate) fn shows_nothing(answer: &serde_json::Value) -> bool {
     walk(answer, &mut lists) && lists > 0
 }
 
+/// Whether an answer is about lists that are empty, and shows nothing beside but how many there are: what everybody sees who
+/// has nothing.
+pub(crate) fn is_empty_page(answer: &serde_json::Value) -> bool {
+    let says_little = |(pointer, value): &(String, &serde_json::Value)| match value {
+        serde_json::Value::String(text) => {
+            text.is_empty() || words::has(last_name(pointer), &["status", "message", "msg", "code", "result"])
+        }
+        serde_json::Value::Number(number) => {
+            number.as_f64() == Some(0.0)
+                || words::has(
+                    last_name(pointer),
+                    &["page", "pages", "limit", "offset", "size", "per", "total", "count", "skip", "take"],
+                )
+        }
+        _ => true,
+    };
+    shows_nothing(answer) && leaves(answer).iter().all(says_little)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -147,6 +168,15 @@ mod tests {
         }
         for something in [json!({ "id": 1 }), json!([1]), json!({ "a": [], "b": [{}] })] {
             assert!(!shows_nothing(&something), "{something}");
+        }
+        for empty in [
+            json!({ "data": [], "total": 0 }),
+            json!({ "status": "ok", "items": [], "page": 1, "per_page": 20 }),
+        ] {
+            assert!(is_empty_page(&empty), "{empty}");
+        }
+        for private in [json!({ "name": "Ann", "tags": [] }), json!({ "balance": 12, "payments": [] })] {
+            assert!(!is_empty_page(&private), "{private}");
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::api::{Call, Danger, Place, text};
 use crate::finding::{Confidence, Finding, Kind};
 use crate::http::Exchange;
 use crate::pool::{last_name, leaves};
-use crate::realms::shows_nothing;
+use crate::realms::{is_empty_page, shows_nothing};
 use crate::session::{ANONYMOUS, Lists, Named, Outcome, Session};
 use crate::words;
 
@@ -343,7 +343,7 @@ fn same_content(answer: &Value, theirs: &Exchange, proof: &Proof) -> bool {
         mine.iter().filter(|(p, _)| proof.exclusive.iter().any(|name| name == last_name(p))).collect();
     let exclusive_there =
         needed.is_empty() || needed.iter().any(|(pointer, value)| other.pointer(pointer) == Some(value));
-    !mine.is_empty() && same * 4 >= mine.len() * 3 && exclusive_there
+    !mine.is_empty() && !is_empty_page(answer) && same * 4 >= mine.len() * 3 && exclusive_there
 }
 
 /// Whether another id gives another answer: an answer that is the same for all is about nobody.
