@@ -310,7 +310,7 @@ impl<'a> Session<'a> {
             step: self.step,
             requests: self.requests,
             confirmed: proved().count(),
-            last: proved().last().map(|finding| (finding.kind.code, finding.operation.clone())),
+            last: proved().next_back().map(|finding| (finding.kind.code, finding.operation.clone())),
         };
         (self.watch)(&progress);
     }
