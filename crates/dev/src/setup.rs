@@ -47,6 +47,8 @@ const APT: &[(&[Purpose], &str, &str)] = &[
     (&[Test], "slowhttptest", "slowhttptest"),
     (&[Test, Release], "openssl", "openssl"),
     (&[Test], "curl", "curl"),
+    (&[Test], "jq", "jq"),
+    (&[Test], "systemd-analyze", "systemd"),
     (&[Test], "node", "nodejs"),
     (&[Test], "npm", "npm"),
     (&[Test], "python3", "python3"),
