@@ -77,13 +77,18 @@ fn hostile_advisories_and_folders_are_named_and_cost_little() {
         with open('cut.zip', 'wb') as file: data = open('whole.zip', 'rb').read(); file.write(data[:len(data) // 2])\n\
         with zipfile.ZipFile('swells.zip', 'w', zipfile.ZIP_DEFLATED) as archive: archive.writestr('1.json', b'[' + b' ' * (1 << 28))\n\
         lock = {'lockfileVersion': 3, 'packages': {'': {}, 'node_modules/a': {'version': '1.0.0'}}}\n\
-        json.dump(lock, open('package-lock.json', 'w'))\n";
+        json.dump(lock, open('package-lock.json', 'w'))\n\
+        os.mkdir('pipes')\n\
+        for name in ['package-lock.json', 'openapi.yaml']: os.mkfifo('pipes/' + name)\n";
     let made = Command::new(&python).current_dir(folder.path()).args(["-c", make]).output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let advised =
         |name: &str| measured(&python, folder.path(), &["audit", "package-lock.json", "--advisories", name]);
     let (code, said, mib) = measured(&python, folder.path(), &["audit", "project"]);
     assert!(code == 2 && said.contains("openapi.json") && mib < 100, "{code} {mib} MiB {said}");
+    // Nobody writes into these pipes: opening one would wait for ever.
+    let (code, said, _) = measured(&python, folder.path(), &["audit", "pipes"]);
+    assert!(code == 2 && said.contains("nothing in `pipes`"), "{code} {said}");
     for name in ["huge.json", "huge.zip", "cut.zip"] {
         let (code, said, mib) = advised(name);
         assert!(code == 2 && said.contains(name) && mib < 100, "{name}: {code} {mib} MiB {said}");

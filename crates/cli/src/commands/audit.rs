@@ -156,6 +156,8 @@ impl Found {
                 if depth < 12 {
                     self.search(&path, depth + 1, left);
                 }
+            } else if !path.is_file() {
+                // A pipe or a device: reading it may never end.
             } else if is_policy(&path) {
                 self.policies.push(path);
             } else if dependencies::is_lock(&path) {

@@ -7,6 +7,10 @@ use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span as EventSpan, StrIn
 use super::{DuplicateKey, Kind, Limits, Member, Members, Node, Parsed, Span, Stopped, scalar};
 
 pub(super) fn parse(text: &str, limits: Limits) -> Result<Parsed, Stopped> {
+    // The parser takes a NUL for the end: what follows would be left out in silence.
+    if let Some(at) = text.find('\0') {
+        return Err(Stopped::new(at, "expected text; a NUL byte stands here"));
+    }
     let mut builder = Builder {
         cursor: Cursor { text, ascii: text.is_ascii(), chars: 0, bytes: 0 },
         limits,

@@ -26,11 +26,7 @@ pub(super) fn module(bytes: &[u8]) -> Result<Inventory, ReadError> {
                 continue;
             }
             ("", [directive, "("]) => {
-                block = match *directive {
-                    "require" => "require",
-                    "replace" => "replace",
-                    _ => "other",
-                };
+                block = directive;
                 continue;
             }
             ("", [directive, rest @ ..]) => (*directive, rest),
@@ -60,6 +56,9 @@ pub(super) fn module(bytes: &[u8]) -> Result<Inventory, ReadError> {
             }
             _ => {}
         }
+    }
+    if !block.is_empty() {
+        return Err(ReadError::new(format!("it ends inside `{block} (`: expected `)`")));
     }
     if !named && required.is_empty() {
         return Err(ReadError::new("neither `module` nor `require` in it: expected a go.mod"));

@@ -254,6 +254,18 @@ fn a_file_of_another_kind_is_a_clear_error() {
 }
 
 #[test]
+fn what_is_cut_off_or_of_another_shape_is_no_empty_project() {
+    for (file, content) in [
+        ("go.mod", "module example.org/x\nrequire (\n\tgolang.org/x/text v0.3.0\n"),
+        ("go.mod", "module example.org/x\nexclude (\n"),
+        ("bom.json", r#"{ "bomFormat": "CycloneDX", "components": 5 }"#),
+        ("sbom.spdx.json", r#"{ "spdxVersion": "SPDX-2.3", "packages": {} }"#),
+    ] {
+        assert!(read(file, content.as_bytes()).is_err(), "{file} took {content:?}");
+    }
+}
+
+#[test]
 fn deep_and_circular_input_ends() {
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     assert!(read("package-lock.json", deep.as_bytes()).is_err());

@@ -19,6 +19,9 @@ pub fn read(bytes: &[u8]) -> Result<Inventory, ReadError> {
             "no `\"bomFormat\": \"CycloneDX\"` in it: expected a CycloneDX bill in JSON".into(),
         ));
     }
+    if bill.get("components").is_some_and(|components| !components.is_array()) {
+        return Err(ReadError("`components` is no array: expected a CycloneDX bill in JSON".into()));
+    }
     let mut inventory = Inventory::default();
     let mut by_ref: HashMap<&str, Id> = HashMap::new();
     components(&bill, &mut inventory, &mut by_ref, 0);

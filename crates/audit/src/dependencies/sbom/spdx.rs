@@ -19,6 +19,9 @@ pub fn read(bytes: &[u8]) -> Result<Inventory, ReadError> {
             "no `\"spdxVersion\": \"SPDX-2.…\"` in it: expected an SPDX document in JSON".into(),
         ));
     }
+    if document.get("packages").is_some_and(|packages| !packages.is_array()) {
+        return Err(ReadError("`packages` is no array: expected an SPDX document in JSON".into()));
+    }
     let array = |key: &str| document.get(key).and_then(Value::as_array).into_iter().flatten();
     let mut inventory = Inventory::default();
     let mut by_id: HashMap<&str, Id> = HashMap::new();
