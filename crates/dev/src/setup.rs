@@ -49,6 +49,8 @@ const APT: &[(&[Purpose], &str, &str)] = &[
     (&[Test], "curl", "curl"),
     (&[Test], "jq", "jq"),
     (&[Test], "systemd-analyze", "systemd"),
+    // The unit reloads by it.
+    (&[Test], "/bin/kill", "procps"),
     (&[Test], "node", "nodejs"),
     (&[Test], "npm", "npm"),
     (&[Test], "python3", "python3"),
