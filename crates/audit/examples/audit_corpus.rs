@@ -145,7 +145,10 @@ impl Totals {
         }
         match audit(file, fixed.as_bytes(), &Folder::new(folder), &Options::default()) {
             Ok(after) if after.score > before.score + 1e-9 => self.better += 1,
-            Ok(after) if after.score > before.score - 1e-9 => self.same += 1,
+            Ok(after) if after.score > before.score - 1e-9 => {
+                self.same += 1;
+                println!("same    {name}: {} edits, {:.2}", edits.len(), before.score);
+            }
             Ok(after) => {
                 self.worse += 1;
                 println!("worse   {name}: {:.2} -> {:.2}", before.score, after.score);
