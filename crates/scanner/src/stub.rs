@@ -198,9 +198,8 @@ impl Shared {
             Upstream::Large(length) => length,
             _ => answer.len(),
         };
-        let mut taken = stream.write(&answer)?;
-        stream.write_all(answer.get(taken..).unwrap_or_default())?;
-        taken = answer.len();
+        stream.write_all(&answer)?;
+        let mut taken = answer.len();
         let padding = [b' '; 1 << 16];
         while taken < length {
             let some = padding.get(..(length - taken).min(padding.len())).unwrap_or_default();

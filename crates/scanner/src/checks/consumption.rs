@@ -144,9 +144,9 @@ fn run(cx: &mut Session<'_>) -> Outcome {
 
 /// Tries what is known to ask and was not tried yet.
 fn known(cx: &mut Session<'_>, tried: &mut BTreeSet<(usize, usize)>) -> Outcome {
-    let fresh: Vec<_> = cx.consumers.iter().filter(|(key, _)| !tried.contains(*key)).collect();
+    let fresh = cx.consumers.iter().filter(|(key, _)| !tried.contains(*key));
     let fresh: Vec<((usize, usize), (usize, Call))> =
-        fresh.into_iter().map(|(key, value)| (*key, value.clone())).collect();
+        fresh.map(|(key, value)| (*key, value.clone())).collect();
     for ((index, stand), (actor, call)) in fresh {
         tried.insert((index, stand));
         let Some(consumer) = working(cx, index, stand, actor, call)? else { continue };

@@ -97,7 +97,7 @@ fn run(cx: &mut Session<'_>) -> Outcome {
         }
         let media = operation.body.as_ref().map(|body| body.media);
         if let Some(media) = media.filter(|_| writes && !cx.has_reported(&CRASH, &operation.label())) {
-            bodies(cx, actor, &baseline, &control, malformed(media))?;
+            bodies(cx, actor, &baseline, &control, media)?;
         }
     }
     verbose(cx);
@@ -197,18 +197,11 @@ fn malformed(media: Media) -> Vec<(&'static str, Vec<u8>)> {
     }
 }
 
-fn bodies(
-    cx: &mut Session<'_>,
-    actor: usize,
-    call: &Call,
-    control: &Rc<Exchange>,
-    bodies: Vec<(&'static str, Vec<u8>)>,
-) -> Outcome {
-    let multipart = bodies.iter().any(|(what, _)| what.contains("part"));
-    for (what, body) in bodies {
+fn bodies(cx: &mut Session<'_>, actor: usize, call: &Call, control: &Rc<Exchange>, media: Media) -> Outcome {
+    for (what, body) in malformed(media) {
         let mut request = cx.request_of(call);
         request.body = body;
-        if multipart {
+        if media == Media::Multipart {
             request.set_header("content-type", "multipart/form-data; boundary=pc");
         }
         let exchange = cx.send(actor, request.clone())?;
